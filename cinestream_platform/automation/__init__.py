@@ -1,0 +1,1 @@
+"""When things run: sensors, jobs and schedules."""

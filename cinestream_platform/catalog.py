@@ -1,0 +1,27 @@
+"""Everything that is declared, in one list each: what the sources' rooms export, gathered for setup, sensors and CLI.
+
+To add a source: its room under ``sources/``, and one line in each of these lists.
+"""
+
+from cinestream_platform.conformed.tables import DIM_DATE
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.sources.movielens import feeds as movielens_feeds
+from cinestream_platform.sources.movielens import tables as movielens_tables
+from cinestream_platform.warehouse.table import Table
+
+FEEDS: tuple[Feed, ...] = movielens_feeds.FEEDS
+
+TABLES: tuple[Table, ...] = (DIM_DATE, *movielens_tables.RAW_TABLES, *movielens_tables.STAR_TABLES)
+"""Every declared table, referenced ones before those that refer to them."""
+
+MART_SCHEMAS = ("movielens_marts",)
+
+
+def find_feed(source: str, dataset: str) -> Feed | None:
+    """The feed of a folder of the landing zone."""
+    return next((feed for feed in FEEDS if (feed.source, feed.dataset) == (source, dataset)), None)
+
+
+def feed_of_table(source: str, name: str) -> Feed:
+    """The feed that fills a raw table."""
+    return next(feed for feed in FEEDS if (feed.table.source, feed.table.name) == (source, name))

@@ -1,0 +1,42 @@
+"""Tables that several stars share, each declared once."""
+
+from cinestream_platform.warehouse.table import (
+    BOOLEAN,
+    DATE,
+    INTEGER,
+    SMALLINT,
+    TEXT,
+    Between,
+    Column,
+    Layer,
+    Table,
+    WriteMode,
+)
+
+SCHEMA = "conformed"
+
+DIM_DATE = Table(
+    source="conformed",
+    schema=SCHEMA,
+    name="dim_date",
+    layer=Layer.DIMENSION,
+    mode=WriteMode.UPSERT,
+    description="Calendar days 1950 to 2049 (UTC); every fact's date_key points here.",
+    grain="one row a day",
+    columns=(
+        Column("date_key", INTEGER, "The day as YYYYMMDD.", rules=(Between(19500101, 20491231),)),
+        Column("date", DATE, "The day."),
+        Column("year", SMALLINT, "Calendar year."),
+        Column("quarter", SMALLINT, "1 to 4.", rules=(Between(1, 4),)),
+        Column("month", SMALLINT, "1 to 12.", rules=(Between(1, 12),)),
+        Column("month_start", DATE, "First day of the month."),
+        Column("day", SMALLINT, "Day of the month.", rules=(Between(1, 31),)),
+        Column("day_of_week", SMALLINT, "1 = Monday to 7 = Sunday (ISO 8601).", rules=(Between(1, 7),)),
+        Column("iso_week", SMALLINT, "Week of the ISO year.", rules=(Between(1, 53),)),
+        Column("month_name", TEXT, "English name of the month."),
+        Column("day_name", TEXT, "English name of the day."),
+        Column("is_weekend", BOOLEAN, "Saturday or Sunday."),
+    ),
+    primary_key=("date_key",),
+    natural_key=("date_key",),
+)

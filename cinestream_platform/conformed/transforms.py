@@ -1,0 +1,27 @@
+"""Computed tables that several stars share: pure polars."""
+
+from datetime import date
+
+import polars as pl
+
+FIRST_DAY, LAST_DAY = date(1950, 1, 1), date(2049, 12, 31)
+
+
+def dim_date() -> pl.LazyFrame:
+    """One row a day from 1950 to 2049."""
+    day = pl.col("date").dt
+    days = pl.LazyFrame({"date": pl.date_range(FIRST_DAY, LAST_DAY, eager=True)})
+    return days.select(
+        date_key=(day.year() * 10_000 + day.month().cast(pl.Int32) * 100 + day.day()).cast(pl.Int32),
+        date=pl.col("date"),
+        year=day.year().cast(pl.Int16),
+        quarter=day.quarter().cast(pl.Int16),
+        month=day.month().cast(pl.Int16),
+        month_start=day.month_start(),
+        day=day.day().cast(pl.Int16),
+        day_of_week=day.weekday().cast(pl.Int16),
+        iso_week=day.week().cast(pl.Int16),
+        month_name=day.strftime("%B"),
+        day_name=day.strftime("%A"),
+        is_weekend=day.weekday() >= 6,
+    )

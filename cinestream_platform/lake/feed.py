@@ -1,0 +1,36 @@
+"""The declaration of a feed: which landed files belong to which raw table, and how they are read."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+from cinestream_platform.warehouse.table import Table
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Files below ``<landing>/<source>/<dataset>/`` that fill one raw table.
+
+    ``file_names`` are the publisher's names, by which ``cinestream land`` knows a file's dataset.
+    ``reject_threshold`` is the share of rejected records above which nothing of a file is published.
+    ``year_of`` names the timestamp column whose UTC year is the partition of the facts that the file touches.
+    """
+
+    dataset: str
+    table: Table
+    file_names: tuple[str, ...]
+    reject_threshold: float = 0.01
+    year_of: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The source system."""
+        return self.table.source
+
+    @property
+    def prefix(self) -> str:
+        """Where its files land."""
+        return f"{self.source}/{self.dataset}/"
+
+    def takes(self, file_name: str) -> bool:
+        """Whether the publisher would give a file of this feed that name."""
+        return any(fnmatch(file_name.lower(), pattern) for pattern in self.file_names)

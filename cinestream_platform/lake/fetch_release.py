@@ -1,0 +1,182 @@
+"""Download and unpack a release of MovieLens from its publisher.
+
+What belongs here: which releases there are, where they lie, and how a download becomes a folder of files that can be
+trusted. Putting those files into the landing zone is the command line's work (``cinestream land``); what they hold is
+the business of ``sources/movielens``.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from cinestream_platform.lake.archives import CorruptArchiveError, unpack_zip
+
+GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
+
+# ml-32m, the largest release, unpacks to 0.9 GB and ml-25m to 1.2 GB, both at about 5:1.
+_MAX_BYTES = 8 * 1024**3
+_MAX_RATIO = 50.0
+_TIMEOUT_SECONDS = 60
+
+_SMALL = ("links", "movies", "ratings", "tags")
+_WITH_GENOME = (*_SMALL, "genome-scores", "genome-tags")
+
+
+@dataclass(frozen=True)
+class Release:
+    """One archive of the publisher.
+
+    Attributes:
+        archive: File name below the base URL. A file ``<archive>.md5`` may lie beside it.
+        folder: Folder inside the archive that holds the CSV files.
+        datasets: The CSV files that must be in that folder, without ``.csv``.
+        md5: Checksum of a release that never changes; None = read the publisher's ``.md5`` file each time.
+    """
+
+    archive: str
+    folder: str
+    datasets: tuple[str, ...]
+    md5: str | None = None
+
+
+RELEASES: Mapping[str, Release] = MappingProxyType(
+    {
+        # Upstream replaces "latest" from time to time, so that no checksum can be built in.
+        "ml-latest-small": Release("ml-latest-small.zip", "ml-latest-small", _SMALL),
+        "ml-25m": Release("ml-25m.zip", "ml-25m", _WITH_GENOME, md5="6b51fb2759a8657d3bfcbfc42b592ada"),
+        "ml-32m": Release("ml-32m.zip", "ml-32m", _SMALL, md5="d472be332d4daa821edc399621853b57"),
+    }
+)
+
+
+class ReleaseError(RuntimeError):
+    """A release could not be fetched; the message says what to do."""
+
+
+class _NotPublishedError(Exception):
+    """The server answers that there is no such file (404)."""
+
+
+def fetch_release(release: str, destination: Path, *, base_url: str | None = None, progress: bool = True) -> Path:
+    """Download a release and unpack it.
+
+    The archive stays in ``destination`` and is used again while its checksum is the expected one; an archive put there
+    by hand is as good. A download goes to a temporary name first and gets its own only when it is whole; after a cut
+    download, call again and it starts anew. Where the publisher gives no checksum, only the checksums inside the
+    archive are verified, and an archive that is already there is not looked for again: delete it to get a newer one.
+
+    Args:
+        release: A key of ``RELEASES``.
+        destination: Folder for the archive and the unpacked folder; made when it does not exist.
+        base_url: Address of the folder that holds the archive, instead of the publisher's (a mirror).
+        progress: Show a progress bar on stderr.
+
+    Returns:
+        The folder with the unpacked CSV files, ``destination / <folder of the release>``.
+
+    Raises:
+        ValueError: There is no such release.
+        ReleaseError: The archive is not published there, the server cannot be reached, the connection broke, the
+            checksum differs, or the archive is cut. Neither an archive nor unpacked files are left by the attempt.
+        UnsafeArchiveError: A member of the archive must not be unpacked. Nothing was unpacked.
+    """
+    if release not in RELEASES:
+        raise ValueError(f"there is no release {release!r}; there are {', '.join(RELEASES)}")
+    wanted = RELEASES[release]
+    url = f"{(base_url or GROUPLENS).rstrip('/')}/{wanted.archive}"
+    try:
+        archive = _download(wanted, url, destination, progress)
+    except _NotPublishedError as error:
+        raise ReleaseError(f"{url} does not exist (404). {_by_hand(wanted, destination)}") from error
+    return _unpack(wanted, archive, destination)
+
+
+def _download(release: Release, url: str, destination: Path, progress: bool) -> Path:
+    import pooch  # imports requests: 0.2 s that only a download should cost
+
+    md5 = release.md5 or _published_md5(url, release.archive)
+    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUT_SECONDS)
+    try:
+        path = pooch.retrieve(
+            url,
+            known_hash=None if md5 is None else f"md5:{md5}",
+            fname=release.archive,
+            path=destination,
+            downloader=downloader,
+        )
+    except OSError as error:  # every error of requests is one
+        raise _explained(error, url) from error
+    except ValueError as error:  # pooch: the checksum differs
+        raise ReleaseError(
+            f"{url}: the checksum of the download is not md5 {md5}; it was deleted. Try again; if it happens again, "
+            f"the file at that address is not the published one."
+        ) from error
+    return Path(path)
+
+
+def _published_md5(url: str, archive: str) -> str | None:
+    """The checksum that the publisher gives beside the archive; None where there is none."""
+    import pooch
+
+    text = io.BytesIO()
+    try:
+        pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)(f"{url}.md5", text, None)
+    except OSError as error:
+        explained = _explained(error, f"{url}.md5")
+        if isinstance(explained, _NotPublishedError):
+            return None
+        raise explained from error
+    return _parsed_md5(text.getvalue().decode("utf-8", errors="replace"), f"{url}.md5", archive)
+
+
+def _parsed_md5(text: str, url: str, archive: str) -> str:
+    """The checksum in ``MD5 (name) = hash`` (BSD) or ``hash  name`` (GNU); GroupLens has published both."""
+    for pattern in (
+        r"MD5 \((?P<name>.+)\) = (?P<md5>[0-9a-fA-F]{32})",
+        r"(?P<md5>[0-9a-fA-F]{32})(\s+\*?(?P<name>.+))?",
+    ):
+        for line in text.splitlines():
+            match = re.fullmatch(pattern, line.strip())
+            if match and Path(match["name"] or archive).name == archive:
+                return match["md5"].lower()
+    # A page of a proxy, say. To go on without a checksum would be to trust what came with it.
+    raise ReleaseError(f"{url} holds no checksum of {archive}; it begins with {text[:60]!r}")
+
+
+def _explained(error: OSError, url: str) -> Exception:
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    if status == 404:
+        return _NotPublishedError(url)
+    if status is not None:
+        return ReleaseError(
+            f"{url}: the server answers with status {status}. Try again later, or give another address."
+        )
+    return ReleaseError(
+        f"{url} could not be downloaded ({type(error).__name__}: {error}). Check the network and the proxy settings, "
+        f"then try again; no incomplete file was kept."
+    )
+
+
+def _by_hand(release: Release, destination: Path) -> str:
+    return (
+        f"Download {release.archive} by hand (https://grouplens.org/datasets/movielens/), then either put it into "
+        f"{destination} and repeat this command, or unpack it and run `cinestream land movielens <folder>`."
+    )
+
+
+def _unpack(release: Release, archive: Path, destination: Path) -> Path:
+    try:
+        unpacked = unpack_zip(archive, destination, max_bytes=_MAX_BYTES, max_ratio=_MAX_RATIO)
+    except CorruptArchiveError as error:
+        archive.unlink()  # else the next attempt would find it and use it again
+        raise ReleaseError(f"{error} The archive was deleted; fetch it again.") from error
+    folder = destination / release.folder
+    missing = [name for name in release.datasets if folder / f"{name}.csv" not in unpacked]
+    if missing:
+        files = ", ".join(f"{release.folder}/{name}.csv" for name in missing)
+        raise ReleaseError(f"{archive} does not hold {files}; it is not the release {release.folder}")
+    return folder

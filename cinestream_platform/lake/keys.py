@@ -1,0 +1,30 @@
+"""The grammar of keys in the landing zone, one for every store.
+
+``<source>/<dataset>/<name>[/…]``. A key outside the grammar is parked with the reason given here, never guessed at.
+"""
+
+MAX_KEY_BYTES = 1024
+"""S3's own limit of a key."""
+MAX_SEGMENT_BYTES = 255
+"""The limit of a file name on the usual file systems, so that a key means the same on every store."""
+
+
+def key_problem(key: str) -> str | None:
+    """Why ``key`` is outside the grammar, in words for people; ``None`` if it is inside."""
+    segments = key.split("/")
+    if len(key.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
+        return f"the key is longer than {MAX_KEY_BYTES:,} bytes"
+    if any(ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) <= 0xDFFF for char in key):
+        return "the key has a control character or is not valid Unicode"
+    if any(segment in ("", ".", "..") for segment in segments):
+        return "the key has an empty segment, '.' or '..'"
+    if any(len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments):
+        return f"a part of the key is longer than {MAX_SEGMENT_BYTES} bytes"
+    if len(segments) < 3:
+        return "a key has the form <source>/<dataset>/<file>"
+    return None
+
+
+def is_in_transit(key: str) -> bool:
+    """Whether the file's name begins with a dot: rsync, sftp clients and editors write such names until they are done."""
+    return key.rsplit("/", 1)[-1].startswith(".")

@@ -1,0 +1,214 @@
+"""The rows of raw tables as Parquet in the lake: writing a file's rows, scanning them, finding repeated events.
+
+``<lake>/raw/<source>/<table>/file-<file_id>-<run>-<attempt>/partition_key=<fact partition>/part-<n>.parquet``. Which of these
+folders count is said by the ledger alone; others are garbage of crashed attempts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.warehouse.frames import polars_schema
+from cinestream_platform.warehouse.ledger import LandedFile
+from cinestream_platform.warehouse.raw_publish import Overlap
+from cinestream_platform.warehouse.table import WHOLE, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PARTITION_KEY = "partition_key"
+
+
+class Spool:
+    """A file's typed rows on local disk, in the layout in which they go to the lake."""
+
+    def __init__(self, folder: Path, feed: Feed) -> None:
+        self._folder, self._feed = folder, feed
+        self._parts = 0
+        self.partition_rows: Counter[str] = Counter()
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Write one batch, split by fact partition."""
+        self._parts += 1
+        for key, part in self._split(rows):
+            folder = self._folder / f"{PARTITION_KEY}={key}"
+            folder.mkdir(parents=True, exist_ok=True)
+            part.write_parquet(folder / f"part-{self._parts:05d}.parquet", compression="zstd", compression_level=1)
+            self.partition_rows[key] += part.height
+
+    def _split(self, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+        if self._feed.year_of is None:
+            if rows.height:
+                yield WHOLE, rows
+            return
+        years = rows.with_columns(pl.col(self._feed.year_of).dt.year().alias(PARTITION_KEY))
+        for (year,), part in years.partition_by(PARTITION_KEY, include_key=False, as_dict=True).items():
+            yield str(year), part
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every Parquet file written, in order."""
+        return sorted(self._folder.rglob("*.parquet"))
+
+    def record_batches(self) -> pa.RecordBatchReader:
+        """The rows as Arrow, one Parquet file in memory at a time."""
+        import pyarrow as pa
+
+        empty = pl.DataFrame(schema=polars_schema(self._feed.table))
+        oldest = pl.CompatLevel.oldest()  # ADBC reads plain strings, not string views
+        batches = (
+            batch for path in self.paths for batch in pl.read_parquet(path, hive_partitioning=False).to_arrow(compat_level=oldest).to_batches()
+        )
+        return pa.RecordBatchReader.from_batches(empty.to_arrow(compat_level=oldest).schema, batches)
+
+    def scan(self) -> pl.LazyFrame:
+        """The rows with their ``partition_key``."""
+        return _scan(self._feed.table, [str(path) for path in self.paths], None)
+
+
+def _scan(table: Table, locations: list[str], storage_options: dict[str, str] | None) -> pl.LazyFrame:
+    if not locations:
+        return pl.LazyFrame(schema={**polars_schema(table), PARTITION_KEY: pl.String()})
+    return pl.scan_parquet(
+        locations,
+        hive_partitioning=True,
+        hive_schema={PARTITION_KEY: pl.String()},
+        storage_options=storage_options,
+        missing_columns="insert",
+    ).select(*polars_schema(table), PARTITION_KEY)
+
+
+def scan_files(store: ObjectStore, table: Table, files: Sequence[LandedFile], partition_key: str | None = None) -> pl.LazyFrame:
+    """The raw rows of loaded files, of one fact partition or of all, with their ``partition_key``."""
+    folders = [
+        f"{file.lake_path}/{PARTITION_KEY}={key}"
+        for file in files
+        for key in sorted(file.partition_rows)
+        if partition_key in (None, key)
+    ]
+    return _scan(table, [store.location(f"{folder}/*.parquet") for folder in folders], store.storage_options())
+
+
+def _key_hash(table: Table) -> pl.Expr:
+    """64 bits of the natural key, for finding candidates only: a collision costs a look, never a row."""
+    return pl.struct(table.natural_key).hash().alias("key_hash")
+
+
+def _repeated(hashes: pl.Series) -> pl.Series:
+    """Values that occur more than once; sorting 64-bit numbers takes a third of a group_by's memory."""
+    ordered = hashes.sort()
+    return ordered.filter(ordered == ordered.shift(1)).unique()
+
+
+def _ranked(rows: pl.LazyFrame, table: Table, files: Sequence[LandedFile]) -> pl.DataFrame:
+    """Contested rows with ``wins`` (the row that counts) and ``is_equal`` (the same values as the winner).
+
+    Of one event the greatest ``latest_by`` wins, then the file that landed later, then the later line.
+    """
+    order = pl.DataFrame(
+        {"_file_id": [file.file_id for file in files], "landed": range(len(files))},
+        schema={"_file_id": pl.Int64(), "landed": pl.Int64()},
+    )
+    by = [*((table.latest_by,) if table.latest_by else ()), "landed", "_line"]
+    key = list(table.natural_key)
+    values = [c.name for c in table.columns if c.name not in key and not c.name.startswith("_")]
+    contested = rows.collect().join(order, on="_file_id", how="left").sort(by)
+    contested = contested.filter(pl.len().over(key) > 1)
+    same = [pl.col(name).eq_missing(pl.col(name).last().over(key)) for name in values]
+    return contested.with_columns(
+        wins=pl.int_range(pl.len()).over(key) == pl.len().over(key) - 1,
+        is_equal=pl.all_horizontal(same) if same else pl.lit(True),
+    )
+
+
+def find_overlap(store: ObjectStore, feed: Feed, spool: Spool, file: LandedFile, others: Sequence[LandedFile]) -> Overlap:
+    """Which events of a new file occur more than once, in it or together with other loaded files.
+
+    Args:
+        store: The lake.
+        feed: The feed of all these files.
+        spool: The new file's rows.
+        file: The new file.
+        others: The files that stay loaded beside it.
+    """
+    table = feed.table
+    hashes = spool.scan().select(_key_hash(table)).collect().to_series()
+    candidates = [_repeated(hashes)]
+    rest = scan_files(store, table, others)
+    if others and hashes.len():
+        # implode: is_in with a plain Series of the same length would be ambiguous to polars.
+        shared = rest.select(_key_hash(table)).filter(pl.col("key_hash").is_in(hashes.unique().implode()))
+        candidates.append(shared.collect(engine="streaming").to_series().unique())
+    contested = pl.concat(candidates).unique()
+    if contested.is_empty():
+        return Overlap()
+    both = pl.concat([rest, spool.scan()]).filter(_key_hash(table).is_in(contested.implode()))
+    landed = sorted([*others, file], key=lambda f: (f.last_modified, f.key, f.file_id))
+    ranked = _ranked(both, table, landed)
+    key = list(table.natural_key)
+    mine = pl.col("_file_id") == file.file_id
+    losers = ranked.filter(~pl.col("wins") & (mine | mine.last().over(key)))
+    touched = ranked.filter(mine.any().over(key)).with_columns(years=pl.col(PARTITION_KEY).unique().implode().over(key))
+    per_file = touched.explode("years").group_by("_file_id").agg(pl.col("years").unique())
+    return Overlap(
+        repeated=losers["is_equal"].sum(),
+        conflicting=losers.height - losers["is_equal"].sum(),
+        partitions={file_id: frozenset(years) for file_id, years in per_file.iter_rows()} if feed.year_of else {},
+    )
+
+
+@dataclass
+class RawRows:
+    """The rows of a raw table that count, read from the lake: of every event the record that wins.
+
+    ``files`` are the loaded files in the order in which later ones win; they are what anything made from these rows
+    was made from.
+    """
+
+    store: ObjectStore
+    table: Table
+    files: Sequence[LandedFile]
+
+    @property
+    def contested(self) -> bool:
+        """Whether any record has to give way to another; without, nothing needs to be compared."""
+        return any(file.rows_repeated or file.rows_conflicting for file in self.files)
+
+    def rows(self, partition_key: str | None = None) -> pl.LazyFrame:
+        """The rows of one fact partition, or all; records that lost are left out."""
+        rows = scan_files(self.store, self.table, self.files, partition_key)
+        if self.contested:
+            rows = rows.join(self.losers.lazy(), on=["_file_id", "_line"], how="anti")
+        return rows
+
+    def file_ids(self, partition_key: str | None = None) -> list[int]:
+        """The files that a fact partition, or the whole table, is made from."""
+        return sorted(f.file_id for f in self.files if partition_key is None or partition_key in f.partitions)
+
+    @cached_property
+    def losers(self) -> pl.DataFrame:
+        """``_file_id`` and ``_line`` of every record that another of the same event beats."""
+        everything = scan_files(self.store, self.table, self.files)
+        hashes = everything.select(_key_hash(self.table)).collect(engine="streaming").to_series()
+        candidates = everything.filter(_key_hash(self.table).is_in(_repeated(hashes).implode()))
+        return _ranked(candidates, self.table, self.files).filter(~pl.col("wins")).select("_file_id", "_line")
+
+
+def orphaned_folders(store: ObjectStore, known: Iterable[str]) -> dict[str, list[str]]:
+    """Folders of raw rows that no ledger row names, with their keys: what crashed attempts left."""
+    paths = set(known)
+    garbage: dict[str, list[str]] = {}
+    for item in store.list("raw/"):
+        folder = "/".join(item.key.split("/")[:4])
+        if folder not in paths:
+            garbage.setdefault(folder, []).append(item.key)
+    return garbage

@@ -1,0 +1,98 @@
+"""From text fields to typed rows: every record either keeps all rules of its table or is rejected by name.
+
+Input and output are frames; files and their framing are ``csv_reader``'s. Types are cast leniently here and the nulls
+compared, because polars' own dropping of invalid rows would lose them without a trace.
+"""
+
+from datetime import datetime
+
+import polars as pl
+
+from cinestream_platform.warehouse.frames import named_rules, polars_type, rule_expression
+from cinestream_platform.warehouse.table import Column, Kind, Table
+
+MICROSECONDS = 1_000_000
+SPARE_DIGITS = 6
+"""Decimals are read with this many more digits than declared, so that 3.25 is seen and not rounded to 3.2."""
+
+
+def _parsed(column: Column) -> pl.Expr:
+    """The value as a number wide enough to judge it; null where the text is none."""
+    text = pl.col(column.name)
+    kind = column.type.kind
+    if kind is Kind.TEXT:
+        return text
+    if column.is_epoch_seconds or kind in (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT):
+        return text.cast(pl.Int64, strict=False)
+    if kind is Kind.NUMERIC:
+        return text.cast(pl.Decimal(38, (column.type.scale or 0) + SPARE_DIGITS), strict=False)
+    if kind is Kind.DOUBLE:
+        value = text.cast(pl.Float64, strict=False)
+        return pl.when(value.is_finite()).then(value)
+    return text.cast(polars_type(column.type), strict=False)
+
+
+def _typed(column: Column) -> pl.Expr:
+    """The judged value in its declared type; null where it does not fit."""
+    value = pl.col(f"parsed_{column.name}")
+    if column.is_epoch_seconds:
+        return (value * MICROSECONDS).cast(pl.Datetime("us", "UTC"), strict=False)
+    return value.cast(polars_type(column.type), strict=False)
+
+
+def _breaks(table: Table, not_after: datetime) -> list[tuple[str, pl.Expr]]:
+    """Each rule's name with an expression that is true where a record breaks it.
+
+    A type is judged twice: first whether the text is a number at all, last whether the number fits the column, so
+    that a rating of 3.25 is reported by the rule on its steps and not as a misfit of numeric(2,1).
+    """
+    latest = int(not_after.timestamp())
+    broken, misfits = [], []
+    for named in named_rules(table, from_text=True):
+        text, value = pl.col(named.column.name), pl.col(f"parsed_{named.column.name}")
+        if named.rule is not None:
+            broken.append((named.name, ~rule_expression(named.rule, value)))
+        elif named.name.endswith("_required"):
+            broken.append((named.name, text.is_null()))
+        elif named.name.endswith("_future"):
+            broken.append((named.name, value > latest))
+        else:
+            broken.append((named.name, text.is_not_null() & value.is_null()))
+            misfits.append((named.name, value.is_not_null() & ~_fits(named.column, value)))
+    return [(name, expression.fill_null(False)) for name, expression in broken + misfits]
+
+
+def _fits(column: Column, value: pl.Expr) -> pl.Expr:
+    """True where a number is one of the column's type."""
+    typed = _typed(column)
+    if column.type.kind is not Kind.NUMERIC:
+        return typed.is_not_null()
+    wide = pl.Decimal(38, (column.type.scale or 0) + SPARE_DIGITS)
+    return (typed.cast(wide) == value).fill_null(False)
+
+
+def split_records(
+    records: pl.DataFrame, table: Table, *, file_id: int, not_after: datetime
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split text records into typed rows of ``table`` and rejected records.
+
+    Args:
+        records: ``line`` (Int64) and one String column per source column under the table's column names; an empty
+            field is null.
+        table: A raw table.
+        file_id: The landed file, written into ``_file_id``.
+        not_after: Events later than this are rejected.
+
+    Returns:
+        The typed rows in declared columns, and the rejected as ``line``, ``rule`` (the first that is broken) and
+        ``row`` (index into ``records``).
+    """
+    columns = [column for column in table.columns if column.source_name]
+    parsed = records.lazy().with_columns(_parsed(c).alias(f"parsed_{c.name}") for c in columns)
+    first_broken = pl.coalesce(pl.when(breaks).then(pl.lit(name)) for name, breaks in _breaks(table, not_after))
+    judged = parsed.with_columns(rule=first_broken, row=pl.int_range(pl.len())).collect()
+    good = judged.filter(pl.col("rule").is_null())
+    typed = good.select(
+        *(_typed(c).alias(c.name) for c in columns), pl.lit(file_id, pl.Int64).alias("_file_id"), pl.col("line").alias("_line")
+    )
+    return typed, judged.filter(pl.col("rule").is_not_null()).select("line", "rule", "row")

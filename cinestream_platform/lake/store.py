@@ -1,0 +1,241 @@
+"""One store API over ``s3://`` and ``file://``, for the landing zone and for the lake (obstore).
+
+What belongs here: opening a store, listing, fetching a listed version, putting and deleting.
+What does not: what files mean (``feeds``) and which of them were loaded (``warehouse.ledger``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from cinestream_platform.lake.keys import is_in_transit
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore as Obstore
+
+    from cinestream_platform.settings import Settings
+
+CHUNK_BYTES = 8 * 1024 * 1024
+
+
+class ObjectChangedError(RuntimeError):
+    """The object is no longer the listed version; the next listing sees the new one."""
+
+
+class ObjectGoneError(RuntimeError):
+    """The object was deleted after it was listed."""
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """How an S3 server is reached; without keys boto3's own credential chain is asked."""
+
+    endpoint_url: str | None = None
+    region: str = "us-east-1"
+    access_key_id: SecretStr | None = None
+    secret_access_key: SecretStr | None = None
+    session_token: SecretStr | None = None
+    profile: str | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> S3Access:
+        """The access that ``CINESTREAM_S3_*`` describes."""
+        return cls(
+            settings.s3_endpoint_url, settings.s3_region, settings.s3_access_key_id, settings.s3_secret_access_key
+        )
+
+    def boto3_session(self) -> Any:
+        """A boto3 session with these keys, or with boto3's own credential chain."""
+        import boto3
+
+        secrets = (self.access_key_id, self.secret_access_key, self.session_token)
+        key_id, secret, token = (value.get_secret_value() if value else None for value in secrets)
+        return boto3.Session(
+            aws_access_key_id=key_id,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+            region_name=self.region,
+            profile_name=self.profile,
+        )
+
+    def credentials(self) -> dict[str, str]:
+        """Key id, secret and token, resolved now; empty where neither settings nor boto3 know any."""
+        resolved = self.boto3_session().get_credentials()
+        if resolved is None:
+            return {}
+        frozen = resolved.get_frozen_credentials()
+        values = {
+            "aws_access_key_id": frozen.access_key,
+            "aws_secret_access_key": frozen.secret_key,
+            "aws_session_token": frozen.token,
+        }
+        return {name: value for name, value in values.items() if value}
+
+    def storage_options(self) -> dict[str, str]:
+        """The same access in the words of the Rust object_store, for polars."""
+        options = {"aws_region": self.region, **self.credentials()}
+        if self.endpoint_url:
+            options |= {
+                "aws_endpoint_url": self.endpoint_url,
+                "aws_allow_http": str(self.endpoint_url.startswith("http://")).lower(),
+                "aws_virtual_hosted_style_request": "false",
+            }
+        return options
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One listed version of an object. ``etag`` tells versions of a key apart and is never its hash."""
+
+    key: str
+    etag: str
+    size: int
+    last_modified: datetime
+
+
+@dataclass(frozen=True)
+class LocalCopy:
+    """A fetched object on local disk."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+class ObjectStore:
+    """A folder or a bucket prefix. Keys are relative to ``url`` and use ``/``."""
+
+    def __init__(self, url: str, s3: S3Access | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._s3 = s3 or S3Access()
+        self._parts = urlsplit(self.url)
+        if self._parts.scheme not in ("s3", "file"):
+            raise ValueError(f"{url}: a store is s3://bucket/prefix or file:///folder")
+        self._store = self._open()
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this is a folder of the local machine."""
+        return self._parts.scheme == "file"
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a ``file://`` store."""
+        return Path(unquote(self._parts.path))
+
+    @property
+    def _prefix(self) -> str:
+        return unquote(self._parts.path).strip("/")
+
+    def _open(self) -> Obstore:
+        from obstore.store import LocalStore, S3Store
+
+        if self.is_folder:
+            return LocalStore(self.folder, mkdir=True)
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        http = bool(self._s3.endpoint_url and self._s3.endpoint_url.startswith("http://"))
+        options: dict[str, Any] = {"client_options": {"timeout": "120s", "allow_http": http}}
+        if self._s3.endpoint_url:
+            options |= {"endpoint": self._s3.endpoint_url, "virtual_hosted_style_request": False}
+        return S3Store(
+            self._parts.netloc,
+            prefix=self._prefix or None,
+            region=self._s3.region,
+            credential_provider=Boto3CredentialProvider(self._s3.boto3_session()),
+            **options,
+        )
+
+    def list(self, prefix: str = "", *, settle_seconds: float = 0.0) -> Iterator[StoredObject]:
+        """Every object whose key begins with ``prefix``, files in transit left out.
+
+        In a folder a file must have rested ``settle_seconds``, since a copy in progress already shows; an object in
+        S3 shows only when it is whole.
+        """
+        for listed in self._list_folder(prefix, settle_seconds) if self.is_folder else self._list_bucket(prefix):
+            if not is_in_transit(listed.key):
+                yield listed
+
+    def _list_folder(self, prefix: str, settle_seconds: float) -> Iterator[StoredObject]:
+        import obstore
+
+        rested = datetime.now(UTC) - timedelta(seconds=settle_seconds)
+        for page in obstore.list(self._store, prefix or None, chunk_size=1000):
+            for meta in page:
+                if meta["last_modified"] <= rested:
+                    yield StoredObject(meta["path"], meta["e_tag"] or "", meta["size"], meta["last_modified"])
+
+    def _list_bucket(self, prefix: str) -> Iterator[StoredObject]:
+        """List with boto3: a single key such as ``a//b`` makes obstore's whole listing fail."""
+        client = self._s3.boto3_session().client("s3", endpoint_url=self._s3.endpoint_url)
+        root = f"{self._prefix}/" if self._prefix else ""
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._parts.netloc, Prefix=root + prefix)
+        for page in pages:
+            for meta in page.get("Contents", ()):
+                key = meta["Key"].removeprefix(root)
+                if not key.endswith("/"):  # what consoles make to show an empty folder
+                    yield StoredObject(key, meta["ETag"], meta["Size"], meta["LastModified"])
+
+    def fetch(self, version: StoredObject, target: Path) -> LocalCopy:
+        """Copy exactly the listed version to ``target``.
+
+        Raises:
+            ObjectChangedError: The object was overwritten since (If-Match), also while it was being read.
+            ObjectGoneError: The object is gone.
+        """
+        import obstore
+        from obstore.exceptions import NotFoundError, PreconditionError
+
+        digest = hashlib.sha256()
+        size = 0
+        try:
+            result = obstore.get(self._store, version.key, options={"if_match": version.etag})
+            with target.open("wb") as sink:
+                for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
+                    data = bytes(chunk)
+                    digest.update(data)
+                    size += sink.write(data)
+            now = obstore.head(self._store, version.key)
+        except PreconditionError as error:
+            raise ObjectChangedError(f"{version.key} changed after it was listed") from error
+        except (NotFoundError, FileNotFoundError) as error:
+            raise ObjectGoneError(f"{version.key} is gone") from error
+        if (now["e_tag"] or "") != version.etag or size != version.size:
+            raise ObjectChangedError(f"{version.key} changed while it was read")
+        return LocalCopy(target, size, digest.hexdigest())
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a local file under ``key``; readers see the old object or the whole new one."""
+        import obstore
+
+        with path.open("rb") as source:
+            obstore.put(self._store, key, source)
+
+    def put_folder(self, prefix: str, folder: Path) -> None:
+        """Store every file below ``folder`` under ``prefix``, keeping relative paths."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.put_file(f"{prefix}/{path.relative_to(folder).as_posix()}", path)
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete objects; those that are gone already are no error."""
+        import obstore
+
+        if keys:
+            obstore.delete(self._store, keys)
+
+    def location(self, key: str) -> str:
+        """The address of ``key`` for polars: a path in a folder, a URL in S3."""
+        return str(self.folder / key) if self.is_folder else f"{self.url}/{key}"
+
+    def storage_options(self) -> dict[str, str] | None:
+        """What polars needs to open ``location``; ``None`` for a folder."""
+        return None if self.is_folder else self._s3.storage_options()

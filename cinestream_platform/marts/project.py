@@ -1,0 +1,109 @@
+"""Where the dbt project and its manifest are, and how the manifest is made.
+
+What belongs here: paths, and ``ensure_manifest()``, which runs ``dbt parse``. Loading the definitions only *reads* the
+manifest (`manifest_path`); making it is a step of installing (the command line, the image, ``.ci/run``). No Dagster.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from cinestream_platform.settings import Settings, get_settings
+
+PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
+"""The dbt project, beside the package in the checkout and in the image."""
+
+_NOT_SOURCES = {"target", "logs", "dbt_packages"}
+
+
+class MartsNotPreparedError(RuntimeError):
+    """The manifest of the dbt project is missing, or could not be made."""
+
+
+def target_dir(settings: Settings | None = None) -> Path:
+    """Folder of dbt's artifacts: ``<home>/dbt/target``; each run gets a folder of its own below it."""
+    return (settings or get_settings()).home_dir / "dbt" / "target"
+
+
+def manifest_path(settings: Settings | None = None) -> Path:
+    """The manifest that the definitions read; `ensure_manifest` makes it."""
+    return target_dir(settings) / "manifest.json"
+
+
+def require_manifest(settings: Settings | None = None) -> Path:
+    """The manifest's path.
+
+    Raises:
+        MartsNotPreparedError: it is not there.
+    """
+    path = manifest_path(settings)
+    if not path.is_file():
+        raise MartsNotPreparedError(
+            f"{path} is missing: the dbt project has not been parsed. "
+            "Call cinestream_platform.marts.project.ensure_manifest() once before loading the definitions."
+        )
+    return path
+
+
+def ensure_manifest(settings: Settings | None = None) -> Path:
+    """Run ``dbt parse`` if the manifest is missing or not of these project files, and return its path.
+
+    "Of these files" is decided by a fingerprint of their content, the dbt versions and the database's name (dbt writes
+    it into every relation name), not by modification times, which a checkout or an image sets anew. Needs no database.
+    Safe to call from several processes at once: each parses for itself, the last one's files stay.
+
+    Raises:
+        MartsNotPreparedError: dbt could not parse the project; the message is dbt's.
+    """
+    settings = settings or get_settings()
+    manifest, stamp = manifest_path(settings), target_dir(settings) / "manifest.fingerprint"
+    fingerprint = _fingerprint(settings.postgres_database)
+    if manifest.is_file() and stamp.is_file() and stamp.read_text() == fingerprint:
+        return manifest
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="parse-", dir=manifest.parent) as scratch:
+        _parse(Path(scratch), settings.postgres_database)
+        Path(scratch, stamp.name).write_text(fingerprint)
+        stamp.unlink(missing_ok=True)  # a crash between the two moves must not leave an old manifest that looks new
+        Path(scratch, manifest.name).replace(manifest)
+        Path(scratch, stamp.name).replace(stamp)
+    return manifest
+
+
+def dbt_executable() -> str:
+    """The ``dbt`` of this Python environment, also when its ``bin`` is not on the PATH."""
+    beside_python = Path(sys.executable).with_name("dbt")
+    found = str(beside_python) if beside_python.is_file() else shutil.which("dbt")
+    if not found:
+        raise MartsNotPreparedError("No dbt executable: install dbt-core and dbt-postgres into this environment.")
+    return found
+
+
+def _parse(target: Path, database: str) -> None:
+    environment = {**os.environ, "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
+    environment["CINESTREAM_DBT_DBNAME"] = database
+    done = subprocess.run(
+        [dbt_executable(), "--no-use-colors", "parse", "--project-dir", PROJECT_DIR, "--profiles-dir", PROJECT_DIR],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise MartsNotPreparedError(f"dbt cannot parse {PROJECT_DIR}:\n{done.stdout}{done.stderr}")
+
+
+def _fingerprint(database: str) -> str:
+    """SHA-256 over the project's files (path and content), dbt's versions and the database's name."""
+    digest = hashlib.sha256(f"{version('dbt-core')} {version('dbt-postgres')} {database}\n".encode())
+    for path in sorted(PROJECT_DIR.rglob("*")):
+        relative = path.relative_to(PROJECT_DIR)
+        if path.is_file() and relative.parts[0] not in _NOT_SOURCES:
+            content = path.read_bytes()
+            digest.update(f"{relative.as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()

@@ -1,0 +1,120 @@
+"""The Dagster resource that runs dbt against the warehouse.
+
+What belongs here: connection, artifact folder and executable of a dbt run, settled when the run starts. The password is
+in the environment of the dbt process alone: never in run config, a command line, an artifact or a log.
+"""
+
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetExecutionContext, OpExecutionContext
+from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
+from packaging.version import Version
+
+from cinestream_platform.marts.project import PROJECT_DIR, dbt_executable, target_dir
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.connection import PostgresTarget
+
+KEEP_FAILED_RUNS_SECONDS = 7 * 24 * 3600
+
+_ENVIRONMENT = threading.Lock()
+
+
+class MartsDbt(DbtCliResource):
+    """``DbtCliResource`` of our project whose connection is looked up when dbt starts, not when definitions load.
+
+    Override `postgres_target` to connect elsewhere.
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        defaults = {
+            "project_dir": str(PROJECT_DIR),
+            "profiles_dir": str(PROJECT_DIR),
+            "dbt_executable": dbt_executable(),
+        }
+        super().__init__(**(defaults | fields))
+
+    def postgres_target(self) -> PostgresTarget:
+        """Where the warehouse is, by the settings of this process."""
+        return PostgresTarget.from_settings(get_settings())
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        # dagster-dbt starts `dbt --version` for it: 2.8 s a run, and a question to pypi.org about newer releases.
+        return Version(version("dbt-core"))
+
+    def cli(
+        self,
+        args: Sequence[str],
+        *,
+        raise_on_error: bool = True,
+        manifest: Mapping[str, Any] | str | Path | None = None,
+        dagster_dbt_translator: DagsterDbtTranslator | None = None,
+        context: OpExecutionContext | AssetExecutionContext | None = None,
+        target_path: Path | None = None,
+    ) -> DbtCliInvocation:
+        """Start dbt with the warehouse's connection, in an artifact folder of its own below ``<home>/dbt/target``."""
+        folder = target_path or target_dir() / "runs" / _run_folder_name(context)
+        folder.mkdir(parents=True, exist_ok=True)
+        # dagster-dbt hands its own environment to dbt, and reads the profile in this process too, for row counts and
+        # columns; both are done when cli() returns.
+        with _environment(connection_environment(self.postgres_target())):
+            return super().cli(
+                args,
+                raise_on_error=raise_on_error,
+                manifest=manifest,
+                dagster_dbt_translator=dagster_dbt_translator,
+                context=context,
+                target_path=folder,
+            )
+
+
+def connection_environment(target: PostgresTarget) -> dict[str, str]:
+    """The variables that ``dbt_project/profiles.yml`` reads."""
+    return {
+        "CINESTREAM_DBT_HOST": target.host,
+        "CINESTREAM_DBT_PORT": str(target.port),
+        "CINESTREAM_DBT_USER": target.user,
+        "CINESTREAM_DBT_PASSWORD": target.password.get_secret_value(),
+        "CINESTREAM_DBT_DBNAME": target.database,
+        "CINESTREAM_DBT_SSLMODE": target.sslmode,
+    }
+
+
+def discard_artifacts(folder: Path) -> None:
+    """Remove the artifacts of a successful run, and those of failed runs that nobody has looked at for a week."""
+    shutil.rmtree(folder, ignore_errors=True)
+    oldest = time.time() - KEEP_FAILED_RUNS_SECONDS
+    for other in folder.parent.iterdir() if folder.parent.is_dir() else ():
+        if other.stat().st_mtime < oldest:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _run_folder_name(context: OpExecutionContext | AssetExecutionContext | None) -> str:
+    unique = uuid.uuid4().hex[:8]
+    return f"{context.run.run_id[:8]}-{unique}" if context else unique
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables of this process for a moment; one caller at a time."""
+    with _ENVIRONMENT:
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value

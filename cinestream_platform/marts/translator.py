@@ -1,0 +1,72 @@
+"""How a dbt source or model appears in Dagster.
+
+What belongs here: keys, groups, owners, metadata and the automation condition of the marts, and nothing that runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+
+BY_YEAR_TAG = "by_year"
+"""dbt tag of the models that are rebuilt by year; a staleness sensor requests them, no condition does."""
+
+OWNERS = ("team:data-platform",)
+
+MAY_NEVER_ARRIVE = dg.AssetSelection.assets(["movielens", "fact_tags"])
+"""Dependencies that a complete warehouse may lack: MovieLens 25M's excerpt has no tags file."""
+
+FOLLOW_DEPENDENCIES = (
+    (dg.AutomationCondition.newly_missing() | dg.AutomationCondition.any_deps_updated()).since_last_handled()
+    & dg.AutomationCondition.all_deps_match(
+        ~dg.AutomationCondition.missing() | dg.AutomationCondition.will_be_requested()
+    ).ignore(MAY_NEVER_ARRIVE)
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+).with_label("follow_dependencies")
+"""When an unpartitioned mart is rebuilt: a dependency was updated since, every one of them exists, none is in progress.
+
+``AutomationCondition.eager()`` would never fire: it wants *no partition* of a dependency missing, and the facts have
+years without a rating (1995) and years to come. Here every dependency needs one partition that exists.
+"""
+
+_SOURCE_OF_SCHEMA = {"dvddw": "dvdrental"}
+_SCHEMA_SUFFIXES = ("_dw", "_marts")
+
+
+def source_of_schema(schema: str) -> str:
+    """The source system that a schema belongs to, the first part of an asset key: ``movielens_dw`` -> ``movielens``."""
+    for suffix in _SCHEMA_SUFFIXES:
+        schema = schema.removesuffix(suffix)
+    return _SOURCE_OF_SCHEMA.get(schema, schema)
+
+
+class MartsTranslator(DagsterDbtTranslator):
+    """Asset keys ``[source, table]`` as everywhere in the platform; a dbt source *is* the asset that builds it."""
+
+    def __init__(self) -> None:
+        # The sources are described by the assets that build them; a second description here would compete with it.
+        super().__init__(DagsterDbtTranslatorSettings(enable_source_metadata=False))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """``movielens_dw.dim_movie`` -> ``movielens/dim_movie``; a mart -> ``movielens/mart_…``."""
+        return dg.AssetKey([source_of_schema(dbt_resource_props["schema"]), dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """The schema, for a mart: ``movielens_marts``."""
+        return str(dbt_resource_props["schema"])
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
+        """The platform's team."""
+        return OWNERS
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Columns as dbt declares them, and the table's name without the database, which differs between machines."""
+        table_name = f"{dbt_resource_props['schema']}.{dbt_resource_props['name']}"
+        return {**super().get_metadata(dbt_resource_props), "dagster/table_name": table_name}
+
+    def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition[Any] | None:
+        """Marts follow their dependencies, but those rebuilt by year are requested by the staleness sensor."""
+        is_mart = dbt_resource_props["resource_type"] == "model"
+        return FOLLOW_DEPENDENCIES if is_mart and BY_YEAR_TAG not in dbt_resource_props["tags"] else None

@@ -1,0 +1,1 @@
+"""How a declared table becomes a Dagster asset: decorator, IO managers, checks, partitions, resources."""

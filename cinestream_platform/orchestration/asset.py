@@ -1,0 +1,213 @@
+"""The one decorator that turns a small function into the asset of a declared table.
+
+The function says what the table is made from: its parameters are the assets it reads, by name, within its source.
+Everything else comes from the declaration: key, group, owners, kinds, description, column schema, checks, partitions,
+and how it is published.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from inspect import getdoc, signature
+from typing import Any
+
+import polars as pl
+from dagster import (
+    AssetDep,
+    AssetExecutionContext,
+    AssetIn,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    AutomationCondition,
+    BackfillPolicy,
+    Config,
+    Failure,
+    FreshnessPolicy,
+    MetadataValue,
+    Output,
+    TableColumn,
+    TableColumnConstraints,
+    TableSchema,
+    asset,
+)
+
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.raw_rows import RawRows
+from cinestream_platform.orchestration import checks
+from cinestream_platform.orchestration.file_loading import FileLoader, Outcome, Report
+from cinestream_platform.orchestration.io_managers import Build, Delivery
+from cinestream_platform.orchestration.partitions import PARTITIONS
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.publications import Publication
+from cinestream_platform.warehouse.table import WHOLE, Layer, Table
+
+OWNERS = ["team:data-platform"]
+FRESHNESS = FreshnessPolicy.time_window(warn_window=timedelta(days=7), fail_window=timedelta(days=31))
+FOLLOW_UPSTREAM = (
+    AutomationCondition.any_deps_updated().since_last_handled()
+    & ~AutomationCondition.any_deps_in_progress()
+    & ~AutomationCondition.in_progress()
+).with_label("follow upstream")
+"""Not ``eager()``: a feed that never lands a file (a release without a genome) must not hold back its dims."""
+
+Transform = Callable[..., pl.LazyFrame]
+
+
+class LoadConfig(Config):
+    """Which landed files a run is for; without, every file of the feed that waits."""
+
+    file_ids: list[int] | None = None
+
+
+def asset_key(table: Table) -> AssetKey:
+    """``[source, table]``."""
+    return AssetKey([table.source, table.name])
+
+
+def landing_key(feed: Feed) -> AssetKey:
+    """The external asset that stands for a feed's folder in the landing zone."""
+    return AssetKey(["landing", feed.source, feed.dataset.replace("-", "_")])
+
+
+def landing_asset(feed: Feed) -> AssetSpec:
+    """The feed as an external asset, so that lineage begins where files land."""
+    return AssetSpec(
+        landing_key(feed),
+        description=f"Files landed below `{feed.prefix}`; read into `{feed.table.qualified_name}`.",
+        group_name=f"{feed.source}_landing",
+        owners=OWNERS,
+        kinds={"s3", "csv"},
+        freshness_policy=FRESHNESS,
+        metadata={"dagster/column_schema": _source_schema(feed.table), "prefix": feed.prefix},
+    )
+
+
+def _source_schema(table: Table) -> TableSchema:
+    columns = [TableColumn(c.source_name, "text", c.description) for c in table.columns if c.source_name]
+    return TableSchema(columns)
+
+
+def column_schema(table: Table) -> TableSchema:
+    """The declared columns as Dagster shows them."""
+    return TableSchema(
+        [
+            TableColumn(
+                column.name,
+                str(column.type),
+                column.description,
+                TableColumnConstraints(nullable=column.nullable, other=[str(rule) for rule in column.rules]),
+                tags={"personal": ""} if column.is_personal else {},
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def _common(table: Table, function: Callable[..., Any]) -> dict[str, Any]:
+    """What every asset of a declared table has."""
+    return {
+        "key": asset_key(table),
+        "description": f"{table.description}\n\nGrain: {table.grain}.\n\n{getdoc(function) or ''}".strip(),
+        "group_name": f"{table.source}_{'raw' if table.layer is Layer.RAW else 'star'}",
+        "owners": OWNERS,
+        "kinds": {"postgres", "polars", str(table.layer)},
+        "freshness_policy": FRESHNESS,
+        "metadata": {
+            "dagster/table_name": table.qualified_name,
+            "dagster/column_schema": column_schema(table),
+            "grain": table.grain,
+        },
+    }
+
+
+def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]], AssetsDefinition]:
+    """The asset of a raw table; the function is given the loader of the feed's pending files."""
+
+    def decorate(function: Callable[[FileLoader], Iterator[Report]]) -> AssetsDefinition:
+        key = asset_key(feed.table)
+
+        def load(context: AssetExecutionContext, config: LoadConfig) -> Iterator[Any]:
+            warehouse, stores = context.resources.warehouse, context.resources.stores
+            loader = FileLoader(
+                get_settings(), warehouse.target(), stores.landing(), stores.lake(), feed, context.run_id, config.file_ids
+            )
+            delivery = Delivery(function(loader))
+            yield Output(delivery)
+            with connect(warehouse.target()) as conn:
+                yield from checks.raw_check_results(conn, feed, key)
+            _fail_for_files_not_loaded(delivery.reports)
+
+        return asset(
+            **_common(feed.table, function),
+            deps=[landing_key(feed)],
+            check_specs=checks.raw_check_specs(feed, key),
+            io_manager_key="raw_io_manager",
+            required_resource_keys={"warehouse", "stores"},
+        )(load)
+
+    return decorate
+
+
+def _fail_for_files_not_loaded(reports: list[Report]) -> None:
+    """Fail the run for files that are parked or failed; all others are published by now."""
+    bad = [report for report in reports if report.outcome in (Outcome.PARKED, Outcome.FAILED)]
+    if bad:
+        raise Failure(
+            "; ".join(f"{report.file.key} {report.outcome}: {report.reason}" for report in bad)[:5_000],
+            metadata={"files": MetadataValue.json({r.file.key: r.reason for r in bad})},
+            # The ledger knows when a file is to be tried again; repeating the run would not help.
+            allow_retries=False,
+        )
+
+
+def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
+    """The asset of a dim, bridge or fact; the function turns raw rows, named by its parameters, into the table's.
+
+    A partitioned table's function is called once for each partition of the run, on that partition's rows.
+    """
+
+    def decorate(function: Transform) -> AssetsDefinition:
+        key = asset_key(table)
+        inputs = {name: AssetIn(AssetKey([table.source, name])) for name in signature(function).parameters}
+        partitions = PARTITIONS[table.partitioning.unit] if table.partitioning and table.is_partitioned else None
+
+        def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
+            keys = list(context.partition_keys) if partitions else [WHOLE]
+            scope = {key: key if partitions else None for key in keys}
+            built = Build(
+                table,
+                {key: function(**{name: rows.rows(scope[key]) for name, rows in raw.items()}) for key in keys},
+                lambda key: sorted({file_id for rows in raw.values() for file_id in rows.file_ids(scope[key])}),
+                lambda publication: context.add_asset_metadata(
+                    _published_metadata(publication), partition_key=publication.partition_key if partitions else None
+                ),
+            )
+            yield Output(built)
+            with connect(context.resources.warehouse.target()) as conn:
+                yield from checks.table_check_results(conn, built, key)
+
+        return asset(
+            **_common(table, function),
+            ins=inputs,
+            deps=[AssetDep(asset_key(reference.table)) for reference in table.references],
+            partitions_def=partitions,
+            backfill_policy=BackfillPolicy.single_run() if partitions else None,
+            automation_condition=None if partitions else FOLLOW_UPSTREAM,
+            check_specs=checks.table_check_specs(table, key),
+            io_manager_key="warehouse_io_manager",
+            required_resource_keys={"warehouse"},
+        )(build)
+
+    return decorate
+
+
+def _published_metadata(publication: Publication) -> dict[str, Any]:
+    """What a stakeholder sees of a publication; the ledger has the rest (``ops.v_lineage``)."""
+    return {
+        "dagster/row_count": publication.rows,
+        "content_hash": publication.content_hash,
+        "changed": publication.changed,
+        "files": len(publication.file_ids),
+        "file_ids": MetadataValue.json(list(publication.file_ids)),
+    }

@@ -1,0 +1,230 @@
+"""Asset checks made from declarations: every rule of a table reports, also when it rejects nothing.
+
+Raw assets report what their files in the ledger show; dims and facts what validation found before they were
+published. Rules that stop a publish are ERRORs; rejected records are WARNings, since they are kept and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetKey,
+    MetadataValue,
+    TableColumn,
+    TableRecord,
+    TableSchema,
+)
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from cinestream_platform.lake.csv_reader import FORMAT_RULES
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.warehouse.frames import named_rules
+from cinestream_platform.warehouse.table import Kind, Layer, Table
+from cinestream_platform.warehouse.validation import GRAIN_RULE, table_rules
+
+if TYPE_CHECKING:
+    from cinestream_platform.orchestration.io_managers import Build
+
+SAMPLE_ROWS = 5
+SHRINK_LIMIT = 0.5
+"""A publication with less than this share of the rows before is reported."""
+
+RECORD_FORMAT, ROWS_ACCOUNTED, FILES_READABLE, LAST_RECORD, EVENTS_AGREE = (
+    "record_format",
+    "rows_accounted",
+    "files_readable",
+    "last_record_complete",
+    "events_agree",
+)
+PUBLISHED_AS_BUILT, ROW_COUNT_BOUNDS, REFERENCES_VALIDATED = (
+    "published_as_built",
+    "row_count_bounds",
+    "references_validated",
+)
+
+
+def raw_rules(feed: Feed) -> dict[str, str]:
+    """Check name to description: one check for each rule of a column, one for the format of records."""
+    rules = {RECORD_FORMAT: "; ".join(FORMAT_RULES.values())}
+    return rules | {named.name: named.description for named in named_rules(feed.table, from_text=True)}
+
+
+def raw_check_specs(feed: Feed, key: AssetKey) -> list[AssetCheckSpec]:
+    """The checks of a raw asset."""
+    descriptions = raw_rules(feed) | {
+        ROWS_ACCOUNTED: "Records in the loaded files = rows in the table + rejected rows kept in ops.rejected_row.",
+        FILES_READABLE: "No file of this feed is parked.",
+        LAST_RECORD: "Every loaded file ends with a line end; a missing one may mean that the file was cut.",
+    }
+    if feed.table.natural_key:
+        descriptions[EVENTS_AGREE] = "Records of the same event say the same; where they differ the latest counts."
+    return [AssetCheckSpec(name, asset=key, description=text) for name, text in descriptions.items()]
+
+
+def raw_check_results(conn: Connection[Any], feed: Feed, key: AssetKey) -> Iterator[AssetCheckResult]:
+    """What the ledger shows of all loaded files of a feed."""
+    rejected = _rejected_by_rule(conn, feed)
+    for name in raw_rules(feed):
+        rules = list(FORMAT_RULES) if name == RECORD_FORMAT else [name]
+        samples = [sample for rule in rules for sample in rejected.get(rule, (0, []))[1]]
+        count = sum(rejected.get(rule, (0, []))[0] for rule in rules)
+        yield _result(key, name, count == 0, {"rejected_rows": count}, samples, AssetCheckSeverity.WARN)
+    yield _accounted(conn, feed, key)
+    parked = conn.execute(
+        "SELECT key, reason FROM ops.landed_file WHERE source = %s AND dataset = %s AND status = 'parked' ORDER BY key",
+        (feed.source, feed.dataset),
+    ).fetchall()
+    sample = [{"key": name, "reason": reason} for name, reason in parked[:SAMPLE_ROWS]]
+    yield _result(key, FILES_READABLE, not parked, {"parked_files": len(parked)}, sample)
+    row = conn.execute(
+        "SELECT coalesce(sum(rows_repeated), 0)::bigint, coalesce(sum(rows_conflicting), 0)::bigint,"
+        " coalesce(array_agg(key) FILTER (WHERE ends_without_line_end), '{}')"
+        " FROM ops.landed_file WHERE source = %s AND dataset = %s AND status = 'loaded'",
+        (feed.source, feed.dataset),
+    ).fetchone()
+    repeated, conflicting, cut = row or (0, 0, [])
+    cut_sample = [{"key": name} for name in cut[:SAMPLE_ROWS]]
+    yield _result(key, LAST_RECORD, not cut, {"files": len(cut)}, cut_sample, AssetCheckSeverity.WARN)
+    if feed.table.natural_key:
+        numbers = {"repeated_records": repeated, "conflicting_records": conflicting}
+        yield _result(key, EVENTS_AGREE, conflicting == 0, numbers, [], AssetCheckSeverity.WARN)
+
+
+def _rejected_by_rule(conn: Connection[Any], feed: Feed) -> dict[str, tuple[int, list[dict[str, Any]]]]:
+    rows = conn.execute(
+        """
+        SELECT rule, count(*), (array_agg(json_build_object('file', key, 'line', line, 'text', left(raw, 200))))[1:%s]
+        FROM ops.rejected_row JOIN ops.landed_file USING (file_id)
+        WHERE source = %s AND dataset = %s AND status = 'loaded' GROUP BY rule
+        """,
+        (SAMPLE_ROWS, feed.source, feed.dataset),
+    ).fetchall()
+    return {rule: (count, samples) for rule, count, samples in rows}
+
+
+def _accounted(conn: Connection[Any], feed: Feed, key: AssetKey) -> AssetCheckResult:
+    table = SQL("SELECT count(*) FROM {}").format(Identifier(feed.table.schema, feed.table.name))
+    in_table = conn.execute(table).fetchone()
+    row = conn.execute(
+        """
+        SELECT coalesce(sum(rows_read), 0)::bigint, coalesce(sum(rows_loaded), 0)::bigint,
+            (SELECT count(*) FROM ops.rejected_row r JOIN ops.landed_file f USING (file_id)
+             WHERE f.source = %(source)s AND f.dataset = %(dataset)s AND f.status = 'loaded')
+        FROM ops.landed_file WHERE source = %(source)s AND dataset = %(dataset)s AND status = 'loaded'
+        """,
+        {"source": feed.source, "dataset": feed.dataset},
+    ).fetchone()
+    read, loaded, rejected = row or (0, 0, 0)
+    rows = in_table[0] if in_table else 0
+    numbers = {"records_in_files": read, "rows_in_table": rows, "rejected_rows": rejected}
+    return _result(key, ROWS_ACCOUNTED, rows == loaded and read == rows + rejected, numbers, [])
+
+
+def table_check_specs(table: Table, key: AssetKey) -> list[AssetCheckSpec]:
+    """The checks of a dim, bridge or fact."""
+    specs = [
+        AssetCheckSpec(named.name, asset=key, description=f"{named.description}; stops the publish.", blocking=True)
+        for named in table_rules(table)
+    ]
+    grain = f"{table.grain}; stops the publish."
+    built = "Rows and sums of measures in the warehouse are those that were built."
+    bounds = f"A publication has at least {SHRINK_LIMIT:.0%} of the rows before it."
+    specs.append(AssetCheckSpec(GRAIN_RULE, asset=key, description=grain, blocking=True))
+    specs.append(AssetCheckSpec(PUBLISHED_AS_BUILT, asset=key, description=built))
+    specs.append(AssetCheckSpec(ROW_COUNT_BOUNDS, asset=key, description=bounds))
+    if table.references:
+        valid = "Postgres has validated every foreign key, on every partition: no orphans."
+        specs.append(AssetCheckSpec(REFERENCES_VALIDATED, asset=key, description=valid))
+    return specs
+
+
+def table_check_results(conn: Connection[Any], build: Build, key: AssetKey) -> Iterator[AssetCheckResult]:
+    """What validation found and what is now in the warehouse, per partition where there are several."""
+    names = list(dict.fromkeys(result.name for results in build.results.values() for result in results))
+    for name in names:
+        found = {p: next(r for r in results if r.name == name) for p, results in build.results.items()}
+        failed = {p: result.failed_rows for p, result in found.items()}
+        sample = [row for result in found.values() for row in result.sample][:SAMPLE_ROWS]
+        yield _result(key, name, not any(failed.values()), {"failed_rows": sum(failed.values())} | _per_partition(failed), sample)
+    yield _published_as_built(conn, build, key)
+    rows = {p.partition_key: p.rows for p in build.publications}
+    shrunk = [p.partition_key for p in build.publications if p.rows < SHRINK_LIMIT * p.rows_before]
+    numbers: dict[str, Any] = {"rows": sum(rows.values()), "shrunk_partitions": ", ".join(shrunk) or "none"}
+    yield _result(key, ROW_COUNT_BOUNDS, not shrunk, numbers | _per_partition(rows), [], AssetCheckSeverity.WARN)
+    if build.table.references:
+        yield _references(conn, build.table, key)
+
+
+def _published_as_built(conn: Connection[Any], build: Build, key: AssetKey) -> AssetCheckResult:
+    differing = []
+    for publication in build.publications:
+        expected = build.measures[publication.partition_key]
+        found = measures_in_warehouse(conn, build.table, publication.partition_key)
+        if any(found[name] < value if _grows(build.table) else found[name] != value for name, value in expected.items()):
+            differing.append({"partition": publication.partition_key, "built": str(expected), "found": str(found)})
+    return _result(key, PUBLISHED_AS_BUILT, not differing, {"differing_partitions": len(differing)}, differing)
+
+
+def _grows(table: Table) -> bool:
+    """Whether the table also holds rows that this build did not bring: members inferred or no longer delivered."""
+    return table.layer is Layer.DIMENSION
+
+
+def exact_measures(table: Table) -> list[str]:
+    """Columns of a fact whose sums are exact in every engine: decimals and counts that are no keys."""
+    exact = (Kind.NUMERIC, Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT)
+    keys = {*table.primary_key, *(reference.column for reference in table.references)}
+    if table.layer is not Layer.FACT:
+        return []
+    return [column.name for column in table.columns if column.name not in keys and column.type.kind in exact]
+
+
+def measures_in_warehouse(conn: Connection[Any], table: Table, partition_key: str) -> dict[str, Any]:
+    """Row count and sums of the exact measures of a table or partition in Postgres."""
+    names = exact_measures(table)
+    sums = [SQL("coalesce(sum({}), 0)").format(Identifier(name)) for name in names]
+    child = table.partition_name(partition_key) if table.partitioning else table.name
+    query = SQL("SELECT {} FROM {}").format(SQL(", ").join([SQL("count(*)"), *sums]), Identifier(table.schema, child))
+    return dict(zip(["rows", *names], conn.execute(query).fetchone() or (), strict=True))
+
+
+def _references(conn: Connection[Any], table: Table, key: AssetKey) -> AssetCheckResult:
+    rows = conn.execute(
+        """
+        SELECT conrelid::regclass::text, conname, convalidated FROM pg_constraint
+        WHERE contype = 'f' AND (conrelid = %(parent)s::regclass
+            OR conrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = %(parent)s::regclass))
+        """,
+        {"parent": f'"{table.schema}"."{table.name}"'},
+    ).fetchall()
+    unvalidated = [{"table": where, "foreign_key": name} for where, name, validated in rows if not validated]
+    passed = not unvalidated and len(rows) >= len(table.references)
+    return _result(key, REFERENCES_VALIDATED, passed, {"foreign_keys": len(rows)}, unvalidated)
+
+
+def _per_partition(numbers: Mapping[str, int]) -> dict[str, Any]:
+    if len(numbers) < 2:
+        return {}
+    schema = TableSchema([TableColumn("partition", "string"), TableColumn("rows", "int")])
+    records = [TableRecord({"partition": key, "rows": value}) for key, value in numbers.items()]
+    return {"by_partition": MetadataValue.table(records, schema=schema)}
+
+
+def _result(
+    key: AssetKey,
+    name: str,
+    passed: bool,
+    numbers: Mapping[str, Any],
+    sample: Sequence[Mapping[str, Any]],
+    severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
+) -> AssetCheckResult:
+    metadata = dict(numbers)
+    if sample:
+        metadata["sample"] = MetadataValue.json([{k: str(v) for k, v in row.items()} for row in sample])
+    return AssetCheckResult(asset_key=key, check_name=name, passed=passed, metadata=metadata, severity=severity)

@@ -1,0 +1,217 @@
+"""The way of one file from the landing zone into a raw table: fetch, read, audit, write, publish.
+
+Joins the lake with the warehouse; knows nothing of Dagster. What becomes of a file that fails is decided here:
+content that cannot be loaded is parked at once, a passing fault is tried again later.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from psycopg import Connection
+
+from cinestream_platform.lake.csv_reader import REJECT_SCHEMA, FileRefusedError, read_csv
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.raw_rows import Spool, find_overlap
+from cinestream_platform.lake.store import LocalCopy, ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
+from cinestream_platform.settings import Settings
+from cinestream_platform.warehouse import ledger
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.ledger import LandedFile
+from cinestream_platform.warehouse.raw_publish import (
+    FileResult,
+    FileSettledError,
+    SnapshotOvertakenError,
+    TwinLoadedError,
+    file_transaction,
+    overtaken,
+)
+from cinestream_platform.warehouse.table import WriteMode
+
+CLOCK_SLACK = timedelta(days=1)
+"""An event may be dated this much after its file arrived: sources' clocks are not ours."""
+SAMPLE_ROWS = 20
+KEPT_REJECTS = 1_000_000
+"""Beyond so many rejected records reading stops: the file is not what the feed is for."""
+
+
+class Outcome(StrEnum):
+    """What became of a file in this attempt."""
+
+    LOADED = "loaded"
+    DUPLICATE = "duplicate"
+    OVERTAKEN = "overtaken"
+    PARKED = "parked"
+    FAILED = "failed"
+    LEFT = "left to the next listing"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a file, in numbers and words."""
+
+    file: LandedFile
+    outcome: Outcome
+    rows_loaded: int = 0
+    rows_rejected: int = 0
+    reason: str = ""
+
+
+@dataclass
+class _Reading:
+    """A file's records after reading: typed rows in the spool, rejected ones here."""
+
+    spool: Spool
+    rejected: pl.DataFrame
+    ends_without_line_end: bool
+
+    @property
+    def loaded(self) -> int:
+        return sum(self.spool.partition_rows.values())
+
+    @property
+    def read(self) -> int:
+        return self.loaded + self.rejected.height
+
+
+@dataclass(frozen=True)
+class FileLoader:
+    """Loads the files of one feed that the ledger says are pending."""
+
+    settings: Settings
+    target: PostgresTarget
+    landing: ObjectStore
+    lake: ObjectStore
+    feed: Feed
+    run_id: str
+    file_ids: Sequence[int] | None = None
+
+    def load_pending(self) -> Iterator[Report]:
+        """Load the feed's pending files (those of ``file_ids`` where given), oldest first, and report each.
+
+        A file that fails does not stop the others.
+        """
+        with connect(self.target) as conn:
+            for file in ledger.pending(conn, self.feed.source, self.feed.dataset, file_ids=self.file_ids):
+                if _claim(conn, file):
+                    try:
+                        yield self._load(conn, file)
+                    finally:
+                        _unclaim(conn, file)
+
+    def _load(self, conn: Connection[Any], file: LandedFile) -> Report:
+        try:
+            with tempfile.TemporaryDirectory(prefix="cinestream-") as scratch:
+                return self._load_in(conn, file, Path(scratch))
+        except ObjectGoneError as error:
+            ledger.mark_gone(conn, file)
+            return Report(file, Outcome.LEFT, reason=str(error))
+        except (ObjectChangedError, FileSettledError) as error:
+            return Report(file, Outcome.LEFT, reason=str(error))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            attempts, backoff = self.settings.load_attempts, self.settings.load_backoff_seconds
+            ledger.mark_failed(conn, file, reason, attempts=attempts, backoff_seconds=backoff)
+            return Report(file, Outcome.FAILED, reason=reason)
+
+    def _load_in(self, conn: Connection[Any], file: LandedFile, scratch: Path) -> Report:
+        listed = StoredObject(file.key, file.etag, file.size_bytes, file.last_modified)
+        copy = self.landing.fetch(listed, scratch / "object")
+        if twin := ledger.loaded_twin(conn, file, copy.sha256):
+            ledger.mark_duplicate(conn, file, copy.sha256, twin)
+            return Report(file, Outcome.DUPLICATE, reason=f"same content as file {twin}")
+        try:
+            reading = self._read(file, copy, scratch)
+        except FileRefusedError as error:
+            ledger.park(conn, file, str(error), sha256=copy.sha256)
+            return Report(file, Outcome.PARKED, reason=str(error))
+        if verdict := self._verdict(reading):
+            sample = list(reading.rejected.head(SAMPLE_ROWS).iter_rows())
+            counts = (reading.read, reading.rejected.height)
+            ledger.park(conn, file, verdict, sha256=copy.sha256, counts=counts, sample=sample)
+            return Report(file, Outcome.PARKED, 0, reading.rejected.height, verdict)
+        return self._publish(conn, file, copy, reading, scratch)
+
+    def _read(self, file: LandedFile, copy: LocalCopy, scratch: Path) -> _Reading:
+        spool = Spool(scratch / "rows", self.feed)
+        rejected, open_end = [pl.DataFrame(schema=REJECT_SCHEMA)], False
+        batches = read_csv(copy.path, self.feed, file_id=file.file_id, not_after=file.first_seen_at + CLOCK_SLACK)
+        for batch in batches:
+            spool.add(batch.rows)
+            rejected.append(batch.rejected)
+            open_end = batch.ends_without_line_end
+            if sum(part.height for part in rejected) > KEPT_REJECTS:
+                raise FileRefusedError(
+                    f"more than {KEPT_REJECTS:,} records are rejected, e.g. {_examples(pl.concat(rejected))}"
+                )
+        return _Reading(spool, pl.concat(rejected), open_end)
+
+    def _verdict(self, reading: _Reading) -> str | None:
+        """Why nothing of a readable file is published; ``None`` if it may be."""
+        if reading.read and reading.rejected.height > reading.read * self.feed.reject_threshold:
+            return (
+                f"{reading.rejected.height:,} of {reading.read:,} records are rejected, more than "
+                f"{self.feed.reject_threshold:.2%}; nothing was published. E.g. {_examples(reading.rejected)}. "
+                "Fix the file and land it again."
+            )
+        if self.feed.table.mode is WriteMode.SNAPSHOT and reading.loaded == 0:
+            return "a snapshot without any row would empty the table. Land a file with rows, or retract the old one."
+        return None
+
+    def _publish(
+        self, conn: Connection[Any], file: LandedFile, copy: LocalCopy, reading: _Reading, scratch: Path
+    ) -> Report:
+        # The attempt is part of the path: a crashed attempt's leftovers never mix with this one's rows.
+        lake_path = f"raw/{self.feed.source}/{self.feed.table.name}/file-{file.file_id}-{self.run_id[:8]}-{file.attempts}"
+        self.lake.put_folder(lake_path, scratch / "rows")
+        result = FileResult(
+            copy.sha256,
+            reading.loaded,
+            reading.rejected.height,
+            reading.ends_without_line_end,
+            lake_path,
+            dict(sorted(reading.spool.partition_rows.items())),
+        )
+        rejected = reading.rejected.select(pl.lit(file.file_id, pl.Int64).alias("file_id"), "line", "rule", "raw")
+        try:
+            with file_transaction(self.target, self.feed.table, file, self.run_id) as transaction:
+                transaction.claim(copy.sha256)
+                others = [
+                    other
+                    for other in ledger.loaded(conn, self.feed.source, self.feed.dataset)
+                    if other.file_id not in transaction.replaced
+                ]
+                overlap = find_overlap(self.lake, self.feed, reading.spool, file, others)
+                rejected_rows = rejected.to_arrow(compat_level=pl.CompatLevel.oldest())
+                transaction.write(reading.spool.record_batches(), rejected_rows)
+                transaction.commit(result, overlap)
+        except TwinLoadedError as error:
+            ledger.mark_duplicate(conn, file, copy.sha256, error.file_id)
+            return Report(file, Outcome.DUPLICATE, reason=str(error))
+        except SnapshotOvertakenError as error:
+            overtaken(conn, file, error.file_id, copy.sha256)
+            return Report(file, Outcome.OVERTAKEN, reason=str(error))
+        return Report(file, Outcome.LOADED, result.rows_loaded, result.rows_rejected)
+
+
+def _examples(rejected: pl.DataFrame) -> str:
+    return "; ".join(f"line {line:,} {rule}: {raw[:200]!r}" for line, rule, raw in rejected.head(3).iter_rows())
+
+
+def _claim(conn: Connection[Any], file: LandedFile) -> bool:
+    """Take the file for this session; another run that has it keeps it."""
+    row = conn.execute(
+        "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (f"cinestream.file.{file.file_id}",)
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _unclaim(conn: Connection[Any], file: LandedFile) -> None:
+    conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (f"cinestream.file.{file.file_id}",))

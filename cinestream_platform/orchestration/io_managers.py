@@ -1,0 +1,125 @@
+"""The two IO managers: raw assets publish landed files, all others publish frames by their table's write mode."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+from dagster import ConfigurableIOManager, InputContext, OutputContext, ResourceDependency
+
+from cinestream_platform.catalog import feed_of_table
+from cinestream_platform.lake.raw_rows import RawRows
+from cinestream_platform.orchestration.checks import exact_measures
+from cinestream_platform.orchestration.file_loading import Report
+from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.warehouse import ledger
+from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.keys import KeyResolver
+from cinestream_platform.warehouse.partition_publish import analyze, publish_partition
+from cinestream_platform.warehouse.publications import Publication
+from cinestream_platform.warehouse.publish import publish_table
+from cinestream_platform.warehouse.table import WHOLE, Table
+from cinestream_platform.warehouse.validation import BrokenRulesError, RuleResult, validate
+
+
+@dataclass
+class Delivery:
+    """What a raw asset returns to be published: files to come; each is published when its report is asked for."""
+
+    files: Iterator[Report]
+    reports: list[Report] = field(default_factory=list)
+
+
+@dataclass
+class Build:
+    """What a dim, bridge or fact asset returns to be published: one lazy frame per partition.
+
+    ``file_ids`` tells the landed files that a partition is made from. ``publications`` and ``results`` are filled by
+    publishing, so that checks can report them afterwards.
+    """
+
+    table: Table
+    frames: Mapping[str, pl.LazyFrame]
+    file_ids: Callable[[str], list[int]]
+    on_published: Callable[[Publication], None]
+    publications: list[Publication] = field(default_factory=list)
+    results: dict[str, list[RuleResult]] = field(default_factory=dict)
+    measures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    inferred: dict[str, int] = field(default_factory=dict)
+
+
+class RawIOManager(ConfigurableIOManager):  # type: ignore[type-arg]
+    """Publishes landed files into raw tables; hands downstream the rows that count, lazily, from the lake."""
+
+    warehouse: ResourceDependency[Warehouse]
+    stores: ResourceDependency[Stores]
+
+    def handle_output(self, context: OutputContext, delivery: Delivery) -> None:
+        """Load every file that the delivery is for; each is published by a transaction of its own."""
+        for report in delivery.files:
+            delivery.reports.append(report)
+            context.log.info(
+                "%s: %s, %s rows loaded, %s rejected. %s",
+                report.file.key,
+                report.outcome,
+                f"{report.rows_loaded:,}",
+                f"{report.rows_rejected:,}",
+                report.reason,
+            )
+
+    def load_input(self, context: InputContext) -> RawRows:
+        """The current rows of the raw table; which files they are from is settled here, once a step."""
+        feed = feed_of_table(*context.asset_key.path)
+        with connect(self.warehouse.target()) as conn:
+            files = ledger.loaded(conn, feed.source, feed.dataset)
+        return RawRows(self.stores.lake(), feed.table, files)
+
+
+class WarehouseIOManager(ConfigurableIOManager):  # type: ignore[type-arg]
+    """Validates and publishes dims, bridges and facts; memory is bounded by one partition."""
+
+    warehouse: ResourceDependency[Warehouse]
+
+    def handle_output(self, context: OutputContext, build: Build) -> None:
+        """Publish partition by partition.
+
+        Raises:
+            BrokenRulesError: Rows break a rule; partitions before this one are published, this one and later are not.
+        """
+        target, table = self.warehouse.target(), build.table
+        keys = KeyResolver(target)
+        for partition_key, lazy in build.frames.items():
+            frame = keys.resolve(table, lazy.collect(engine="streaming")) if table.references else lazy.collect()
+            build.results[partition_key] = validate(table, frame)
+            if not all(result.passed for result in build.results[partition_key]):
+                raise BrokenRulesError(table, partition_key, build.results[partition_key])
+            build.measures[partition_key] = _measures(table, frame)
+            provenance: dict[str, Any] = {"run_id": context.run_id, "file_ids": build.file_ids(partition_key)}
+            if table.partitioning:
+                published = publish_partition(target, table, partition_key, frame, **provenance)
+            else:
+                published = publish_table(target, table, frame, **provenance)
+            build.publications.append(published)
+            build.on_published(published)
+            context.log.info(
+                "%s %s: %s rows, %s",
+                table.qualified_name,
+                "" if partition_key == WHOLE else partition_key,
+                f"{published.rows:,}",
+                "published" if published.changed else "unchanged",
+            )
+        build.inferred = keys.inferred
+        if table.partitioning and any(publication.changed for publication in build.publications):
+            analyze(target, table)
+
+    def load_input(self, context: InputContext) -> None:
+        """Dims and facts are read by SQL (dbt) or through their keys, not as inputs in Python."""
+        raise NotImplementedError(
+            f"{context.asset_key.to_user_string()} is no input: name it in a reference of the table that needs its "
+            "keys, or read it in a dbt model."
+        )
+
+
+def _measures(table: Table, frame: pl.DataFrame) -> dict[str, Any]:
+    """Row count and sums of the exact measures, to be compared with what Postgres then holds."""
+    return {"rows": frame.height} | {name: frame[name].sum() for name in exact_measures(table)}

@@ -1,0 +1,68 @@
+"""Dagster resources: the warehouse and the two object stores. Nothing connects before a run needs it."""
+
+import os
+from functools import cache
+
+from dagster import ConfigurableResource, EnvVar, ResourceDependency
+from dagster_aws.s3 import S3Resource
+from pydantic import SecretStr
+
+from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.lake.store import ObjectStore, S3Access
+from cinestream_platform.services.logins import login_secrets
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.setup import prepare_warehouse
+
+
+def _secret(name: str) -> str | None:
+    """A reference to an environment variable: the value itself is never part of a definition or of run config."""
+    return EnvVar(name) if os.environ.get(name) else None
+
+
+def s3_resource() -> S3Resource:
+    """dagster-aws' S3Resource as ``CINESTREAM_S3_*`` say; unset keys leave boto3's own credential chain."""
+    settings = get_settings()
+    return S3Resource(
+        endpoint_url=settings.s3_endpoint_url,
+        region_name=settings.s3_region,
+        aws_access_key_id=_secret("CINESTREAM_S3_ACCESS_KEY_ID"),
+        aws_secret_access_key=_secret("CINESTREAM_S3_SECRET_ACCESS_KEY"),
+    )
+
+
+@cache
+def prepared_target(home: str) -> PostgresTarget:
+    """The warehouse of these settings, with all declared tables in place; prepared once a process."""
+    settings = get_settings()
+    target = PostgresTarget.from_settings(settings)
+    prepare_warehouse(target, TABLES, MART_SCHEMAS, login_secrets(settings))
+    return target
+
+
+class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
+    """The Postgres warehouse."""
+
+    def target(self) -> PostgresTarget:
+        """Where it is; started and prepared at the first call."""
+        return prepared_target(str(get_settings().home_dir))
+
+
+class Stores(ConfigurableResource):  # type: ignore[type-arg]
+    """The landing zone and the lake."""
+
+    s3: ResourceDependency[S3Resource]
+
+    def _access(self) -> S3Access:
+        keys = (self.s3.aws_access_key_id, self.s3.aws_secret_access_key, self.s3.aws_session_token)
+        key_id, secret, token = (SecretStr(value) if value else None for value in keys)
+        region = self.s3.region_name or get_settings().s3_region
+        return S3Access(self.s3.endpoint_url, region, key_id, secret, token, self.s3.profile_name)
+
+    def landing(self) -> ObjectStore:
+        """Where files land."""
+        return ObjectStore(get_settings().landing, self._access())
+
+    def lake(self) -> ObjectStore:
+        """Where raw rows are kept as Parquet."""
+        return ObjectStore(get_settings().lake, self._access())

@@ -1,0 +1,522 @@
+"""Files in the exact formats of GroupLens' MovieLens releases, of any size, with known dirt in them.
+
+What belongs here: writing movies, ratings, tags, links, genome-tags and genome-scores as upstream writes them (UTF-8
+without BOM, comma, header, CRLF, quotes only where needed), the odd but legal records of the real files, and bad
+records whose number is known. How such files are read and loaded is the business of ``sources/movielens``; nothing
+here is imported by it, so that a test compares two independent readings of the format.
+
+Every byte follows from the seed and the size, on any machine: only ``random.Random.random`` and wrapping 64-bit
+integer arithmetic are used, neither of which changes between versions. Titles are invented.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from io import FileIO
+from math import isqrt
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+import polars as pl
+from polars import col
+
+# ---- shape of the real data (ml-latest-small) ------------------------------------------------------------------------
+
+RATING_COUNTS = {
+    "0.5": 1_370, "1.0": 2_811, "1.5": 1_791, "2.0": 7_551, "2.5": 5_550,
+    "3.0": 20_047, "3.5": 13_136, "4.0": 26_818, "4.5": 8_551, "5.0": 13_211,
+}  # fmt: skip
+GENRES = (
+    "Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir",
+    "Horror", "IMAX", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
+)  # fmt: skip
+NO_GENRES = "(no genres listed)"  # the twentieth value: it says that there is no genre
+FIRST_RATING, LAST_RATING = 828_124_615, 1_537_799_250  # 1996-03-29 and 2018-09-24, seconds UTC
+FIRST_TAG = 1_137_179_352  # 2006-01-13
+
+_HEADERS = {
+    "ratings": "userId,movieId,rating,timestamp",
+    "movies": "movieId,title,genres",
+    "tags": "userId,movieId,tag,timestamp",
+    "links": "movieId,imdbId,tmdbId",
+    "genome-tags": "tagId,tag",
+    "genome-scores": "movieId,tagId,relevance",
+}
+
+# ---- dirt: one bad record per kind, made from the good record before it ----------------------------------------------
+# {u} {m} {r} {t} {g} are fields of that record (see _LETTERS). Quotes are balanced everywhere: a
+# record that swallows the next line would make the number of bad records a matter of opinion.
+
+_LETTERS = {"userId": "u", "movieId": "m", "rating": "r", "timestamp": "t", "tagId": "g"}
+_RATING_DIRT = {
+    "rating_zero": b"{u},{m},0.0,{t}",
+    "rating_six": b"{u},{m},6.0,{t}",
+    "rating_off_step": b"{u},{m},3.25,{t}",
+    "rating_text": b"{u},{m},good,{t}",
+    "rating_empty": b"{u},{m},,{t}",
+    "user_id_over_int4": b"2147483648,{m},{r},{t}",
+    "user_id_over_int8": b"9223372036854775808,{m},{r},{t}",
+    "user_id_negative": b"-{u},{m},{r},{t}",
+    "user_id_empty": b",{m},{r},{t}",
+    "movie_id_negative": b"{u},-{m},{r},{t}",
+    "timestamp_text": b"{u},{m},{r},yesterday",
+    "timestamp_negative": b"{u},{m},{r},-{t}",
+    "timestamp_milliseconds": b"{u},{m},{r},{t}000",
+    "timestamp_empty": b"{u},{m},{r},",
+    "too_few_fields": b"{u},{m},{r}",
+    "too_many_fields": b"{u},{m},{r},{t},{t}",
+    "backslash_dot": b"\\.",
+}
+_TAG_DIRT = {
+    "user_id_over_int4": b"2147483648,{m},lamplight,{t}",
+    "movie_id_negative": b"{u},-{m},lamplight,{t}",
+    "timestamp_text": b"{u},{m},lamplight,yesterday",
+    "timestamp_milliseconds": b"{u},{m},lamplight,{t}000",
+    "timestamp_empty": b"{u},{m},lamplight,",
+    "too_few_fields": b"{u},{m},lamplight",
+    "too_many_fields": b"{u},{m},lamplight,{t},{t}",
+    "backslash_dot": b"\\.",
+    "invalid_utf8": b"{u},{m},caf\xe9,{t}",  # Latin-1's e with acute accent
+    "nul_byte": b"{u},{m},lamp\x00light,{t}",  # valid UTF-8 that Postgres cannot store
+    "malformed_quotes": b'{u},{m},"lamp"light,{t}',
+}
+# {x} is the id of a film that no good record mentions: rejecting it must not change anything elsewhere.
+_STRANGE_FILM = 900_000_000
+_MOVIE_DIRT = {
+    "title_empty": b"{x},,Drama",
+    "movie_id_negative": b"-{x},Sunken Ladder (1971),Drama",
+    "too_few_fields": b"{x},Sunken Ladder (1971)",
+    "too_many_fields": b"{x},Sunken Ladder, The (1971),Drama",  # the forgotten quotes
+    "invalid_utf8": b"{x},Caf\xe9 Ladder (1971),Drama",
+}
+_LINK_DIRT = {
+    "movie_id_over_int4": b"2147483648,0114709,862",
+    "movie_id_negative": b"-{x},0114709,862",
+    "tmdb_id_text": b"{x},0114709,unknown",
+    "too_few_fields": b"{x},0114709",
+    "too_many_fields": b"{x},0114709,862,862",
+}
+_SCORE_DIRT = {
+    "relevance_above_one": b"{m},{g},1.5",
+    "relevance_negative": b"{m},{g},-0.1",
+    "relevance_text": b"{m},{g},high",
+    "relevance_nan": b"{m},{g},NaN",  # parses as a float, and every comparison with it is false
+    "relevance_empty": b"{m},{g},",
+    "too_few_fields": b"{m},{g}",
+    "too_many_fields": b"{m},{g},0.5,0.5",
+}
+
+# ---- words -----------------------------------------------------------------------------------------------------------
+
+_ADJECTIVES = (
+    "Amber", "Borrowed", "Broken", "Copper", "Crooked", "Distant", "Drowsy", "Eleventh", "Fading", "Folded", "Gentle",
+    "Hollow", "Idle", "Ivory", "Jagged", "Kindly", "Last", "Lonesome", "Marble", "Misty", "Narrow", "Northern",
+    "Obscure", "Painted", "Patient", "Quiet", "Restless", "Rusty", "Scarlet", "Second", "Silver", "Sunken", "Tidal",
+    "Tin", "Uneven", "Velvet", "Wandering", "Weary", "Wooden", "Yonder",
+)  # fmt: skip
+_NOUNS = (
+    "Almanac", "Anchor", "Bakery", "Beacon", "Bridge", "Caravan", "Clockmaker", "Compass", "Corridor", "Dressmaker",
+    "Engine", "Feather", "Ferry", "Garden", "Glacier", "Harvest", "Horizon", "Island", "Juggler", "Kettle", "Ladder",
+    "Lantern", "Lighthouse", "Mirror", "Notebook", "Orchard", "Parade", "Pilot", "Postman", "Quarry", "Railway",
+    "River", "Sailor", "Shadow", "Staircase", "Teacup", "Umbrella", "Violin", "Window", "Zeppelin", "Ember",
+)  # fmt: skip
+_FOREIGN = (
+    "Été à Quimper, L'",
+    "Über den Dächern",
+    "Señorita Niño",
+    "Łódka",
+    "Smørrebrød",
+    "Città perduta, La",
+    "夜の灯台",
+)
+_TAG_WORDS = (
+    "lamplight", "Lamplight", "slow burn", "SLOW BURN", "based on a letter", "sea voyage", "twist at the end",
+    "lost, then found", "great score", "rainy", "one take", "to watch again", "déjà vu", "1970s", "2001", "null", "NA",
+    "small town", "trains", "dry humor", '"artsy"', 'the "good" ending', "it's complicated", "naïve", "50% off",
+)  # fmt: skip
+
+_ODD_TITLES = (
+    "Harbor Nine", "Lantern Watch, The", "Yonder", "Kettle & Sons", "Second Pilot: The Series",  # no year
+    "Copper Ferry (1994) ", "Sailor, A (2003) ", "Tin Horizon (1977) ", "Drowsy Quarry (2011) ",  # end in a blank
+    "Quiet Railway (2006\u20132007)", "Island Parade, The (1998\u20132001)",  # en dash
+    '"Velvet" Umbrella, The (1961)', "12'30\" to Zeppelin (1998)", 'Man Called "Kettle", A (2009)',
+    "Silver Orchard (1980)", "Marble River (1996)", "Misty Corridor, The (2005)",  # each title under two ids
+    "Silver Orchard (1980)", "Marble River (1996)", "Misty Corridor, The (2005)",
+)  # fmt: skip
+_GENRES_BY_USE = (*GENRES, *["Drama"] * 8, *["Comedy"] * 7, *["Thriller"] * 3, *["Action"] * 3, *["Romance"] * 3)
+
+_CHUNK_ROWS = 1_000_000  # about 100 MB while a chunk is made
+_ItemT = TypeVar("_ItemT")
+_NumberT = TypeVar("_NumberT", int, pl.Expr)
+_Record = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was written, and what a correct load must find in it.
+
+    Attributes:
+        files: Dataset ("ratings", "genome-scores", …) -> file.
+        rows: Physical records per dataset, header not counted, bad records and duplicates counted.
+        planted: Dataset -> kind of dirt -> number of records that a correct load must reject.
+        duplicates: "ratings" -> {"equal": n, "conflicting": m}: legal records that repeat the user and film of the
+            record before them, equal in all fields or with another rating a day later. A load does not reject them;
+            the fact table keeps one record of each pair.
+        unknown_films: Films that good ratings mention and movies.csv lacks (legal: inferred members). 0 from
+            ``generate_ratings``, beside which there is no movies.csv.
+    """
+
+    files: dict[str, Path]
+    rows: dict[str, int]
+    planted: dict[str, dict[str, int]]
+    duplicates: dict[str, dict[str, int]]
+    unknown_films: int
+
+
+def generate(folder: Path, *, scale: float = 1.0, seed: int = 1, dirt: bool = True) -> Sample:
+    """Write all six files of a release into a folder (made when it does not exist; files of the same name replaced).
+
+    Scale 1.0 is 100,000 ratings by 600 users on 2,000 films, 3,500 tag rows and a genome of 50 tags on 60 films.
+    Ratings, users and tag rows grow with the scale, films and both sides of the genome with its square root. Below
+    1.0 only ratings and users shrink: in smaller files the dirt would come near 1 %, over which a load is refused.
+
+    Three rated films are missing from movies.csv, with and without dirt. ``dirt=False`` leaves out the bad records and
+    the duplicates; the odd but legal records of the real files are always there.
+
+    Raises:
+        ValueError: The scale is below 0.05.
+    """
+    if scale < 0.05:
+        raise ValueError(f"scale {scale} is too small: below 0.05 the planted dirt would come near 1 % of the ratings")
+    rows = round(100_000 * scale)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {name: folder / f"{name}.csv" for name in _HEADERS}
+    sample = generate_ratings(files["ratings"], rows=rows, seed=seed, dirt=dirt)
+    good = rows - len(_planted_ratings(rows, dirt))
+    unknown = _some_rated_films(good, seed)
+    films = [film for film in _film_ids(_film_count(good)) if film not in unknown]
+    tables = _tables(films, _user_count(good), scale, seed)
+    for name, (records, kinds) in tables.items():
+        sample.files[name] = files[name]
+        sample.planted[name] = dict.fromkeys(kinds, 1) if dirt else {}
+        sample.rows[name] = _write_table(files[name], _HEADERS[name], records, kinds if dirt else {})
+    return replace(sample, unknown_films=len(unknown))
+
+
+def generate_ratings(path: Path, *, rows: int, seed: int = 1, dirt: bool = False) -> Sample:
+    """Write only a ratings file: any number of rows, in memory for one million of them.
+
+    Users and films grow with the rows: 166 ratings per user, 2,000 films at 100,000 ratings and then with the square
+    root (31,000 at 25 million).
+
+    Args:
+        path: The file; its folder must exist. It appears under its name when it is whole.
+        rows: Physical records, bad ones and duplicates counted.
+        seed: Another seed gives another file.
+        dirt: Plant bad records and duplicates.
+
+    Raises:
+        ValueError: Fewer than 1 row, or fewer than 5,000 with dirt.
+    """
+    if rows < (least := 5_000 if dirt else 1):
+        raise ValueError(f"{rows} ratings are too few: at least {least:,} {'with' if dirt else 'without'} dirt")
+    kinds = _planted_ratings(rows, dirt)
+    good = rows - len(kinds)
+    places = _spread(kinds, good)
+    with _whole_file(path, _HEADERS["ratings"]) as out:
+        first = 0
+        for chunk in _rating_chunks(good, seed):
+            here = {at - first: kind for at, kind in places.items() if first <= at < first + chunk.height}
+            _write_ratings(out, chunk, here)
+            first += chunk.height
+    count = Counter(kinds)
+    return Sample(
+        files={"ratings": path},
+        rows={"ratings": rows},
+        planted={"ratings": {kind: count[kind] for kind in _RATING_DIRT if count[kind]}},
+        duplicates={"ratings": {kind: count[kind] for kind in ("equal", "conflicting")}},
+        unknown_films=0,
+    )
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _whole_file(path: Path, header: str) -> Iterator[FileIO]:
+    """A file that gets its name when it is whole: the folder may be a landing zone that somebody watches."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb", buffering=0) as out:  # polars writes past Python's buffer
+            out.write(f"{header}\r\n".encode())
+            yield out
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _field(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
+
+
+def _spread(kinds: Sequence[str], rows: int) -> dict[int, str]:
+    """Index of a good record -> kind of the record planted after it, evenly over the file."""
+    return {rows * (number + 1) // (len(kinds) + 1): kind for number, kind in enumerate(kinds)}
+
+
+def _filled(template: bytes, values: Mapping[str, str]) -> bytes:
+    for letter, value in values.items():
+        template = template.replace(b"{%s}" % letter.encode(), value.encode())
+    return template + b"\r\n"
+
+
+def _write_table(path: Path, header: str, records: Iterable[Sequence[str]], dirt: Mapping[str, bytes]) -> int:
+    """Write a small table; returns its physical records."""
+    good = list(records)
+    lines = [(",".join(map(_field, record)) + "\r\n").encode() for record in good]
+    for at, kind in reversed(_spread(list(dirt), len(good)).items()):
+        fields = dict(zip(header.split(","), good[at], strict=True))
+        values = {letter: fields[column] for column, letter in _LETTERS.items() if column in fields}
+        lines.insert(at + 1, _filled(dirt[kind], {**values, "x": str(_STRANGE_FILM + at)}))
+    with _whole_file(path, header) as out:
+        out.write(b"".join(lines))
+    return len(lines)
+
+
+# ---- ratings ---------------------------------------------------------------------------------------------------------
+
+
+def _planted_ratings(rows: int, dirt: bool) -> list[str]:
+    """The kinds to plant, in the order of the file: each once, and once more per 100,000 rows up to 21."""
+    times = 1 + min(rows // 100_000, 20) if dirt else 0
+    return [*_RATING_DIRT, *["equal"] * 3, *["conflicting"] * 5] * times
+
+
+def _user_count(rows: int) -> int:
+    return max(1, rows // 166)
+
+
+def _film_count(rows: int) -> int:
+    return max(2_000, isqrt(40 * rows))
+
+
+def _film_id(index: _NumberT, films: int) -> _NumberT:
+    """Ids grow ever sparser, as upstream, where 9,742 films have ids up to 193,609."""
+    return index + 1 + index * index * 20 // films
+
+
+def _film_ids(rated: int) -> list[int]:
+    """The ids of all films: those that can be rated, then 18 that nobody has rated, as in ml-latest-small."""
+    return [_film_id(index, rated) for index in range(rated + 18)]
+
+
+def _some_rated_films(rows: int, seed: int) -> frozenset[int]:
+    """Three films that the first user has rated."""
+    rated: list[int] = next(_rating_chunks(rows, seed)).filter(col("userId") == 1)["movieId"].to_list()
+    return frozenset(rated[1:12:4])
+
+
+def _u64(value: int) -> pl.Expr:
+    return pl.lit(value % 2**64, dtype=pl.UInt64)
+
+
+def _mixed(number: pl.Expr, seed: int) -> pl.Expr:
+    """64 mixed bits of a counter: splitmix64 (Steele, Lea and Flood 2014), the same in every version of polars."""
+    z = number * _u64(0x9E3779B97F4A7C15) + _u64(seed * 0xD1342543DE82EF95)
+    z = (z ^ (z // 2**30)) * _u64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z // 2**27)) * _u64(0x94D049BB133111EB)
+    return z ^ (z // 2**31)
+
+
+def _users(rows: int, seed: int) -> pl.DataFrame:
+    """One row per user: id, number of ratings (at least 20, sum = rows) and second of the first rating."""
+    users = _user_count(rows)
+    least = min(20, rows // users)
+    span = LAST_RATING - FIRST_RATING
+    early, other = ((col("g") % 2**32) * span) // 2**32, ((col("g") // 2**32) * span) // 2**32
+    return (
+        pl.select(userId=pl.int_range(1, users + 1, dtype=pl.UInt64))
+        .with_columns(h=_mixed(col("userId"), 2 * seed), g=_mixed(col("userId"), 2 * seed + 1))
+        # Every share of activity occurs once, in a scattered order (the factor is a prime above any number of users),
+        # so that the sum of the weights, and with it the most active user's ratings, cannot stray: about 750. The
+        # fourth power gives the median user 65 and the mean user 166 ratings; upstream has 70 and 165.
+        .with_columns(share=(col("userId") * 2_654_435_761 + seed % 2**16) % users * 2**12 // users)
+        .with_columns(weight=_square(_square(col("share"))) // 2**28 + 1)
+        .with_columns(n=least + (rows - least * users) * col("weight") // col("weight").sum())
+        .with_columns(n=col("n") + (col("userId") <= rows - col("n").sum()).cast(pl.UInt64))
+        # Half of the users come evenly over the years, half ever more often; the first comes in the first second.
+        .with_columns(start=pl.when(col("h") % 2 == 0).then(early).otherwise(pl.max_horizontal(early, other)))
+        .with_columns(start=pl.when(col("userId") == 1).then(0).otherwise(col("start")) + FIRST_RATING)
+        .select("userId", "n", "start", chunk=col("n").cum_sum() // _CHUNK_ROWS)
+    )
+
+
+def _rating_chunks(rows: int, seed: int) -> Iterator[pl.DataFrame]:
+    """Good ratings in the order and with the columns of the file, about a million at a time."""
+    for users in _users(rows, seed).partition_by("chunk", maintain_order=True):
+        yield _ratings(users, _film_count(rows), seed)
+
+
+def _square(number: pl.Expr) -> pl.Expr:
+    return number * number
+
+
+def _edge(j: pl.Expr, films: int) -> pl.Expr:
+    """Where a user's j-th stratum of films begins (0 for j = 0, the number of films for j = n)."""
+    rest = films - col("least") * col("n")
+    return j * col("least") + rest * _square(_square(j)) // _square(_square(col("n")))
+
+
+def _ratings(users: pl.DataFrame, films: int, seed: int) -> pl.DataFrame:
+    """The ratings of some users.
+
+    A user's j-th rating takes one film of the j-th of n neighbouring strata, so that films are distinct and in order
+    without a sort. The strata are 2 films wide at the beginning and grow with the third power: the first films are
+    rated by about half of the users who are active enough to reach them, the last by few.
+    """
+    table = pl.Series([rating for rating, count in RATING_COUNTS.items() for _ in range(count)])
+    left = LAST_RATING - col("start") + 1
+
+    quarter = col("h") // 2**46
+    return (
+        users.with_columns(
+            least=pl.when(2 * col("n") <= films).then(2).otherwise(1).cast(pl.UInt64),
+            j=pl.int_ranges(0, col("n"), dtype=pl.UInt64),
+        )
+        .explode("j")
+        .with_columns(
+            h=_mixed(col("userId") * 2**20 + col("j"), 2 * seed),
+            low=_edge(col("j"), films),
+            high=_edge(col("j") + 1, films),
+        )
+        .with_columns(film=col("low") + (col("h") % 2**24) % (col("high") - col("low")))
+        .select(
+            "userId",
+            movieId=_film_id(col("film"), films),
+            rating=pl.lit(table).gather((col("h") // 2**24) % len(table)),
+            # Three of four ratings fall in the two hours of the first visit, the others within two years.
+            timestamp=col("start")
+            + pl.when(col("h") // 2**44 % 4 == 0)
+            .then(quarter * pl.min_horizontal(left, 2 * 365 * 86_400) // 2**18)
+            .otherwise(quarter % pl.min_horizontal(left, 7_200)),
+        )
+    )
+
+
+def _write_ratings(out: FileIO, chunk: pl.DataFrame, places: Mapping[int, str]) -> None:
+    begin = 0
+    for at in [*places, chunk.height - 1]:
+        chunk[begin : at + 1].write_csv(out, include_header=False, line_terminator="\r\n")
+        if at in places and begin <= at:
+            out.write(_planted_rating(places[at], chunk.row(at)))
+        begin = at + 1
+
+
+def _planted_rating(kind: str, record: tuple[int, int, str, int]) -> bytes:
+    """The record of this kind that follows a good one."""
+    user, film, rating, timestamp = record
+    if kind == "conflicting":
+        # 5.5 - rating is a rating again, and never the same one.
+        return f"{user},{film},{5.5 - float(rating)},{timestamp + 86_400}\r\n".encode()
+    template = b"{u},{m},{r},{t}" if kind == "equal" else _RATING_DIRT[kind]
+    return _filled(template, {"u": str(user), "m": str(film), "r": rating, "t": str(timestamp)})
+
+
+# ---- the small tables ------------------------------------------------------------------------------------------------
+
+
+def _tables(
+    films: Sequence[int], users: int, scale: float, seed: int
+) -> dict[str, tuple[Iterable[_Record], Mapping[str, bytes]]]:
+    """Dataset -> its good records and the dirt to plant among them."""
+    growth = max(scale, 1.0)
+    genome_tags, genome_films = round(50 * growth**0.5), round(60 * growth**0.5)
+    return {
+        "movies": (_movies(films, _rng(seed, 1)), _MOVIE_DIRT),
+        "tags": (_tags(films, users, round(3_500 * growth), _rng(seed, 2)), _TAG_DIRT),
+        "links": (_links(films), _LINK_DIRT),
+        "genome-tags": (_genome_tags(genome_tags), {}),
+        "genome-scores": (_genome_scores(films[:genome_films], genome_tags, _rng(seed, 3)), _SCORE_DIRT),
+    }
+
+
+def _rng(seed: int, stream: int) -> Random:
+    return Random(seed * 4 + stream)  # noqa: S311 -- sample data must repeat
+
+
+def _pick(rng: Random, items: Sequence[_ItemT]) -> _ItemT:
+    # choice() and its like may draw differently in another Python; random() is promised not to.
+    return items[int(rng.random() * len(items))]
+
+
+def _movies(films: Sequence[int], rng: Random) -> Iterator[_Record]:
+    odd = {17 + 61 * number: title for number, title in enumerate(_ODD_TITLES)}
+    seen = set(_ODD_TITLES)
+    for number, film in enumerate(films):
+        title = odd.get(number) or _new_title(rng, seen)
+        genres = sorted({_pick(rng, _GENRES_BY_USE) for _ in range(1 + int(rng.random() * 4))})
+        yield str(film), title, NO_GENRES if number % 250 == 5 else "|".join(genres)
+
+
+def _new_title(rng: Random, seen: set[str]) -> str:
+    while True:
+        adjective, noun, other = _pick(rng, _ADJECTIVES), _pick(rng, _NOUNS), _pick(rng, _NOUNS)
+        forms = (
+            f"{adjective} {noun}",
+            f"{adjective} {noun}, The",
+            f"{noun} and {other}",
+            f"{noun} of the {adjective} {other}, A",
+            f"{adjective} {noun}: The {other} Years",
+            f"{noun} {2 + int(rng.random() * 4)}",
+            f"{adjective} {noun} ({_pick(rng, _FOREIGN)})" if rng.random() < 0.2 else f"{adjective} {other}",
+        )
+        year = 2018 - int(98 * rng.random() ** 2)
+        title = f"{_pick(rng, forms)} ({year})"
+        if title not in seen:
+            seen.add(title)
+            return title
+
+
+def _links(films: Sequence[int]) -> Iterator[_Record]:
+    """Ids that differ from film to film (the factors share no divisor with the moduli), but for one shared tmdbId."""
+    for number, film in enumerate(films):
+        imdb = 114_709 + number * 7_919
+        tmdb = (number - (number == 101)) * 104_729 % 999_983 + 1
+        long = number % 500 == 77
+        yield (
+            str(film),
+            f"{10**7 + imdb % 10**6 if long else imdb % 10**7:07d}",
+            "" if number % 333 == 40 else str(tmdb),
+        )
+
+
+def _tags(films: Sequence[int], users: int, rows: int, rng: Random) -> Iterator[_Record]:
+    """Tags by a tenth of the users, and by three more who have rated nothing, most on films that they did not rate."""
+    regular = min(users, max(20, users // 10))
+    taggers = [1 + number * users // regular for number in range(regular)] + [users + 1, users + 2, users + 3]
+    for number, user in enumerate(taggers):
+        start = FIRST_TAG + int(rng.random() * (LAST_RATING - FIRST_TAG - 30 * 86_400))
+        wanted = rows * (number + 1) // len(taggers) - rows * number // len(taggers)
+        tagged: set[tuple[int, str]] = set()
+        while len(tagged) < wanted:
+            tagged.add((films[int(rng.random() ** 2 * len(films))], _pick(rng, _TAG_WORDS)))
+        for film, tag in sorted(tagged):
+            yield str(user), str(film), tag, str(start + int(rng.random() * 30 * 86_400))
+
+
+def _genome_tags(count: int) -> Iterator[_Record]:
+    """Distinct pairs of words, up to 1,640 of them; upstream has 1,128."""
+    size = len(_ADJECTIVES)
+    for number in range(count):
+        noun = _NOUNS[(number // size + number % size) % len(_NOUNS)]
+        yield str(number + 1), f"{_ADJECTIVES[number % size]} {noun}".lower()
+
+
+def _genome_scores(films: Sequence[int], tags: int, rng: Random) -> Iterator[_Record]:
+    for film in films:
+        for tag in range(1, tags + 1):
+            # Steps of 0.00025 less a rounding error, as upstream: up to 18 digits, 0.028749999999999998.
+            relevance = 1 - (4_000 - int(3_999 * rng.random() ** 3)) * 0.00025
+            yield str(film), str(tag), repr(max(relevance, 0.00025))

@@ -1,0 +1,38 @@
+"""Secrets of the warehouse's logins, one per group role.
+
+``CINESTREAM_LOGIN_<ROLE>_PASSWORD`` gives a login its password. With the embedded Postgres a login without one gets a
+random password, kept in ``<home>/logins/<role>`` (readable by the owner alone), so that ``cinestream dsn`` can tell it.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from cinestream_platform.settings import Settings
+
+ROLE_NAMES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
+
+
+def login_secrets(settings: Settings) -> dict[str, SecretStr]:
+    """Role to password, for every role whose login is to exist."""
+    found = {}
+    for role in ROLE_NAMES:
+        given = os.environ.get(f"CINESTREAM_LOGIN_{role.upper()}_PASSWORD")
+        if given:
+            found[role] = SecretStr(given)
+        elif settings.postgres_host is None:
+            found[role] = SecretStr(_kept_password(settings.home_dir / "logins" / role))
+    return found
+
+
+def _kept_password(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii")
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(password := secrets.token_urlsafe(24))
+    return password

@@ -1,0 +1,61 @@
+"""Every setting of the platform, read from the environment once.
+
+What belongs here: names, defaults and types of settings, and nothing that connects or reads files.
+Secrets are ``SecretStr`` and come from the environment only.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings, each read from the environment variable ``CINESTREAM_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="CINESTREAM_", extra="ignore")
+
+    home: Path = Field(Path(".cinestream"), description="Folder of all local state.")
+
+    postgres_host: str | None = Field(None, description="Host of an external Postgres; unset = the embedded one.")
+    postgres_port: int = Field(5432, description="Port of the external Postgres.")
+    postgres_user: str = Field("cinestream", description="Login that owns the warehouse.")
+    postgres_password: SecretStr | None = Field(None, description="Password of that login.")
+    postgres_database: str = Field("cinestream", description="Database of the warehouse.")
+    postgres_dagster_database: str = Field("dagster", description="Database of Dagster's own storage.")
+    postgres_sslmode: str = Field("prefer", description="libpq's sslmode towards the external Postgres.")
+
+    landing_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/landing.")
+    lake_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/lake.")
+    s3_endpoint_url: str | None = Field(None, description="Endpoint of an S3 server other than AWS.")
+    s3_region: str = Field("us-east-1", description="Region of the buckets.")
+    s3_access_key_id: SecretStr | None = Field(None, description="Unset = boto3's own credential chain.")
+    s3_secret_access_key: SecretStr | None = Field(None, description="Unset = boto3's own credential chain.")
+
+    landing_settle_seconds: float = Field(2.0, description="A file in a landing folder must have rested this long.")
+    load_attempts: int = Field(3, description="Attempts at a file before it is parked.")
+    load_backoff_seconds: float = Field(30.0, description="Wait before the second attempt; doubles with each further one.")
+    files_per_run: int = Field(500, description="Most files that one requested run loads.")
+    sensor_interval_seconds: int = Field(5, description="Shortest time between two ticks of a sensor.")
+
+    @property
+    def home_dir(self) -> Path:
+        """The absolute folder of all local state (it need not exist yet)."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def landing(self) -> str:
+        """URL of the landing zone, without a trailing slash."""
+        return (self.landing_url or (self.home_dir / "landing").as_uri()).rstrip("/")
+
+    @property
+    def lake(self) -> str:
+        """URL of the lake, without a trailing slash."""
+        return (self.lake_url or (self.home_dir / "lake").as_uri()).rstrip("/")
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process. Tests call ``get_settings.cache_clear()`` after changing the environment."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""One room per source system: its feeds, tables, transforms and assets."""

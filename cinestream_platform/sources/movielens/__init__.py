@@ -1,0 +1,1 @@
+"""MovieLens (GroupLens): CSV files with movies, ratings, tags, links and the tag genome."""

@@ -1,0 +1,338 @@
+"""Every raw, dim and fact table of MovieLens, each declared once.
+
+Truths and traps of the format: GroupLens' README in each release. What does not belong here: how rows are computed
+(``transforms``) and which files they come from (``feeds``).
+"""
+
+from decimal import Decimal
+
+from cinestream_platform.conformed.tables import DIM_DATE
+from cinestream_platform.warehouse.table import (
+    BOOLEAN,
+    DOUBLE,
+    INTEGER,
+    SMALLINT,
+    TEXT,
+    TIMESTAMP,
+    Between,
+    Column,
+    Index,
+    Layer,
+    MultipleOf,
+    OneOf,
+    Partitioning,
+    PartitionUnit,
+    Reference,
+    Table,
+    WriteMode,
+    numeric,
+    raw_table,
+)
+
+SOURCE = "movielens"
+STAR = "movielens_dw"
+
+RATING = numeric(2, 1)
+RATING_RULES = (Between(Decimal("0.5"), Decimal("5.0")), MultipleOf(Decimal("0.5")))
+ID_RULES = (Between(1, None),)
+FIRST_EVENT = 789_609_600
+"""1995-01-09 00:00 UTC in seconds: GroupLens' README of ml-25m dates the first rating ever on that day; one day of
+slack is not needed because the publisher's day is in UTC as the timestamps are."""
+
+
+def _id(name: str, source_name: str, description: str) -> Column:
+    return Column(name, INTEGER, description, rules=ID_RULES, source_name=source_name)
+
+
+def _event_time(description: str) -> Column:
+    return Column(
+        "timestamp",
+        TIMESTAMP,
+        description,
+        rules=(Between(FIRST_EVENT, None),),
+        source_name="timestamp",
+        is_epoch_seconds=True,
+    )
+
+
+USER_ID = _id("user_id", "userId", "GroupLens' pseudonymous number of the person, per release.")
+MOVIE_ID = _id("movie_id", "movieId", "GroupLens' number of the film.")
+
+MOVIES = raw_table(
+    SOURCE,
+    "movies",
+    mode=WriteMode.SNAPSHOT,
+    description="Films as delivered in movies.csv.",
+    grain="one row a record of the newest movies.csv",
+    columns=(
+        MOVIE_ID,
+        Column("title", TEXT, "Title with the release year in brackets, as delivered.", source_name="title"),
+        Column("genres", TEXT, "Genres joined by |, or (no genres listed).", source_name="genres"),
+    ),
+    natural_key=("movie_id",),
+)
+
+LINKS = raw_table(
+    SOURCE,
+    "links",
+    mode=WriteMode.SNAPSHOT,
+    description="Identifiers of the films in other catalogues, as delivered in links.csv.",
+    grain="one row a record of the newest links.csv",
+    columns=(
+        MOVIE_ID,
+        Column("imdb_id", TEXT, "IMDb number as text, leading zeros kept, without tt.", True, source_name="imdbId"),
+        Column("tmdb_id", INTEGER, "TMDB number; empty for some films.", True, ID_RULES, source_name="tmdbId"),
+    ),
+    natural_key=("movie_id",),
+)
+
+RATINGS = raw_table(
+    SOURCE,
+    "ratings",
+    mode=WriteMode.FILE,
+    description="Ratings as delivered in ratings files.",
+    grain="one row a record of a loaded ratings file",
+    columns=(
+        USER_ID,
+        MOVIE_ID,
+        Column("rating", RATING, "Stars, 0.5 to 5.0 in half steps.", rules=RATING_RULES, source_name="rating"),
+        _event_time("When the film was rated (UTC)."),
+    ),
+    natural_key=("user_id", "movie_id"),
+    latest_by="timestamp",
+)
+
+TAGS = raw_table(
+    SOURCE,
+    "tags",
+    mode=WriteMode.FILE,
+    description="Tags that users gave to films, as delivered in tags files.",
+    grain="one row a record of a loaded tags file",
+    columns=(
+        USER_ID,
+        MOVIE_ID,
+        Column("tag", TEXT, "The tag exactly as the user wrote it.", source_name="tag"),
+        _event_time("When the film was tagged (UTC)."),
+    ),
+    natural_key=("user_id", "movie_id", "tag"),
+    latest_by="timestamp",
+)
+
+GENOME_TAGS = raw_table(
+    SOURCE,
+    "genome_tags",
+    mode=WriteMode.SNAPSHOT,
+    description="The vocabulary of the tag genome, as delivered in genome-tags.csv.",
+    grain="one row a record of the newest genome-tags.csv",
+    columns=(
+        _id("tag_id", "tagId", "GroupLens' number of the genome tag."),
+        Column("tag", TEXT, "The tag's text.", source_name="tag"),
+    ),
+    natural_key=("tag_id",),
+)
+
+GENOME_SCORES = raw_table(
+    SOURCE,
+    "genome_scores",
+    mode=WriteMode.SNAPSHOT,
+    description="How strongly each film shows each genome tag, as delivered in genome-scores.csv.",
+    grain="one row a record of the newest genome-scores.csv",
+    columns=(
+        MOVIE_ID,
+        _id("tag_id", "tagId", "GroupLens' number of the genome tag."),
+        Column("relevance", DOUBLE, "0 (not at all) to 1 (fully).", rules=(Between(0, 1),), source_name="relevance"),
+    ),
+    natural_key=("movie_id", "tag_id"),
+)
+
+IS_INFERRED = Column("is_inferred", BOOLEAN, "Known only because facts mention it; completed in place later.")
+IS_IN_SOURCE = Column("is_in_source", BOOLEAN, "False once the source no longer delivers it; never deleted.")
+
+
+def _key(name: str, of: str) -> Column:
+    return Column(name, INTEGER, f"Surrogate key of the {of}, given once and kept for ever.")
+
+
+DIM_MOVIE = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_movie",
+    layer=Layer.DIMENSION,
+    mode=WriteMode.UPSERT,
+    description="Films, with the release year parsed from the title and their numbers in other catalogues.",
+    grain="one row a film",
+    columns=(
+        _key("movie_key", "film"),
+        Column("movie_id", INTEGER, "GroupLens' number of the film.", rules=ID_RULES),
+        Column("title", TEXT, "Title without the release year; NULL for inferred members.", nullable=True),
+        Column("release_year", SMALLINT, "From the title; NULL where it carries none.", True, (Between(1870, 2100),)),
+        Column("imdb_id", TEXT, "IMDb number as text, leading zeros kept, without tt.", nullable=True),
+        Column("tmdb_id", INTEGER, "TMDB number; not unique.", True, ID_RULES),
+        IS_INFERRED,
+        IS_IN_SOURCE,
+    ),
+    primary_key=("movie_key",),
+    natural_key=("movie_id",),
+    surrogate_key="movie_key",
+)
+
+DIM_GENRE = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_genre",
+    layer=Layer.DIMENSION,
+    mode=WriteMode.UPSERT,
+    description="Genres; `(no genres listed)` is the absence of one and not a member.",
+    grain="one row a genre",
+    columns=(
+        _key("genre_key", "genre"),
+        Column("genre", TEXT, "Name as GroupLens writes it."),
+        IS_INFERRED,
+        IS_IN_SOURCE,
+    ),
+    primary_key=("genre_key",),
+    natural_key=("genre",),
+    surrogate_key="genre_key",
+)
+
+DIM_USER = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_user",
+    layer=Layer.DIMENSION,
+    mode=WriteMode.UPSERT,
+    description="Users, known from what they rated and tagged; GroupLens publishes nothing else about them.",
+    grain="one row a user",
+    columns=(
+        _key("user_key", "user"),
+        Column("user_id", INTEGER, "GroupLens' pseudonymous number, per release.", rules=ID_RULES),
+        Column("first_rated_at", TIMESTAMP, "First rating (UTC); NULL without ratings.", nullable=True),
+        Column("last_rated_at", TIMESTAMP, "Last rating (UTC); NULL without ratings.", nullable=True),
+        Column("rating_count", INTEGER, "Ratings in fact_ratings.", rules=(Between(0, None),)),
+        Column("tag_count", INTEGER, "Tags in fact_tags.", rules=(Between(0, None),)),
+        Column("is_inferred", BOOLEAN, "Known from tags alone, without a rating; completed by the first rating."),
+        IS_IN_SOURCE,
+    ),
+    primary_key=("user_key",),
+    natural_key=("user_id",),
+    surrogate_key="user_key",
+)
+
+DIM_TAG = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_tag",
+    layer=Layer.DIMENSION,
+    mode=WriteMode.UPSERT,
+    description="Tags of two vocabularies: what users wrote, and the numbered tags of the genome.",
+    grain="one row a tag of a vocabulary",
+    columns=(
+        _key("tag_key", "tag"),
+        Column("vocabulary", TEXT, "user or genome.", rules=(OneOf(("user", "genome")),)),
+        Column("tag_code", TEXT, "user: the exact text; genome: GroupLens' tagId."),
+        Column("tag", TEXT, "The tag's text; NULL for inferred genome tags.", nullable=True),
+        IS_INFERRED,
+        IS_IN_SOURCE,
+    ),
+    primary_key=("tag_key",),
+    natural_key=("vocabulary", "tag_code"),
+    surrogate_key="tag_key",
+)
+
+MOVIE = Reference("movie_key", DIM_MOVIE, on={"movie_id": "movie_id"})
+USER = Reference("user_key", DIM_USER, on={"user_id": "user_id"})
+GENRE = Reference("genre_key", DIM_GENRE, on={"genre": "genre"})
+TAG = Reference("tag_key", DIM_TAG, on={"vocabulary": "vocabulary", "tag_code": "tag_code"})
+DAY = Reference("date_key", DIM_DATE)
+
+MOVIE_KEY = Column("movie_key", INTEGER, "The film.")
+USER_KEY = Column("user_key", INTEGER, "The user.")
+TAG_KEY = Column("tag_key", INTEGER, "The tag.")
+DATE_KEY = Column("date_key", INTEGER, "The day (UTC) as YYYYMMDD.")
+
+BRIDGE_MOVIE_GENRE = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="bridge_movie_genre",
+    layer=Layer.BRIDGE,
+    mode=WriteMode.SNAPSHOT,
+    description="Which genres a film has.",
+    grain="one row a film and genre",
+    columns=(MOVIE_KEY, Column("genre_key", INTEGER, "The genre.")),
+    primary_key=("movie_key", "genre_key"),
+    references=(MOVIE, GENRE),
+    indexes=(Index(("genre_key",), "films of a genre"),),
+)
+
+FACT_RATINGS = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="fact_ratings",
+    layer=Layer.FACT,
+    mode=WriteMode.PARTITION,
+    description="Ratings; of several by one user for one film only the latest.",
+    grain="one row a user and film",
+    columns=(
+        USER_KEY,
+        MOVIE_KEY,
+        DATE_KEY,
+        Column("rating", RATING, "Stars, 0.5 to 5.0 in half steps.", rules=RATING_RULES),
+        Column("rated_at", TIMESTAMP, "When the film was rated (UTC)."),
+    ),
+    primary_key=("user_key", "movie_key", "date_key"),
+    references=(USER, MOVIE, DAY),
+    indexes=(Index(("movie_key",), "the ratings of one film"),),
+    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+)
+
+FACT_TAGS = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="fact_tags",
+    layer=Layer.FACT,
+    mode=WriteMode.PARTITION,
+    description="Tags given; of the same tag by one user for one film only the latest.",
+    grain="one row a user, film and tag",
+    columns=(
+        USER_KEY,
+        MOVIE_KEY,
+        TAG_KEY,
+        DATE_KEY,
+        Column("tagged_at", TIMESTAMP, "When the film was tagged (UTC)."),
+    ),
+    primary_key=("user_key", "movie_key", "tag_key", "date_key"),
+    references=(USER, MOVIE, TAG, DAY),
+    indexes=(Index(("movie_key",), "the tags of one film"), Index(("tag_key",), "the films of one tag")),
+    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+)
+
+FACT_GENOME_SCORES = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="fact_genome_scores",
+    layer=Layer.FACT,
+    mode=WriteMode.PARTITION,
+    description="How strongly each film shows each genome tag.",
+    grain="one row a film and genome tag",
+    columns=(
+        MOVIE_KEY,
+        TAG_KEY,
+        Column("relevance", DOUBLE, "0 (not at all) to 1 (fully).", rules=(Between(0, 1),)),
+    ),
+    primary_key=("movie_key", "tag_key"),
+    references=(MOVIE, TAG),
+    indexes=(Index(("tag_key",), "the films of one tag"),),
+    partitioning=Partitioning("movie_key", PartitionUnit.WHOLE),
+)
+
+RAW_TABLES = (MOVIES, LINKS, RATINGS, TAGS, GENOME_TAGS, GENOME_SCORES)
+STAR_TABLES = (
+    DIM_MOVIE,
+    DIM_GENRE,
+    DIM_USER,
+    DIM_TAG,
+    BRIDGE_MOVIE_GENRE,
+    FACT_RATINGS,
+    FACT_TAGS,
+    FACT_GENOME_SCORES,
+)

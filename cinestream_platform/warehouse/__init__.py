@@ -1,0 +1,1 @@
+"""Postgres: table declarations, DDL, staging, publish, ledger, access. Knows nothing of Dagster."""

@@ -1,0 +1,117 @@
+"""Connections to the warehouse: psycopg for every conversation, ADBC for rows in bulk.
+
+Every connection acts as the role ``data_engineer``, so that whatever the platform creates belongs to that role and
+not to the login that happened to run it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from adbc_driver_postgresql import dbapi
+    from psycopg import Connection
+
+    from cinestream_platform.settings import Settings
+
+OWNER_ROLE = "data_engineer"
+MINIMUM_VERSION = 15
+
+
+class PostgresUnreachableError(RuntimeError):
+    """Postgres does not answer or is too old; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class PostgresTarget:
+    """Where a Postgres is and who connects."""
+
+    host: str
+    port: int
+    user: str
+    password: SecretStr
+    database: str
+    sslmode: str = "prefer"
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> PostgresTarget:
+        """The Postgres that the settings name; without one, the embedded server, started if need be."""
+        if settings.postgres_host:
+            return cls(
+                settings.postgres_host,
+                settings.postgres_port,
+                settings.postgres_user,
+                settings.postgres_password or SecretStr(""),
+                settings.postgres_database,
+                settings.postgres_sslmode,
+            )
+        from cinestream_platform.services.postgres import ensure_postgres
+
+        server = ensure_postgres(settings.home_dir)
+        return cls(server.host, server.port, server.superuser, server.password, settings.postgres_database)
+
+    def conninfo(self) -> str:
+        """libpq's key=value string, password included: never print it."""
+        return make_conninfo(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password=self.password.get_secret_value(),
+            dbname=self.database,
+            sslmode=self.sslmode,
+            connect_timeout=10,
+            application_name="cinestream",
+        )
+
+    def uri(self) -> str:
+        """The same as a URI, for ADBC and for ``cinestream dsn``: never log it."""
+        login = f"{quote(self.user, safe='')}:{quote(self.password.get_secret_value(), safe='')}"
+        return f"postgresql://{login}@{self.host}:{self.port}/{quote(self.database, safe='')}?sslmode={self.sslmode}"
+
+    def __str__(self) -> str:
+        return f"postgresql://{self.user}@{self.host}:{self.port}/{self.database}"
+
+
+@contextmanager
+def connect(target: PostgresTarget, *, role: str | None = OWNER_ROLE, autocommit: bool = True) -> Iterator[Connection[Any]]:
+    """A psycopg connection acting as ``role``; closed at the end, rolled back on an error.
+
+    Raises:
+        PostgresUnreachableError: No answer within ten seconds, or a version before 15.
+    """
+    try:
+        conn = psycopg.connect(target.conninfo(), autocommit=autocommit)
+    except psycopg.OperationalError as error:
+        raise PostgresUnreachableError(
+            f"{target} does not let us in: {str(error).strip()}. Is it running (cinestream services status), and are "
+            "CINESTREAM_POSTGRES_* right?"
+        ) from error
+    with conn:
+        if conn.info.server_version < MINIMUM_VERSION * 10_000:
+            raise PostgresUnreachableError(f"{target} is version {conn.info.server_version}; {MINIMUM_VERSION} is needed")
+        if role:
+            conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+            if not autocommit:
+                conn.commit()
+        yield conn
+
+
+@contextmanager
+def connect_bulk(target: PostgresTarget) -> Iterator[dbapi.Connection]:
+    """An ADBC connection in one transaction, acting as the owner; the caller commits."""
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(target.uri()) as conn:
+        with conn.cursor() as cursor:
+            cursor.execute(f'SET ROLE "{OWNER_ROLE}"')
+        conn.commit()
+        yield conn

@@ -1,0 +1,83 @@
+"""From natural ids to surrogate keys, with an inferred member where a dimension lacks the id.
+
+No fact row is ever lost or re-keyed for lack of its dimension: the member is completed in place later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import polars as pl
+from psycopg import sql
+
+from cinestream_platform.warehouse.connection import PostgresTarget, connect, connect_bulk
+from cinestream_platform.warehouse.frames import polars_type
+from cinestream_platform.warehouse.table import Column, Kind, Reference, Table
+
+
+@dataclass
+class KeyResolver:
+    """Looks surrogate keys up, reading each dimension once a run and again only where an id is new."""
+
+    target: PostgresTarget
+    inferred: dict[str, int] = field(default_factory=dict)
+    _known: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    def resolve(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+        """Replace the natural ids that the table's references name by keys; the table's columns in its order."""
+        for reference in table.references:
+            if reference.on:
+                frame = self._with_key(frame, reference)
+        return frame.select(column.name for column in table.columns)
+
+    def _with_key(self, frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:
+        members = self._members(reference.table)
+        ids = list(reference.on)
+        wanted = frame.select(pl.col(reference.on[name]).alias(name) for name in ids).unique()
+        new = wanted.join(members, on=ids, how="anti")
+        if new.height:
+            self._infer(reference.table, new.sort(ids))
+            members = self._members(reference.table, again=True)
+        keys = members.rename({reference.target_column: reference.column} | dict(reference.on))
+        return frame.join(keys, on=list(reference.on.values()), how="left", maintain_order="left")
+
+    def _members(self, dimension: Table, *, again: bool = False) -> pl.DataFrame:
+        if again or dimension.name not in self._known:
+            key = dimension.surrogate_key or dimension.primary_key[0]
+            columns = [*dimension.natural_key, key]
+            names = ", ".join(f'"{name}"' for name in columns)
+            with connect_bulk(self.target) as conn, conn.cursor() as cursor:
+                cursor.execute(f'SELECT {names} FROM "{dimension.schema}"."{dimension.name}"')  # noqa: S608 - declared
+                schema = {name: polars_type(dimension.column(name).type) for name in columns}
+                found = pl.DataFrame(pl.from_arrow(cursor.fetch_arrow_table()))
+                self._known[dimension.name] = found.cast(schema) if found.width else pl.DataFrame(schema=schema)
+        return self._known[dimension.name]
+
+    def _infer(self, dimension: Table, ids: pl.DataFrame) -> None:
+        """Insert members that only facts mention; another run may have been faster."""
+        filled = {c.name: _default(dimension, c) for c in dimension.columns if _needs_default(dimension, c)}
+        columns = [*dimension.natural_key, *filled]
+        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
+            sql.Identifier(dimension.schema, dimension.name),
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
+        )
+        with connect(self.target) as conn, conn.transaction():
+            conn.cursor().executemany(statement, [(*row, *filled.values()) for row in ids.iter_rows()])
+        self.inferred[dimension.name] = self.inferred.get(dimension.name, 0) + ids.height
+
+
+def _needs_default(dimension: Table, column: Column) -> bool:
+    return not column.nullable and column.name not in (*dimension.natural_key, dimension.surrogate_key)
+
+
+def _default(dimension: Table, column: Column) -> bool | int:
+    if column.name == "is_inferred":
+        return True
+    if column.type.kind is Kind.BOOLEAN:
+        return False
+    if column.type.kind in (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT, Kind.NUMERIC, Kind.DOUBLE):
+        return 0
+    raise TypeError(
+        f"{dimension.qualified_name} cannot have inferred members: {column.name} is neither nullable nor a count or flag"
+    )

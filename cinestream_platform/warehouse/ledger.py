@@ -1,0 +1,312 @@
+"""The ledger of landed files (``ops.landed_file``): what was seen, what waits, what became of it.
+
+The one place that decides which version of which file counts. What does not belong here: reading files
+(``lake``), writing rows (``raw_publish``, ``publish``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from psycopg import Connection, sql
+from psycopg.rows import class_row
+
+
+class Listed(Protocol):
+    """A version of an object as a listing of the landing zone shows it (``lake.store.StoredObject``)."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def last_modified(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """One version of one landed file."""
+
+    file_id: int
+    source: str
+    dataset: str
+    bucket: str
+    key: str
+    etag: str
+    size_bytes: int
+    last_modified: datetime
+    first_seen_at: datetime
+    status: str
+    attempts: int
+    reason: str | None
+    lake_path: str | None
+    partition_rows: dict[str, int]
+    partitions: list[str]
+    rows_loaded: int | None = None
+    rows_rejected: int | None = None
+    rows_repeated: int | None = None
+    rows_conflicting: int | None = None
+    ends_without_line_end: bool | None = None
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self.size_bytes
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A listed version with the feed it belongs to, or the reason why it belongs to none."""
+
+    listed: Listed
+    source: str
+    dataset: str
+    problem: str | None = None
+
+
+_COLUMNS = (
+    "file_id, source, dataset, bucket, key, etag, size_bytes, last_modified, first_seen_at, status, attempts, reason,"
+    " lake_path, partition_rows, partitions, rows_loaded, rows_rejected, rows_repeated, rows_conflicting,"
+    " ends_without_line_end"
+)
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('cinestream.ledger', 0))"
+
+
+def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) -> int:
+    """Enter every listed version that the ledger does not know as the newest of its key; how many are new.
+
+    A version equals the newest known one if key and ETag do. A key that shows a new ETag gets a new row, also when
+    an older version had that ETag: what counts is what the landing zone shows now. A version that was never loaded
+    is superseded at once; a loaded one when its successor is loaded.
+    """
+    with conn.transaction():
+        conn.execute(_LOCK)
+        conn.execute(
+            "CREATE TEMP TABLE listing (source text, dataset text, key text, etag text, size_bytes bigint,"
+            " last_modified timestamptz, problem text) ON COMMIT DROP"
+        )
+        with conn.cursor().copy("COPY listing FROM STDIN") as copy:
+            for sighting in sightings:
+                seen = sighting.listed
+                copy.write_row(
+                    (sighting.source, sighting.dataset, seen.key, seen.etag, seen.size, seen.last_modified, sighting.problem)
+                )
+        conn.execute(
+            """
+            CREATE TEMP TABLE news ON COMMIT DROP AS
+            SELECT l.* FROM listing l
+            LEFT JOIN ops.landed_file f ON f.bucket = %s AND f.key = l.key AND f.is_newest
+            WHERE f.file_id IS NULL OR f.etag <> l.etag
+            """,
+            (bucket,),
+        )
+        conn.execute(
+            """
+            UPDATE ops.landed_file f
+            SET is_newest = false,
+                status = CASE WHEN status IN ('pending', 'parked', 'duplicate') THEN 'superseded' ELSE status END
+            FROM news n WHERE f.bucket = %s AND f.key = n.key AND f.is_newest
+            """,
+            (bucket,),
+        )
+        return conn.execute(
+            """
+            INSERT INTO ops.landed_file
+                (source, dataset, bucket, key, etag, size_bytes, last_modified, status, reason)
+            SELECT source, dataset, %s, key, etag, size_bytes, last_modified,
+                   CASE WHEN problem IS NULL THEN 'pending' ELSE 'parked' END, problem
+            FROM news ORDER BY last_modified, key
+            """,
+            (bucket,),
+        ).rowcount
+
+
+def known_versions(conn: Connection[Any], bucket: str, source: str | None = None) -> set[tuple[str, str]]:
+    """(key, ETag) of the newest known version of every key."""
+    rows = conn.execute(
+        "SELECT key, etag FROM ops.landed_file WHERE bucket = %s AND is_newest AND (%s::text IS NULL OR source = %s)",
+        (bucket, source, source),
+    )
+    return set(rows.fetchall())
+
+
+def pending(conn: Connection[Any], source: str, dataset: str, *, file_ids: Sequence[int] | None = None, limit: int | None = None) -> list[LandedFile]:
+    """Files that wait and whose time has come, oldest first."""
+    with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
+        return cursor.execute(
+            f"""
+            SELECT {_COLUMNS} FROM ops.landed_file
+            WHERE source = %s AND dataset = %s AND status = 'pending' AND next_attempt_at <= clock_timestamp()
+              AND (%s::bigint[] IS NULL OR file_id = ANY (%s::bigint[]))
+            ORDER BY last_modified, key LIMIT %s
+            """,  # noqa: S608 - the columns are this module's own
+            (source, dataset, file_ids, file_ids, limit),
+        ).fetchall()
+
+
+def due(conn: Connection[Any], limit: int) -> list[tuple[str, str, int, int]]:
+    """(source, dataset, file_id, attempts) of files to load now, oldest first."""
+    return conn.execute(
+        """
+        SELECT source, dataset, file_id, attempts FROM ops.landed_file
+        WHERE status = 'pending' AND next_attempt_at <= clock_timestamp() ORDER BY last_modified, key LIMIT %s
+        """,
+        (limit,),
+    ).fetchall()
+
+
+def loaded(conn: Connection[Any], source: str, dataset: str) -> list[LandedFile]:
+    """Files whose rows are in the raw table, in the order in which later ones win."""
+    with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
+        return cursor.execute(
+            f"SELECT {_COLUMNS} FROM ops.landed_file"  # noqa: S608 - the columns are this module's own
+            " WHERE source = %s AND dataset = %s AND status = 'loaded' ORDER BY last_modified, key, file_id",
+            (source, dataset),
+        ).fetchall()
+
+
+def loaded_twin(conn: Connection[Any], file: LandedFile, sha256: str) -> int | None:
+    """A loaded file of the same feed with the same content; ``None`` if the content is new.
+
+    A reload does not count its own key's older version, since it is there to be replaced.
+    """
+    row = conn.execute(
+        """
+        SELECT twin.file_id FROM ops.landed_file twin JOIN ops.landed_file me ON me.file_id = %s
+        WHERE twin.source = me.source AND twin.dataset = me.dataset AND twin.status = 'loaded' AND twin.sha256 = %s
+          AND twin.file_id <> me.file_id AND NOT (me.is_reload AND (twin.bucket, twin.key) = (me.bucket, me.key))
+        """,
+        (file.file_id, sha256),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def mark_duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: int) -> None:
+    """The same content is loaded already: this version adds nothing, and nothing is published for it."""
+    conn.execute(
+        """
+        UPDATE ops.landed_file SET status = 'duplicate', sha256 = %s, duplicate_of = %s,
+            reason = format('the same content is loaded as file %%s', %s::bigint)
+        WHERE file_id = %s AND status = 'pending'
+        """,
+        (sha256, twin, twin, file.file_id),
+    )
+
+
+def mark_failed(conn: Connection[Any], file: LandedFile, reason: str, *, attempts: int, backoff_seconds: float) -> None:
+    """Count a failed attempt: the file waits longer each time and is parked after ``attempts`` of them."""
+    conn.execute(
+        """
+        UPDATE ops.landed_file SET
+            attempts = attempts + 1, reason = %s,
+            status = CASE WHEN attempts + 1 >= %s THEN 'parked' ELSE 'pending' END,
+            next_attempt_at = clock_timestamp() + make_interval(secs => %s * power(2, attempts))
+        WHERE file_id = %s AND status = 'pending'
+        """,
+        (reason[:10_000], attempts, backoff_seconds, file.file_id),
+    )
+
+
+def mark_gone(conn: Connection[Any], file: LandedFile) -> None:
+    """The object vanished before it was read."""
+    conn.execute(
+        "UPDATE ops.landed_file SET status = 'gone', reason = 'deleted before it was read', is_newest = false"
+        " WHERE file_id = %s AND status = 'pending'",
+        (file.file_id,),
+    )
+
+
+def park(
+    conn: Connection[Any], file: LandedFile, reason: str, *, sha256: str | None = None, counts: tuple[int, int] | None = None,
+    sample: Sequence[tuple[int, str, str]] = (),
+) -> None:
+    """Refuse a version for good: its content will not get better by trying again.
+
+    ``counts`` are records read and rejected; ``sample`` holds (line, rule, raw) of rejected records.
+    """
+    read, rejected = counts or (None, None)
+    with conn.transaction():
+        conn.execute(
+            """
+            UPDATE ops.landed_file SET status = 'parked', attempts = attempts + 1, reason = %s, sha256 = %s,
+                rows_read = %s, rows_loaded = 0, rows_rejected = %s
+            WHERE file_id = %s AND status = 'pending'
+            """,
+            (reason[:10_000], sha256, read, rejected, file.file_id),
+        )
+        conn.execute("DELETE FROM ops.rejected_row WHERE file_id = %s", (file.file_id,))
+        conn.cursor().executemany(
+            "INSERT INTO ops.rejected_row VALUES (%s, %s, %s, %s)", [(file.file_id, *row) for row in sample]
+        )
+
+
+class UnknownFileError(LookupError):
+    """No landed file has that key."""
+
+
+def _newest(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
+    with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
+        found = cursor.execute(
+            f"SELECT {_COLUMNS} FROM ops.landed_file WHERE bucket = %s AND key = %s AND is_newest",  # noqa: S608
+            (bucket, key),
+        ).fetchone()
+    if found is None:
+        similar = conn.execute(
+            "SELECT key FROM ops.landed_file WHERE bucket = %s AND is_newest AND key LIKE '%%' || %s ORDER BY key LIMIT 5",
+            (bucket, key.rsplit("/", 1)[-1]),
+        ).fetchall()
+        hint = f" Did you mean {', '.join(row[0] for row in similar)}?" if similar else " See cinestream status --files."
+        raise UnknownFileError(f"no landed file has the key {key}.{hint}")
+    return found
+
+
+def reload(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
+    """Ask for a file to be read again, whatever became of it; its new version takes the old one's place when loaded."""
+    with conn.transaction():
+        conn.execute(_LOCK)
+        file = _newest(conn, bucket, key)
+        if file.status != "loaded":
+            conn.execute(
+                "UPDATE ops.landed_file SET status = 'pending', attempts = 0, next_attempt_at = '-infinity', reason = NULL,"
+                " duplicate_of = NULL, is_reload = true WHERE file_id = %s",
+                (file.file_id,),
+            )
+            return file
+        conn.execute("UPDATE ops.landed_file SET is_newest = false WHERE file_id = %s", (file.file_id,))
+        conn.execute(
+            """
+            INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, is_reload)
+            SELECT source, dataset, bucket, key, etag, size_bytes, last_modified, true FROM ops.landed_file WHERE file_id = %s
+            """,
+            (file.file_id,),
+        )
+        return file
+
+
+def retract(conn: Connection[Any], bucket: str, key: str, raw_table: sql.Identifier) -> list[str]:
+    """Undo a file: its rows leave the raw table, and files that it had pushed aside get their turn.
+
+    Returns:
+        The fact partitions that it touched; they are stale from now on.
+    """
+    with conn.transaction():
+        conn.execute(_LOCK)
+        newest = _newest(conn, bucket, key)
+        rows = conn.execute(
+            "SELECT file_id, partitions FROM ops.landed_file WHERE bucket = %s AND key = %s AND status = 'loaded' FOR UPDATE",
+            (bucket, key),
+        ).fetchall()
+        file_ids = [row[0] for row in rows]
+        conn.execute(sql.SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (file_ids,))
+        conn.execute(
+            "UPDATE ops.landed_file SET status = 'retracted', reason = 'retracted by an operator'"
+            " WHERE file_id = ANY (%s) OR file_id = %s",
+            (file_ids, newest.file_id),
+        )
+        release(conn, file_ids)
+        return sorted({partition for row in rows for partition in row[1]})

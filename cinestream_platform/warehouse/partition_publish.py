@@ -1,0 +1,163 @@
+"""Publishing a partition of a fact: built beside the table with all its constraints, then swapped in at once.
+
+Readers of the fact see the old partition or the new one. The build takes no lock that a reader or another build
+waits for (foreign keys are added NOT VALID and validated apart); the swap takes strong locks for milliseconds.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import polars as pl
+import psycopg
+from psycopg import Connection
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from cinestream_platform.warehouse.access import grant_on_relation
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.content_hash import content_hash
+from cinestream_platform.warehouse.ddl import check_constraints
+from cinestream_platform.warehouse.publications import Publication, latest, publishing, record
+from cinestream_platform.warehouse.staging import stage
+from cinestream_platform.warehouse.table import Table
+
+LOCK_TIMEOUT_MS = 500
+"""How long readers can queue behind a waiting swap."""
+SWAP_SECONDS = 600
+"""How long a swap is tried again while long queries hold the table or its dimensions."""
+
+
+class SwapBlockedError(RuntimeError):
+    """Long-running queries held the table for as long as the swap was tried."""
+
+
+def publish_partition(
+    target: PostgresTarget, table: Table, partition_key: str, frame: pl.DataFrame, *, run_id: str, file_ids: list[int]
+) -> Publication:
+    """Publish one partition from a validated frame in the table's columns.
+
+    Raises:
+        SwapBlockedError: Other sessions' locks did not end in ten minutes. The old partition stays.
+    """
+    child = table.partition_name(partition_key)
+    with connect(target) as conn, publishing(conn, table, partition_key):
+        new_hash = content_hash(frame)
+        before = latest(conn, table.schema, table.name, partition_key)
+        if before and before.content_hash == new_hash and _is_intact(conn, table, child, before):
+            same = Publication(partition_key, before.rows, new_hash, tuple(file_ids), False, before.relation, before.rows)
+            with conn.transaction():
+                record(conn, table.schema, table.name, run_id, same)
+            return same
+        if before is None and frame.is_empty() and not file_ids:
+            return Publication(partition_key, 0, new_hash, (), False)  # nothing ever landed for it
+        staged = stage(target, table, frame.sort(table.primary_key), child)
+        _constrain(conn, table, staged, partition_key)
+        relation = conn.execute("SELECT %s::regclass::oid", (f'"{table.staging_schema}"."{child}"',)).fetchone()
+        publication = Publication(
+            partition_key,
+            frame.height,
+            new_hash,
+            tuple(file_ids),
+            True,
+            relation[0] if relation else None,
+            before.rows if before else 0,
+        )
+        _swap_when_free(conn, table, partition_key, publication, run_id)
+    return publication
+
+
+def _is_intact(conn: Connection[Any], table: Table, child: str, before: Publication) -> bool:
+    """Whether the partition that was published is still the attached one and holds its rows."""
+    attached = conn.execute("SELECT 1 FROM pg_inherits WHERE inhrelid = %s", (before.relation,)).fetchone()
+    if not attached:
+        return False
+    row = conn.execute(SQL("SELECT count(*) FROM {}").format(Identifier(table.schema, child))).fetchone()
+    return row is not None and row[0] == before.rows
+
+
+def _bound_check(table: Table, partition_key: str) -> Composed | None:
+    """The condition that spares ATTACH its scan of the rows."""
+    bounds = table.partitioning.bounds(partition_key) if table.partitioning else None
+    if table.partitioning is None or bounds is None:
+        return None
+    column = Identifier(table.partitioning.column)
+    return SQL("{} >= {} AND {} < {}").format(column, Literal(bounds[0]), column, Literal(bounds[1]))
+
+
+def _constrain(conn: Connection[Any], table: Table, staged: Identifier, partition_key: str) -> None:
+    """Give the bare table every constraint and index of its parent, then statistics."""
+    alter = SQL("ALTER TABLE {} ").format(staged)
+    for name, condition in check_constraints(table):
+        conn.execute(alter + SQL("ADD CONSTRAINT {} CHECK ({})").format(Identifier(name), SQL(condition)))  # type: ignore[arg-type]
+    if bound := _bound_check(table, partition_key):
+        conn.execute(alter + SQL("ADD CONSTRAINT {} CHECK ({})").format(Identifier("partition_bound"), bound))
+    key = SQL(", ").join(map(Identifier, table.primary_key))
+    conn.execute(alter + SQL("ADD PRIMARY KEY ({})").format(key))
+    for index in table.indexes:
+        columns = SQL(", ").join(map(Identifier, index.columns))
+        conn.execute(SQL("CREATE INDEX ON {} USING {} ({})").format(staged, Identifier(index.method), columns))
+    for reference in table.references:
+        name = Identifier(f"{table.name}_{reference.column}_fkey")
+        foreign = SQL("ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) NOT VALID").format(
+            name,
+            Identifier(reference.column),
+            Identifier(reference.table.schema, reference.table.name),
+            Identifier(reference.target_column),
+        )
+        conn.execute(alter + foreign)
+        conn.execute(alter + SQL("VALIDATE CONSTRAINT {}").format(name))
+    grant_on_relation(conn, table, table.staging_schema, table.partition_name(partition_key))
+    conn.execute(SQL("ANALYZE {}").format(staged))
+
+
+def _swap_when_free(conn: Connection[Any], table: Table, partition_key: str, publication: Publication, run_id: str) -> None:
+    deadline = time.monotonic() + SWAP_SECONDS
+    wait = 0.05
+    while True:
+        try:
+            with conn.transaction():
+                _swap(conn, table, partition_key)
+                record(conn, table.schema, table.name, run_id, publication)
+            return
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+            if time.monotonic() > deadline:
+                raise SwapBlockedError(
+                    f"{table.qualified_name} ({partition_key}) is built but could not be swapped in: other sessions held "
+                    f"locks for {SWAP_SECONDS} s. See pg_stat_activity for long queries; then materialize it again."
+                ) from error
+            time.sleep(wait)
+            wait = min(wait * 2, 2.0)
+
+
+def _swap(conn: Connection[Any], table: Table, partition_key: str) -> None:
+    """Replace the attached partition by the staged one. All locks first, always in the same order."""
+    parent, child = Identifier(table.schema, table.name), table.partition_name(partition_key)
+    conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",))
+    dims = sorted({(reference.table.schema, reference.table.name) for reference in table.references})
+    relations = SQL(", ").join([parent, *(Identifier(*dim) for dim in dims)])
+    conn.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(relations))
+    old = Identifier(table.schema, child)
+    attached = conn.execute(
+        "SELECT 1 FROM pg_inherits WHERE inhrelid = to_regclass(%s)", (f'"{table.schema}"."{child}"',)
+    ).fetchone()
+    if attached:
+        conn.execute(SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, old))
+    conn.execute(SQL("DROP TABLE IF EXISTS {}").format(old))
+    conn.execute(SQL("ALTER TABLE {} SET SCHEMA {}").format(Identifier(table.staging_schema, child), Identifier(table.schema)))
+    conn.execute(SQL("ALTER TABLE {} ATTACH PARTITION {} ").format(parent, old) + _values(table, partition_key))
+    if _bound_check(table, partition_key):
+        conn.execute(SQL("ALTER TABLE {} DROP CONSTRAINT partition_bound").format(old))
+
+
+def _values(table: Table, partition_key: str) -> Composed:
+    bounds = table.partitioning.bounds(partition_key) if table.partitioning else None
+    if bounds is None:
+        return SQL("FOR VALUES FROM (MINVALUE) TO (MAXVALUE)").format()
+    return SQL("FOR VALUES FROM ({}) TO ({})").format(Literal(bounds[0]), Literal(bounds[1]))
+
+
+def analyze(target: PostgresTarget, table: Table) -> None:
+    """Statistics of the partitioned parent, which autovacuum never gathers."""
+    with connect(target) as conn:
+        conn.execute(SQL("ANALYZE {}").format(Identifier(table.schema, table.name)))

@@ -1,0 +1,103 @@
+"""Publishing dims and bridges: write modes ``upsert`` and ``snapshot``, each in one transaction.
+
+``upsert`` keeps surrogate keys for ever: new members get the next keys in the order of their natural key, changed
+ones are updated in place, and those that the source no longer delivers are marked. Three statements and not one
+MERGE, since MERGE promises no order of insertion and before PostgreSQL 17 does not see rows that vanished.
+Facts are ``partition_publish``'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+from psycopg import Connection, sql
+from psycopg.sql import SQL, Identifier
+
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.content_hash import content_hash
+from cinestream_platform.warehouse.publications import Publication, latest, publishing, record
+from cinestream_platform.warehouse.staging import drop_staged, stage
+from cinestream_platform.warehouse.table import WHOLE, Table, WriteMode
+
+IN_SOURCE = "is_in_source"
+
+
+def publish_table(target: PostgresTarget, table: Table, frame: pl.DataFrame, *, run_id: str, file_ids: list[int]) -> Publication:
+    """Publish a whole dim or bridge from a validated frame; nothing is written where nothing changed."""
+    frame = frame.select(c.name for c in table.columns if c.name != table.surrogate_key)
+    with connect(target) as conn, publishing(conn, table, WHOLE):
+        before = latest(conn, table.schema, table.name, WHOLE)
+        new_hash = content_hash(frame)
+        if before and before.content_hash == new_hash and _row_count(conn, table) == before.rows:
+            publication = Publication(WHOLE, before.rows, new_hash, tuple(file_ids), False, None, before.rows)
+            record(conn, table.schema, table.name, run_id, publication)
+            return publication
+        staged = stage(target, table, frame, table.name)
+        with conn.transaction():
+            write = _upsert if table.mode is WriteMode.UPSERT else _replace
+            changed = write(conn, table, staged, frame.columns)
+            rows = _row_count(conn, table)
+            rows_before = before.rows if before else 0
+            is_changed = changed > 0 or before is None
+            publication = Publication(WHOLE, rows, new_hash, tuple(file_ids), is_changed, None, rows_before)
+            record(conn, table.schema, table.name, run_id, publication)
+            drop_staged(conn, staged)
+        conn.execute(SQL("ANALYZE {}").format(Identifier(table.schema, table.name)))
+    return publication
+
+
+def _row_count(conn: Connection[Any], table: Table) -> int:
+    row = conn.execute(SQL("SELECT count(*) FROM {}").format(Identifier(table.schema, table.name))).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _columns(names: list[str] | tuple[str, ...], prefix: str | None = None) -> sql.Composed:
+    return SQL(", ").join(Identifier(prefix, name) if prefix else Identifier(name) for name in names)
+
+
+def _upsert(conn: Connection[Any], table: Table, staged: Identifier, columns: list[str]) -> int:
+    """How many members were changed, added or marked."""
+    parts: dict[str, sql.Composable] = {
+        "target": Identifier(table.schema, table.name),
+        "staged": staged,
+        "all": _columns(columns),
+        "values": _columns(columns, "s"),
+        "same": SQL(" AND ").join(
+            SQL("t.{} = s.{}").format(Identifier(name), Identifier(name)) for name in table.natural_key
+        ),
+        "order": _columns(table.natural_key, "s"),
+    }
+    rest = [name for name in columns if name not in table.natural_key]
+    changed = 0
+    if rest:
+        parts |= {"old": _columns(rest, "t"), "new": _columns(rest, "s"), "rest": _columns(rest)}
+        changed += conn.execute(
+            SQL(
+                "UPDATE {target} t SET ({rest}) = ROW ({new}) FROM {staged} s"
+                " WHERE {same} AND ROW ({old}) IS DISTINCT FROM ROW ({new})"
+            ).format(**parts)
+        ).rowcount
+    missing = SQL("NOT EXISTS (SELECT FROM {target} t WHERE {same})").format(**parts)
+    changed += conn.execute(
+        SQL("INSERT INTO {target} ({all}) SELECT {values} FROM {staged} s WHERE {missing} ORDER BY {order}").format(
+            missing=missing, **parts
+        )
+    ).rowcount
+    if IN_SOURCE in columns:
+        changed += conn.execute(
+            SQL(
+                "UPDATE {target} t SET is_in_source = false"
+                " WHERE is_in_source AND NOT EXISTS (SELECT FROM {staged} s WHERE {same})"
+            ).format(**parts)
+        ).rowcount
+    return changed
+
+
+def _replace(conn: Connection[Any], table: Table, staged: Identifier, columns: list[str]) -> int:
+    """How many rows left and came."""
+    target = Identifier(table.schema, table.name)
+    gone = conn.execute(SQL("DELETE FROM {}").format(target)).rowcount
+    insert = SQL("INSERT INTO {} ({}) SELECT {} FROM {} ORDER BY {}")
+    names = _columns(columns)
+    return gone + conn.execute(insert.format(target, names, names, staged, _columns(table.primary_key))).rowcount

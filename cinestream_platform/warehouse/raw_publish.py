@@ -1,0 +1,189 @@
+"""Publishing one landed file: its rows in the raw table and its ledger row, in one Postgres transaction.
+
+Write modes ``file`` (the rows replace those of an older version of the same key) and ``snapshot`` (the rows replace
+all others). The commit is the only moment that counts: a crash before it leaves nothing but garbage in the lake.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cinestream_platform.warehouse.connection import PostgresTarget, connect_bulk
+from cinestream_platform.warehouse.ledger import LandedFile
+from cinestream_platform.warehouse.table import Table, WriteMode
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from adbc_driver_postgresql import dbapi
+
+
+class FileSettledError(RuntimeError):
+    """The file is no longer pending: another run was faster."""
+
+
+class TwinLoadedError(RuntimeError):
+    """A file with the same content was loaded meanwhile."""
+
+    def __init__(self, file_id: int) -> None:
+        super().__init__(f"the same content is loaded as file {file_id}")
+        self.file_id = file_id
+
+
+class SnapshotOvertakenError(RuntimeError):
+    """A snapshot that landed later is loaded; this older one must not replace it."""
+
+    def __init__(self, file_id: int) -> None:
+        super().__init__(f"a later snapshot is loaded as file {file_id}")
+        self.file_id = file_id
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What reading a file gave; ``partition_rows`` counts loaded rows per fact partition."""
+
+    sha256: str
+    rows_loaded: int
+    rows_rejected: int
+    ends_without_line_end: bool
+    lake_path: str
+    partition_rows: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Records of a file that other loaded files, or the file itself, hold too.
+
+    ``partitions`` maps each file concerned (this one included) to the fact partitions that its common events touch.
+    """
+
+    repeated: int = 0
+    conflicting: int = 0
+    partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
+
+
+class FileTransaction:
+    """The open transaction of one file. Nothing is visible before ``commit``."""
+
+    def __init__(self, conn: dbapi.Connection, table: Table, file: LandedFile, run_id: str) -> None:
+        self._conn, self._table, self._file, self._run_id = conn, table, file, run_id
+        self.replaced: list[int] = []
+
+    def claim(self, sha256: str) -> None:
+        """Lock the raw table against other files, and find what this file replaces.
+
+        Raises:
+            FileSettledError, TwinLoadedError, SnapshotOvertakenError: It is not to be loaded after all.
+        """
+        self._query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"cinestream.raw.{self._table.qualified_name}")
+        status = self._query("SELECT status FROM ops.landed_file WHERE file_id = $1 FOR UPDATE", self._file.file_id)
+        if status != [("pending",)]:
+            raise FileSettledError(f"{self._file.key} is {status[0][0]}")
+        others = self._query(
+            """
+            SELECT file_id, key, sha256, last_modified FROM ops.landed_file
+            WHERE source = $1 AND dataset = $2 AND bucket = $3 AND status = 'loaded' ORDER BY last_modified, key
+            """,
+            self._file.source,
+            self._file.dataset,
+            self._file.bucket,
+        )
+        older_versions = [row[0] for row in others if row[1] == self._file.key]
+        for file_id, key, other_sha256, last_modified in others:
+            if key == self._file.key:
+                continue
+            if other_sha256 == sha256:
+                raise TwinLoadedError(file_id)
+            mine = (self._file.last_modified, self._file.key)
+            if self._table.mode is WriteMode.SNAPSHOT and (last_modified, key) > mine:
+                raise SnapshotOvertakenError(file_id)
+        snapshot = self._table.mode is WriteMode.SNAPSHOT
+        self.replaced = [row[0] for row in others] if snapshot else older_versions
+
+    def write(self, rows: pa.RecordBatchReader, rejected: pa.Table) -> None:
+        """Replace the rows of older versions by these, and keep the rejected records."""
+        raw = f'"{self._table.schema}"."{self._table.name}"'
+        if self.replaced:
+            self._query(f"DELETE FROM {raw} WHERE _file_id = ANY ($1)", self.replaced)  # noqa: S608 - declared names
+        self._ingest(self._table.schema, self._table.name, rows)
+        self._query("DELETE FROM ops.rejected_row WHERE file_id = $1", self._file.file_id)
+        self._ingest("ops", "rejected_row", rejected.to_reader())
+
+    def commit(self, result: FileResult, overlap: Overlap) -> None:
+        """Turn the ledger row to ``loaded``, those it replaces to ``superseded``, and make it all visible."""
+        touched = set(result.partition_rows) | overlap.partitions.get(self._file.file_id, frozenset())
+        self._query(
+            """
+            UPDATE ops.landed_file SET status = 'loaded', attempts = attempts + 1, reason = NULL, sha256 = $2,
+                rows_read = $3, rows_loaded = $4, rows_rejected = $5, rows_repeated = $6, rows_conflicting = $7,
+                ends_without_line_end = $8, lake_path = $9, partition_rows = $10::text::jsonb, partitions = $11,
+                run_id = $12, loaded_at = clock_timestamp()
+            WHERE file_id = $1
+            """,
+            self._file.file_id,
+            result.sha256,
+            result.rows_loaded + result.rows_rejected,
+            result.rows_loaded,
+            result.rows_rejected,
+            overlap.repeated,
+            overlap.conflicting,
+            result.ends_without_line_end,
+            result.lake_path,
+            json.dumps(dict(result.partition_rows)),
+            sorted(touched) or [],
+            self._run_id,
+        )
+        for file_id, partitions in overlap.partitions.items():
+            self._query(
+                "UPDATE ops.landed_file SET partitions = ARRAY(SELECT DISTINCT p FROM unnest(partitions || $2::text[]) p"
+                " ORDER BY p) WHERE file_id = $1",
+                file_id,
+                sorted(partitions),
+            )
+        self._supersede()
+        self._conn.commit()
+
+    def _supersede(self) -> None:
+        if not self.replaced:
+            return
+        self._query(
+            "UPDATE ops.landed_file SET status = 'superseded', superseded_by = $2 WHERE file_id = ANY ($1)",
+            self.replaced,
+            self._file.file_id,
+        )
+        self._query(
+            "UPDATE ops.landed_file SET status = 'pending', duplicate_of = NULL, reason = NULL, attempts = 0"
+            " WHERE is_newest AND status = 'duplicate' AND duplicate_of = ANY ($1)",
+            self.replaced,
+        )
+
+    def _query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with self._conn.cursor() as cursor:
+            cursor.execute(statement, list(parameters))
+            return cursor.fetchall() if cursor.description else []
+
+    def _ingest(self, schema: str, name: str, rows: pa.RecordBatchReader) -> None:
+        with self._conn.cursor() as cursor:
+            cursor.adbc_ingest(name, rows, mode="append", db_schema_name=schema)
+
+
+@contextmanager
+def file_transaction(target: PostgresTarget, table: Table, file: LandedFile, run_id: str) -> Iterator[FileTransaction]:
+    """Open the transaction of a file; rolled back unless it is committed inside."""
+    with connect_bulk(target) as conn:
+        try:
+            yield FileTransaction(conn, table, file, run_id)
+        finally:
+            conn.rollback()
+
+
+def overtaken(conn: Any, file: LandedFile, by: int, sha256: str) -> None:
+    """Note that an older snapshot stands back for a later one; it gets its turn if that one is retracted."""
+    conn.execute(
+        "UPDATE ops.landed_file SET status = 'superseded', superseded_by = %s, sha256 = %s,"
+        " reason = 'a snapshot that landed later is loaded' WHERE file_id = %s AND status = 'pending'",
+        (by, sha256, file.file_id),
+    )

@@ -1,0 +1,67 @@
+"""Bringing a database to the state that the declarations describe: roles, ledger, tables, grants. Idempotent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+from pydantic import SecretStr
+
+from cinestream_platform.warehouse.access import ML_SCHEMA, SCIENTIST, apply_grants, ensure_roles
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.ddl import create_statements, ensure_tables
+from cinestream_platform.warehouse.table import Table
+
+
+def prepare_warehouse(
+    target: PostgresTarget, tables: Sequence[Table], mart_schemas: Sequence[str], logins: Mapping[str, SecretStr]
+) -> list[str]:
+    """Create and evolve all that is declared; every change, in words. A prepared warehouse costs one query.
+
+    Raises:
+        SchemaDriftError: A table needs a written migration.
+    """
+    fingerprint = _fingerprint(tables, mart_schemas, logins)
+    with connect(target, role=None) as conn:
+        if _is_prepared(conn, fingerprint, tables):
+            return []
+        with conn.transaction():
+            conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.prepare', 0))")
+            ensure_roles(conn, logins)
+            conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(Identifier(ML_SCHEMA), Identifier(SCIENTIST)))
+    with connect(target) as conn, conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.prepare', 0))")
+        conn.execute(_ops_sql().encode())
+        for schema in dict.fromkeys(table.staging_schema for table in tables):
+            conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
+        changes = ensure_tables(conn, tables)
+        changes += apply_grants(conn, tables, mart_schemas)
+        conn.execute(SQL("COMMENT ON SCHEMA ops IS {}").format(f"CineStream's ledger. Prepared for {fingerprint}."))
+    return changes
+
+
+def _ops_sql() -> str:
+    return files("cinestream_platform.warehouse").joinpath("ops.sql").read_text(encoding="utf-8")
+
+
+def _fingerprint(tables: Iterable[Table], mart_schemas: Iterable[str], logins: Mapping[str, SecretStr]) -> str:
+    """Changes whenever the declarations, the ledger or the set of logins do."""
+    parts = [_ops_sql(), *mart_schemas, *sorted(logins)]
+    for table in tables:
+        parts += create_statements(table)
+        parts += [column.name for column in table.columns if column.is_personal]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _is_prepared(conn: Connection[Any], fingerprint: str, tables: Iterable[Table]) -> bool:
+    names = [f'"{table.schema}"."{table.name}"' for table in tables]
+    row = conn.execute(
+        "SELECT obj_description(to_regnamespace('ops')::oid, 'pg_namespace') LIKE %s"
+        " AND NOT EXISTS (SELECT FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NULL)",
+        (f"%{fingerprint}%", names),
+    ).fetchone()
+    return bool(row and row[0])

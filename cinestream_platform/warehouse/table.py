@@ -1,0 +1,270 @@
+"""The declaration of a table: columns, types, rules, keys and partitions, said once.
+
+From a declaration come the Postgres DDL (``ddl``), the polars schema (``frames``), the pandera validation
+(``validation``), the asset checks and metadata in Dagster, the grants (``access``) and the comments in Postgres.
+What does not belong here: anything that connects, and any library but the standard one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The types a column can have, by their Postgres names."""
+
+    SMALLINT = "smallint"
+    INTEGER = "integer"
+    BIGINT = "bigint"
+    DOUBLE = "double precision"
+    NUMERIC = "numeric"
+    TEXT = "text"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamptz"
+
+
+@dataclass(frozen=True)
+class DataType:
+    """A column type; ``precision`` and ``scale`` are for ``numeric`` only."""
+
+    kind: Kind
+    precision: int | None = None
+    scale: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}({self.precision},{self.scale})" if self.kind is Kind.NUMERIC else str(self.kind)
+
+
+SMALLINT, INTEGER, BIGINT = DataType(Kind.SMALLINT), DataType(Kind.INTEGER), DataType(Kind.BIGINT)
+DOUBLE, TEXT, BOOLEAN = DataType(Kind.DOUBLE), DataType(Kind.TEXT), DataType(Kind.BOOLEAN)
+DATE, TIMESTAMP = DataType(Kind.DATE), DataType(Kind.TIMESTAMP)
+
+
+def numeric(precision: int, scale: int) -> DataType:
+    """``numeric(precision, scale)``: exact decimals, for money and for ratings in fixed steps."""
+    return DataType(Kind.NUMERIC, precision, scale)
+
+
+Number = int | float | Decimal
+
+
+@dataclass(frozen=True)
+class Between:
+    """The value lies in ``[low, high]``; an open end is ``None``."""
+
+    low: Number | None = None
+    high: Number | None = None
+
+    @property
+    def name(self) -> str:
+        """Suffix of the rule's name."""
+        return "range"
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"at least {self.low}"
+        return f"at most {self.high}" if self.low is None else f"from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class MultipleOf:
+    """The value is a whole multiple of ``step``."""
+
+    step: Decimal
+
+    @property
+    def name(self) -> str:
+        """Suffix of the rule's name."""
+        return "step"
+
+    def __str__(self) -> str:
+        return f"a multiple of {self.step}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The value is one of ``values``."""
+
+    values: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Suffix of the rule's name."""
+        return "values"
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.values)}"
+
+
+Rule = Between | MultipleOf | OneOf
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    ``source_name`` is its name in the source's files (raw tables); ``is_epoch_seconds`` says that the file writes
+    this timestamp as whole seconds since 1970-01-01 UTC; ``is_personal`` hides it from ``data_analyst``.
+    """
+
+    name: str
+    type: DataType
+    description: str
+    nullable: bool = False
+    rules: tuple[Rule, ...] = ()
+    is_personal: bool = False
+    source_name: str | None = None
+    is_epoch_seconds: bool = False
+
+
+class Layer(StrEnum):
+    """What a table is for; decides who may read it."""
+
+    RAW = "raw"
+    DIMENSION = "dim"
+    BRIDGE = "bridge"
+    FACT = "fact"
+
+
+class WriteMode(StrEnum):
+    """How a table is published; see docs/architecture.md."""
+
+    FILE = "file"
+    SNAPSHOT = "snapshot"
+    UPSERT = "upsert"
+    PARTITION = "partition"
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A foreign key from ``column`` to the key of ``table``.
+
+    ``on`` maps the target's natural-key columns to columns of the frame that a transform returns: publishing looks
+    the surrogate key up and adds an inferred member where the dimension has none. Empty ``on`` = the frame already
+    holds the key (``date_key``).
+    """
+
+    column: str
+    table: Table
+    on: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def target_column(self) -> str:
+        """The key column that is referenced."""
+        return self.table.surrogate_key or self.table.primary_key[0]
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index beside the primary key, with the query that needs it as its reason."""
+
+    columns: tuple[str, ...]
+    reason: str
+    method: str = "btree"
+
+
+class PartitionUnit(StrEnum):
+    """The grain of a fact's partitions."""
+
+    YEAR = "year"
+    WHOLE = "whole"
+
+
+@dataclass(frozen=True)
+class Partitioning:
+    """Range partitions on an integer column: ``date_key`` by year, or the whole table as one swappable partition."""
+
+    column: str
+    unit: PartitionUnit
+
+    def bounds(self, partition_key: str) -> tuple[int, int] | None:
+        """``[from, to)`` of a partition in values of the column; ``None`` = everything."""
+        if self.unit is PartitionUnit.WHOLE:
+            return None
+        year = int(partition_key)
+        return year * 10_000 + 101, (year + 1) * 10_000 + 101
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One table of the warehouse, declared once.
+
+    ``natural_key`` identifies a row in the source's terms (upsert; for raw event tables: which records are the same
+    event, of which the one with the greatest ``latest_by`` wins).
+    """
+
+    source: str
+    schema: str
+    name: str
+    layer: Layer
+    mode: WriteMode
+    description: str
+    grain: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    natural_key: tuple[str, ...] = ()
+    surrogate_key: str | None = None
+    latest_by: str | None = None
+    references: tuple[Reference, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    partitioning: Partitioning | None = None
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        used = (*self.primary_key, *self.natural_key, *(r.column for r in self.references))
+        unknown = [name for name in used if name not in names]
+        if unknown or len(set(names)) != len(names):
+            raise ValueError(f"{self.qualified_name}: unknown or repeated columns: {unknown or names}")
+
+    @property
+    def qualified_name(self) -> str:
+        """``schema.table``, for people."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def staging_schema(self) -> str:
+        """Where the partitions of this table are built before they are swapped in."""
+        return f"{self.schema}_staging"
+
+    def column(self, name: str) -> Column:
+        """The declared column of that name."""
+        return next(column for column in self.columns if column.name == name)
+
+    def partition_name(self, partition_key: str) -> str:
+        """Name of the child table of a partition, e.g. ``fact_ratings_2005``."""
+        return f"{self.name}_{partition_key}"
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether Dagster sees partitions (a whole-table swap is an unpartitioned asset)."""
+        return self.partitioning is not None and self.partitioning.unit is not PartitionUnit.WHOLE
+
+
+WHOLE = "whole"
+"""Partition key of a table that is published as one piece."""
+
+
+def raw_table(
+    source: str, name: str, *, mode: WriteMode, description: str, grain: str, columns: tuple[Column, ...], **keys: object
+) -> Table:
+    """A raw table: the source's columns, then where each row came from (``_file_id``, ``_line``)."""
+    origin = (
+        Column("_file_id", BIGINT, "The landed file (ops.landed_file) that the row was read from."),
+        Column("_line", BIGINT, "Line of that file on which the record begins; the header is line 1."),
+    )
+    return Table(
+        source=source,
+        schema=f"raw_{source}",
+        name=name,
+        layer=Layer.RAW,
+        mode=mode,
+        description=description,
+        grain=grain,
+        columns=(*columns, *origin),
+        indexes=(Index(("_file_id",), "a superseded file's rows are deleted by it", method="brin"),),
+        **keys,  # type: ignore[arg-type]
+    )

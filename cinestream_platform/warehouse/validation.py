@@ -1,0 +1,129 @@
+"""Validation before publish: pandera schemas from declarations, and what each rule found.
+
+A broken rule stops the publish. A rule that crashes is an error of ours and raised as such, never taken for bad data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from cinestream_platform.warehouse.frames import NamedRule, named_rules, polars_type, rule_expression
+from cinestream_platform.warehouse.table import Rule, Table
+
+if TYPE_CHECKING:
+    from pandera.polars import DataFrameSchema
+
+SAMPLE_ROWS = 5
+GRAIN_RULE = "grain_unique"
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """What one rule found in a frame; ``sample`` holds a few failing rows."""
+
+    name: str
+    failed_rows: int
+    sample: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether no row broke the rule."""
+        return self.failed_rows == 0
+
+
+class RuleCrashedError(RuntimeError):
+    """A rule could not be evaluated."""
+
+
+class BrokenRulesError(ValueError):
+    """Rows that break the rules of their table: nothing of them was published."""
+
+    def __init__(self, table: Table, partition_key: str, results: list[RuleResult]) -> None:
+        self.results = results
+        broken = "; ".join(f"{r.name}: {r.failed_rows:,} rows, e.g. {list(r.sample)[:2]}" for r in results if not r.passed)
+        where = table.qualified_name if partition_key == "whole" else f"{table.qualified_name} ({partition_key})"
+        super().__init__(f"{where} is not published, its rows break rules: {broken}")
+
+
+def table_rules(table: Table) -> list[NamedRule]:
+    """The rules that rows of a dim or fact are held against before publish."""
+    return list(named_rules(table))
+
+
+def _check_function(rule: Rule) -> Callable[[Any], pl.LazyFrame]:
+    def keeps(data: Any) -> pl.LazyFrame:
+        # A null is the affair of the column's own NOT NULL.
+        return data.lazyframe.select(rule_expression(rule, pl.col(data.key)).fill_null(True))
+
+    return keeps
+
+
+@lru_cache(maxsize=128)
+def pandera_schema(table: Table) -> DataFrameSchema:
+    """The pandera schema of a table, all columns but a generated surrogate key, in any order."""
+    import pandera.polars as pa
+
+    columns = {}
+    for column in table.columns:
+        if column.name == table.surrogate_key:
+            continue
+        checks = [
+            pa.Check(_check_function(rule), name=f"{column.name}_{rule.name}", error=f"{column.name} is {rule}")
+            for rule in column.rules
+        ]
+        columns[column.name] = pa.Column(polars_type(column.type), checks=checks, nullable=column.nullable)
+    grain = list(table.primary_key if table.primary_key != (table.surrogate_key,) else table.natural_key)
+    return pa.DataFrameSchema(columns, strict=True, unique=grain or None, name=table.qualified_name)
+
+
+def validate(table: Table, frame: pl.DataFrame) -> list[RuleResult]:
+    """Hold a frame against every rule of its table.
+
+    Returns:
+        One result per rule, also for rules that nothing broke; the last is ``grain_unique``.
+
+    Raises:
+        RuleCrashedError: A rule could not be evaluated, or the frame has not the declared columns and types.
+    """
+    from pandera.errors import SchemaErrors
+
+    failed: set[str] = set()
+    try:
+        pandera_schema(table).validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        failed = {_rule_name(error) for error in errors.schema_errors}
+    results = [_result(named, frame, named.name in failed) for named in table_rules(table)]
+    return [*results, _grain_result(table, frame, GRAIN_RULE in failed)]
+
+
+def _rule_name(error: Any) -> str:
+    from pandera.errors import SchemaErrorReason
+
+    reason = error.reason_code
+    if reason is SchemaErrorReason.SERIES_CONTAINS_NULLS:
+        return f"{error.schema.name}_required"
+    if reason is SchemaErrorReason.DUPLICATES:
+        return GRAIN_RULE
+    if reason is SchemaErrorReason.DATAFRAME_CHECK and error.check is not None:
+        return str(error.check.name)
+    raise RuleCrashedError(f"{error.schema.name}: {reason.name if reason else 'error'}: {error}") from error
+
+
+def _result(named: NamedRule, frame: pl.DataFrame, failed: bool) -> RuleResult:
+    if not failed:
+        return RuleResult(named.name, 0)
+    value = pl.col(named.column.name)
+    bad = frame.filter(value.is_null() if named.rule is None else ~rule_expression(named.rule, value))
+    return RuleResult(named.name, bad.height, tuple(bad.head(SAMPLE_ROWS).to_dicts()))
+
+
+def _grain_result(table: Table, frame: pl.DataFrame, failed: bool) -> RuleResult:
+    if not failed:
+        return RuleResult(GRAIN_RULE, 0)
+    bad = frame.filter(pl.struct(pandera_schema(table).unique).is_duplicated())
+    return RuleResult(GRAIN_RULE, bad.height, tuple(bad.head(SAMPLE_ROWS).to_dicts()))

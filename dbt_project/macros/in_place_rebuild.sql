@@ -1,0 +1,43 @@
+{#-
+  How a mart is rebuilt. dbt's `incremental` materialization creates the table on the first run, and later computes the
+  new rows into a temporary table and calls the strategies below; grants, comments and hooks are in the same transaction.
+
+  replace_all    every row of the mart is replaced
+  replace_years  every row of the requested years is replaced (vars year_from, year_to), also where a year has become
+                 empty: `delete+insert` by key would keep its old rows
+-#}
+
+{% macro get_incremental_replace_all_sql(arg_dict) -%}
+    delete from {{ arg_dict["target_relation"] }};
+    {{ insert_computed_rows(arg_dict) }}
+{%- endmacro %}
+
+{% macro get_incremental_replace_years_sql(arg_dict) -%}
+    delete from {{ arg_dict["target_relation"] }}
+    {%- set years = requested_years() %}
+    {%- if years %} where year between {{ years[0] }} and {{ years[1] }}{% endif %};
+    {{ insert_computed_rows(arg_dict) }}
+{%- endmacro %}
+
+{% macro insert_computed_rows(arg_dict) -%}
+    {%- set columns = arg_dict["dest_columns"] | map(attribute="quoted") | join(", ") -%}
+    insert into {{ arg_dict["target_relation"] }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict["temp_relation"] }}
+{%- endmacro %}
+
+{#-
+  Two runs on one mart: the second waits here, before it reads the facts, so that the last commit always holds the
+  newest facts. An advisory lock, because it neither disturbs readers nor needs the table to exist.
+-#}
+{% macro one_writer_at_a_time(relation) -%}
+    select pg_advisory_xact_lock(hashtextextended('{{ relation.schema }}.{{ relation.identifier }}', 0))
+{%- endmacro %}
+
+{#- A schema that dbt has to create is at once usable by those who may read its tables. -#}
+{% macro postgres__create_schema(relation) -%}
+    {%- set schema = relation.without_identifier().include(database=False) -%}
+    {%- call statement("create_schema") -%}
+        create schema if not exists {{ schema }};
+        grant usage on schema {{ schema }} to data_analyst, ml_engineer, dashboard_reader;
+    {%- endcall -%}
+{%- endmacro %}

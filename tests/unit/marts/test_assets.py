@@ -1,0 +1,167 @@
+"""How the marts look in Dagster and when they run, without a database."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from cinestream_platform.marts.assets import dbt_arguments, marts_assets
+from cinestream_platform.marts.project import ensure_manifest
+from cinestream_platform.marts.resource import MartsDbt
+from cinestream_platform.marts.translator import source_of_schema
+from cinestream_platform.settings import Settings
+from cinestream_platform.warehouse.connection import PostgresTarget
+
+YEARS = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="1995", fmt="%Y")
+BY_YEAR = {"mart_genre_trends", "mart_rating_distribution"}
+FOLLOWING = {"mart_movie_ratings", "mart_user_activity", "mart_user_retention", "mart_tag_popularity"}
+
+
+def key(table: str, source: str = "movielens") -> dg.AssetKey:
+    return dg.AssetKey([source, table])
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ensure_manifest(Settings(home=tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="module")
+def assets(manifest: Path) -> list[dg.AssetsDefinition]:
+    return marts_assets(years=YEARS, manifest=manifest)
+
+
+def test_every_mart_is_one_asset_below_its_source(assets: list[dg.AssetsDefinition]) -> None:
+    marts, by_year = assets
+    assert marts.keys == {key(name) for name in FOLLOWING}
+    assert by_year.keys == {key(name) for name in BY_YEAR}
+    assert by_year.partitions_def == YEARS
+    assert by_year.backfill_policy == dg.BackfillPolicy.single_run()
+    assert marts.partitions_def is None
+
+
+def test_every_mart_has_group_owner_kinds_description_columns_table_and_checks(
+    assets: list[dg.AssetsDefinition],
+) -> None:
+    checked = {check.asset_key for definition in assets for check in definition.check_specs}
+    for spec in (spec for definition in assets for spec in definition.specs):
+        columns: Any = spec.metadata["dagster/column_schema"]
+        assert spec.group_name == "movielens_marts"
+        assert spec.owners == ["team:data-platform"]
+        assert spec.kinds == {"dbt", "postgres"}
+        assert "Grain: one row a" in (spec.description or "")
+        assert all(column.description and column.type != "?" for column in columns.columns)
+        assert spec.metadata["dagster/table_name"] == f"movielens_marts.{spec.key.path[-1]}"
+        assert spec.key in checked
+
+
+def test_the_sources_of_dbt_are_the_assets_of_the_star(assets: list[dg.AssetsDefinition]) -> None:
+    dependencies = {dep.asset_key for definition in assets for spec in definition.specs for dep in spec.deps}
+    assert dependencies == {
+        key("dim_date", "conformed"),
+        *map(key, ("dim_movie", "dim_genre", "dim_user", "dim_tag", "bridge_movie_genre", "fact_ratings", "fact_tags")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "source"),
+    [
+        ("movielens_dw", "movielens"),
+        ("movielens_marts", "movielens"),
+        ("conformed", "conformed"),
+        ("dvddw", "dvdrental"),
+    ],
+)
+def test_a_schema_names_its_source(schema: str, source: str) -> None:
+    assert source_of_schema(schema) == source
+
+
+def test_a_range_of_years_is_one_dbt_command_without_unit_tests() -> None:
+    build = ["build", "--exclude-resource-type", "unit_test"]
+    assert dbt_arguments([]) == build
+    assert dbt_arguments(["2005"]) == [*build, "--vars", '{"year_from": 2005, "year_to": 2005}']
+    assert dbt_arguments(["2004", "2005", "2006"]) == [*build, "--vars", '{"year_from": 2004, "year_to": 2006}']
+    assert dbt_arguments(["2005"], full_refresh=True)[3] == "--full-refresh"
+
+
+def test_a_manifest_of_another_database_stops_the_run_before_dbt_starts(
+    assets: list[dg.AssetsDefinition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pydantic import SecretStr
+
+    class Elsewhere(MartsDbt):
+        def postgres_target(self) -> PostgresTarget:
+            return PostgresTarget("nowhere.invalid", 1, "u", SecretStr(""), "another")
+
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("dbt was started"))
+    result = dg.materialize([assets[0]], resources={"dbt": Elsewhere()}, raise_on_error=False)
+    assert not result.success
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    assert "parsed for database cinestream, the warehouse is another" in str(failure.step_failure_data)
+
+
+# --- when the marts run ------------------------------------------------------------------------------------------
+
+
+class Platform:
+    """The marts with stand-ins for the star, and the automation that looks at them tick by tick."""
+
+    def __init__(self, assets: list[dg.AssetsDefinition], instance: dg.DagsterInstance) -> None:
+        star: list[Any] = [
+            dg.AssetSpec(key(name)) for name in ("dim_movie", "dim_genre", "dim_user", "dim_tag", "bridge_movie_genre")
+        ]
+        star.append(dg.AssetSpec(key("dim_date", "conformed")))
+        star += [dg.AssetSpec(key(name), partitions_def=YEARS) for name in ("fact_ratings", "fact_tags")]
+        self.definitions = dg.Definitions(assets=[*assets, *star], resources={"dbt": MartsDbt()})
+        self.instance, self.cursor = instance, None
+
+    def update(self, *keys: dg.AssetKey, partition: str | None = None) -> None:
+        for each in keys:
+            self.instance.report_runless_asset_event(dg.AssetMaterialization(each, partition=partition))
+
+    def tick(self) -> set[str]:
+        """Names of the marts that this tick requests."""
+        result = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=self.cursor)
+        self.cursor = result.cursor
+        marts = FOLLOWING | BY_YEAR
+        return {name for name in marts if result.get_num_requested(key(name))}
+
+
+@pytest.fixture
+def platform(assets: list[dg.AssetsDefinition]) -> Iterator[Platform]:
+    with dg.instance_for_test() as instance:
+        yield Platform(assets, instance)
+
+
+def test_marts_wait_until_every_dependency_exists_though_most_years_never_will(platform: Platform) -> None:
+    assert platform.tick() == set()
+    platform.update(
+        key("dim_user"), key("dim_tag"), key("dim_genre"), key("bridge_movie_genre"), key("dim_date", "conformed")
+    )
+    assert platform.tick() == {"mart_tag_popularity"}  # tags may never arrive; there is nothing else it waits for
+    platform.update(key("fact_ratings"), partition="2005")
+    assert platform.tick() == {"mart_user_activity", "mart_user_retention"}
+    platform.update(key("dim_movie"))
+    assert platform.tick() == {"mart_movie_ratings"}
+    assert platform.tick() == set()
+
+
+def test_any_updated_partition_of_a_fact_asks_for_the_marts_that_read_it(platform: Platform) -> None:
+    platform.update(*map(key, ("dim_movie", "dim_user", "dim_tag", "dim_genre", "bridge_movie_genre")))
+    platform.update(key("dim_date", "conformed"))
+    platform.update(key("fact_ratings"), key("fact_tags"), partition="2005")
+    platform.tick()
+    platform.update(*map(key, FOLLOWING))
+    assert platform.tick() == set()
+    platform.update(key("fact_ratings"), partition="1997")  # not the latest year
+    assert platform.tick() == {"mart_movie_ratings", "mart_user_activity", "mart_user_retention"}
+    platform.update(key("fact_tags"), partition="2006")
+    assert platform.tick() == {"mart_tag_popularity", "mart_user_activity", "mart_user_retention"}
+    assert platform.tick() == set()
+
+
+def test_no_condition_ever_requests_a_mart_rebuilt_by_year(assets: list[dg.AssetsDefinition]) -> None:
+    assert {spec.automation_condition for spec in assets[1].specs} == {None}
+    assert None not in {spec.automation_condition for spec in assets[0].specs}

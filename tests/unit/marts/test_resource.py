@@ -1,0 +1,66 @@
+"""The connection of dbt: complete, momentary, and nowhere else."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from cinestream_platform.marts import resource
+from cinestream_platform.marts.project import PROJECT_DIR
+from cinestream_platform.marts.resource import MartsDbt, connection_environment, discard_artifacts
+from cinestream_platform.warehouse.connection import PostgresTarget
+
+TARGET = PostgresTarget("db.example", 6543, "loader", SecretStr("s3cret"), "warehouse", "verify-full")
+
+
+def test_the_connection_fills_every_variable_of_the_profile_but_the_role() -> None:
+    environment = connection_environment(TARGET)
+    assert environment == {
+        "CINESTREAM_DBT_HOST": "db.example",
+        "CINESTREAM_DBT_PORT": "6543",
+        "CINESTREAM_DBT_USER": "loader",
+        "CINESTREAM_DBT_PASSWORD": "s3cret",
+        "CINESTREAM_DBT_DBNAME": "warehouse",
+        "CINESTREAM_DBT_SSLMODE": "verify-full",
+    }
+    profile = (PROJECT_DIR / "profiles.yml").read_text()
+    assert all(f"env_var('{name}'" in profile for name in environment)
+    assert profile.count("env_var(") == len(environment) + 1
+
+
+def test_the_environment_is_as_before_also_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CINESTREAM_DBT_HOST", "mine")
+    before = dict(os.environ)
+    with pytest.raises(ZeroDivisionError), resource._environment(connection_environment(TARGET)):
+        assert os.environ["CINESTREAM_DBT_PASSWORD"] == "s3cret"
+        assert os.environ["CINESTREAM_DBT_HOST"] == "db.example"
+        _ = 1 / 0
+    assert dict(os.environ) == before
+
+
+def test_the_resource_holds_no_connection() -> None:
+    class Elsewhere(MartsDbt):
+        def postgres_target(self) -> PostgresTarget:
+            return TARGET
+
+    shown = str(Elsewhere().model_dump()) + repr(Elsewhere())
+    assert "s3cret" not in shown
+    assert "db.example" not in shown
+
+
+def test_the_version_is_known_without_starting_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails after an upgrade, dagster-dbt asks `dbt --version` (and pypi.org) at every run again."""
+    monkeypatch.setattr("dagster_dbt.core.resource.check_output", lambda *_: pytest.fail("dbt --version was started"))
+    assert MartsDbt()._cli_version.major == 1
+    assert "_cli_version" in vars(MartsDbt.__base__)
+
+
+def test_artifacts_of_a_success_go_at_once_and_of_failures_after_a_week(tmp_path: Path) -> None:
+    for name in ("succeeded", "failed_today", "failed_long_ago"):
+        (tmp_path / name).mkdir()
+    old = time.time() - 8 * 24 * 3600
+    os.utime(tmp_path / "failed_long_ago", (old, old))
+    discard_artifacts(tmp_path / "succeeded")
+    assert [path.name for path in tmp_path.iterdir()] == ["failed_today"]
