@@ -25,3 +25,8 @@ def find_feed(source: str, dataset: str) -> Feed | None:
 def feed_of_table(source: str, name: str) -> Feed:
     """The feed that fills a raw table."""
     return next(feed for feed in FEEDS if (feed.table.source, feed.table.name) == (source, name))
+
+
+def feeds_of(source: str) -> list[Feed]:
+    """All feeds of a source."""
+    return [feed for feed in FEEDS if feed.source == source]

@@ -1,14 +1,45 @@
-"""Seeing what landed: the listing of the landing zone against the ledger, and the sensor that asks for loads."""
+"""Seeing what landed: the listing of the landing zone against the ledger, and the sensor that asks for loads.
 
-from collections.abc import Iterator
+There is no high-water mark: a late, same-second, slow or overwritten object is just a version that the ledger lacks.
+"""
 
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dagster import (
+    AssetMaterialization,
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from cinestream_platform.automation.jobs import JOBS, SOURCES, load_job_name
 from cinestream_platform.catalog import FEEDS, find_feed
 from cinestream_platform.lake.keys import key_problem
 from cinestream_platform.lake.store import ObjectStore, StoredObject
-from cinestream_platform.settings import Settings
+from cinestream_platform.orchestration.asset import asset_key, landing_key
+from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.warehouse import ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from cinestream_platform.warehouse.ledger import Sighting
+from cinestream_platform.warehouse.ledger import DueFile, Sighting
+
+FILES_TAG = "cinestream/files"
+UNFINISHED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
 
 
 def sight(listed: StoredObject) -> Sighting:
@@ -27,3 +58,85 @@ def scan_landing(settings: Settings, target: PostgresTarget, landing: ObjectStor
     listed: Iterator[StoredObject] = landing.list(settle_seconds=settings.landing_settle_seconds)
     with connect(target) as conn:
         return ledger.register(conn, landing.url, map(sight, listed))
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """Files of one source to be loaded by one run."""
+
+    source: str
+    files: Sequence[DueFile]
+
+    @property
+    def run_key(self) -> str:
+        """The same for the same files at the same attempt, so that two sensors ask once; a retry asks anew."""
+        versions = " ".join(f"{file.file_id}:{file.attempts}" for file in self.files)
+        return f"{self.source}-{hashlib.sha256(versions.encode()).hexdigest()[:16]}"
+
+    def run_request(self) -> RunRequest:
+        """The run that loads exactly these files."""
+        by_dataset: dict[str, list[int]] = {}
+        for file in self.files:
+            by_dataset.setdefault(file.dataset, []).append(file.file_id)
+        tables = {dataset: feed.table for dataset in by_dataset if (feed := find_feed(self.source, dataset))}
+        ops = {
+            f"{self.source}__{table.name}": {"config": {"file_ids": by_dataset[dataset]}}
+            for dataset, table in tables.items()
+        }
+        return RunRequest(
+            run_key=self.run_key,
+            job_name=load_job_name(self.source),
+            run_config={"ops": ops},
+            asset_selection=[asset_key(table) for table in tables.values()],
+            tags={FILES_TAG: ",".join(str(file.file_id) for file in self.files)},
+        )
+
+
+def load_requests(due: Iterable[DueFile], in_flight: set[int], per_run: int) -> list[LoadRequest]:
+    """Batches of files that no unfinished run has, one run a source a tick: the next tick asks for the next batch."""
+    waiting: dict[str, list[DueFile]] = {}
+    for file in due:
+        if file.file_id not in in_flight:
+            waiting.setdefault(file.source, []).append(file)
+    return [LoadRequest(source, files[:per_run]) for source, files in waiting.items()]
+
+
+def files_in_flight(instance: DagsterInstance) -> set[int]:
+    """Files that a queued or running load was asked for."""
+    found: set[int] = set()
+    for source in SOURCES:
+        runs = instance.get_runs(RunsFilter(job_name=load_job_name(source), statuses=UNFINISHED))
+        for run in runs:
+            found.update(int(part) for part in run.tags.get(FILES_TAG, "").split(",") if part)
+    return found
+
+
+def landing_sensor(interval_seconds: int) -> SensorDefinition:
+    """Sees what landed and asks for its load."""
+
+    @sensor(
+        name="landing_sensor",
+        description="Lists the landing zone, enters new files in the ledger, and asks for their load.",
+        jobs=JOBS,
+        minimum_interval_seconds=interval_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+    )
+    def evaluate(context: SensorEvaluationContext, warehouse: Warehouse, stores: Stores) -> SensorResult:
+        settings, target = get_settings(), warehouse.target()
+        new = scan_landing(settings, target, stores.landing())
+        with connect(target) as conn:
+            due = ledger.due(conn, limit=10_000)
+            arrivals = ledger.arrivals(conn, new)
+        requests = load_requests(due, files_in_flight(context.instance), settings.files_per_run)
+        events = [
+            AssetMaterialization(landing_key(feed), metadata={"key": key, "bytes": size, "file_id": file_id})
+            for source, dataset, key, size, file_id in arrivals
+            if (feed := find_feed(source, dataset))
+        ]
+        return SensorResult(
+            run_requests=[request.run_request() for request in requests],
+            asset_events=events,
+            skip_reason=None if requests else SkipReason(f"Nothing new to load; {len(due):,} files are being loaded."),
+        )
+
+    return evaluate

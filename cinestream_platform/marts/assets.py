@@ -7,18 +7,26 @@ Dagster is in ``translator``, how dbt reaches the warehouse in ``resource``.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 from dagster_dbt import DbtCliInvocation, dbt_assets
 from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
 from cinestream_platform.marts.project import require_manifest
+from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.resource import MartsDbt, discard_artifacts
 from cinestream_platform.marts.translator import BY_YEAR_TAG, MartsTranslator
+from cinestream_platform.warehouse.connection import PostgresTarget
 
-OnPublished = Callable[[dg.AssetExecutionContext, dg.AssetKey, int | None, Sequence[str]], None]
-"""(context, model_key, rows of the whole mart, partition keys just rebuilt: empty where unpartitioned)."""
+class Ledger(Protocol):
+    """What is told of every model that dbt has committed; made before dbt starts."""
+
+    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> None:
+        """Record a mart; ``partition_keys`` are the years just rebuilt, empty where it is not rebuilt by year."""
+
+
+LedgerFactory = Callable[[dg.AssetExecutionContext, PostgresTarget], Ledger]
 
 
 class MartsRun(dg.Config):
@@ -28,25 +36,18 @@ class MartsRun(dg.Config):
     """Create the tables anew, all years: needed once after a column was added, removed or retyped."""
 
 
-def on_published(
-    context: dg.AssetExecutionContext, model_key: dg.AssetKey, rows: int | None, partition_keys: Sequence[str]
-) -> None:
-    """Called when dbt has committed a mart. TO BE WIRED to the warehouse's ledger (``ops.publication``)."""
-    context.log.info("Published %s: %s rows, partitions %s", model_key.to_user_string(), rows, list(partition_keys))
-
-
 def marts_assets(
     *,
     years: dg.PartitionsDefinition[str],
     manifest: Path | None = None,
-    on_published: OnPublished = on_published,
+    ledger: LedgerFactory = MartLedger,
 ) -> list[dg.AssetsDefinition]:
     """The marts of the parsed dbt project; they need the resource ``dbt`` (`MartsDbt`).
 
     Args:
         years: partitions of the marts rebuilt by year, keys ``YYYY``, the same object as the facts'.
         manifest: the parsed project; by default the one that ``ensure_manifest()`` made.
-        on_published: called once a model is committed.
+        ledger: keeps what the marts were made from.
 
     Raises:
         MartsNotPreparedError: the project has not been parsed.
@@ -62,7 +63,7 @@ def marts_assets(
         dagster_dbt_translator=translator,
     )
     def marts(context: dg.AssetExecutionContext, config: MartsRun, dbt: MartsDbt) -> Iterator[Any]:
-        yield from _build(context, dbt, config, database, [], on_published)
+        yield from _build(context, dbt, config, database, [], ledger)
 
     @dbt_assets(
         name="marts_by_year",
@@ -75,7 +76,7 @@ def marts_assets(
     def marts_by_year(context: dg.AssetExecutionContext, config: MartsRun, dbt: MartsDbt) -> Iterator[Any]:
         # A run of the checks alone has no partition: they then look at all years.
         requested = list(context.partition_keys) if context.has_partition_key_range else []
-        yield from _build(context, dbt, config, database, requested, on_published)
+        yield from _build(context, dbt, config, database, requested, ledger)
 
     return [marts, marts_by_year]
 
@@ -100,7 +101,7 @@ def _build(
     config: MartsRun,
     parsed_for: str,
     requested_years: Sequence[str],
-    on_published: OnPublished,
+    ledger_of: LedgerFactory,
 ) -> Iterator[Any]:
     """Run dbt once; yield a materialization a model, with rows and column lineage, and a result a test."""
     if (database := dbt.postgres_target().database) != parsed_for:
@@ -109,14 +110,13 @@ def _build(
             f"The dbt project was parsed for database {parsed_for}, the warehouse is {database}. Set "
             "CINESTREAM_POSTGRES_DATABASE alike everywhere, call ensure_manifest() and reload the definitions."
         )
+    ledger = ledger_of(context, dbt.postgres_target())
     invocation = dbt.cli(dbt_arguments(requested_years, full_refresh=config.full_refresh), context=context)
     try:
         for event in invocation.stream():
             if isinstance(event, dg.Output):
                 event = _with_rows_and_lineage(event, invocation)
-                rows = event.metadata.get("dagster/row_count")
-                model_key = context.asset_key_for_output(event.output_name)
-                on_published(context, model_key, None if rows is None else int(str(rows.value)), requested_years)
+                ledger.record(context.asset_key_for_output(event.output_name), requested_years)
             yield event
     finally:
         if invocation.process.poll() is None:  # we were stopped: dbt must not go on unwatched
@@ -130,7 +130,7 @@ def _with_rows_and_lineage(event: dg.Output[Any], invocation: DbtCliInvocation) 
 
     One event at a time: over a whole stream, dagster-dbt 0.29 polls for the next event without a pause, which kept one
     of two cores busy until dbt had ended (9.0 s of CPU instead of 0.8, 11 s a run instead of 8), and looks up columns
-    of tests, which have none.
+    of tests, which have none. Its four threads also change the process's working directory and restore it out of order.
     """
     [described] = DbtEventIterator(iter([event]), invocation).fetch_row_counts().fetch_column_metadata()
     return described

@@ -1,6 +1,6 @@
 """How a dbt source or model appears in Dagster.
 
-What belongs here: keys, groups, owners, metadata and the automation condition of the marts, and nothing that runs.
+What belongs here: keys, groups, owners and metadata of the marts, and nothing that runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,26 +10,9 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
 BY_YEAR_TAG = "by_year"
-"""dbt tag of the models that are rebuilt by year; a staleness sensor requests them, no condition does."""
+"""dbt tag of the models that are rebuilt by year."""
 
 OWNERS = ("team:data-platform",)
-
-MAY_NEVER_ARRIVE = dg.AssetSelection.assets(["movielens", "fact_tags"])
-"""Dependencies that a complete warehouse may lack: MovieLens 25M's excerpt has no tags file."""
-
-FOLLOW_DEPENDENCIES = (
-    (dg.AutomationCondition.newly_missing() | dg.AutomationCondition.any_deps_updated()).since_last_handled()
-    & dg.AutomationCondition.all_deps_match(
-        ~dg.AutomationCondition.missing() | dg.AutomationCondition.will_be_requested()
-    ).ignore(MAY_NEVER_ARRIVE)
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-).with_label("follow_dependencies")
-"""When an unpartitioned mart is rebuilt: a dependency was updated since, every one of them exists, none is in progress.
-
-``AutomationCondition.eager()`` would never fire: it wants *no partition* of a dependency missing, and the facts have
-years without a rating (1995) and years to come. Here every dependency needs one partition that exists.
-"""
 
 _SOURCE_OF_SCHEMA = {"dvddw": "dvdrental"}
 _SCHEMA_SUFFIXES = ("_dw", "_marts")
@@ -65,8 +48,3 @@ class MartsTranslator(DagsterDbtTranslator):
         """Columns as dbt declares them, and the table's name without the database, which differs between machines."""
         table_name = f"{dbt_resource_props['schema']}.{dbt_resource_props['name']}"
         return {**super().get_metadata(dbt_resource_props), "dagster/table_name": table_name}
-
-    def get_automation_condition(self, dbt_resource_props: Mapping[str, Any]) -> dg.AutomationCondition[Any] | None:
-        """Marts follow their dependencies, but those rebuilt by year are requested by the staleness sensor."""
-        is_mart = dbt_resource_props["resource_type"] == "model"
-        return FOLLOW_DEPENDENCIES if is_mart and BY_YEAR_TAG not in dbt_resource_props["tags"] else None

@@ -18,7 +18,6 @@ from dagster import (
     AssetKey,
     AssetsDefinition,
     AssetSpec,
-    AutomationCondition,
     BackfillPolicy,
     Config,
     Failure,
@@ -44,13 +43,6 @@ from cinestream_platform.warehouse.table import WHOLE, Layer, Table
 
 OWNERS = ["team:data-platform"]
 FRESHNESS = FreshnessPolicy.time_window(warn_window=timedelta(days=7), fail_window=timedelta(days=31))
-FOLLOW_UPSTREAM = (
-    AutomationCondition.any_deps_updated().since_last_handled()
-    & ~AutomationCondition.any_deps_in_progress()
-    & ~AutomationCondition.in_progress()
-).with_label("follow upstream")
-"""Not ``eager()``: a feed that never lands a file (a release without a genome) must not hold back its dims."""
-
 Transform = Callable[..., pl.LazyFrame]
 
 
@@ -193,7 +185,6 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
             deps=[AssetDep(asset_key(reference.table)) for reference in table.references],
             partitions_def=partitions,
             backfill_policy=BackfillPolicy.single_run() if partitions else None,
-            automation_condition=None if partitions else FOLLOW_UPSTREAM,
             check_specs=checks.table_check_specs(table, key),
             io_manager_key="warehouse_io_manager",
             required_resource_keys={"warehouse"},

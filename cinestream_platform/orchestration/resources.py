@@ -1,18 +1,15 @@
 """Dagster resources: the warehouse and the two object stores. Nothing connects before a run needs it."""
 
 import os
-from functools import cache
 
 from dagster import ConfigurableResource, EnvVar, ResourceDependency
 from dagster_aws.s3 import S3Resource
 from pydantic import SecretStr
 
-from cinestream_platform.catalog import MART_SCHEMAS, TABLES
 from cinestream_platform.lake.store import ObjectStore, S3Access
-from cinestream_platform.services.logins import login_secrets
+from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
-from cinestream_platform.warehouse.setup import prepare_warehouse
 
 
 def _secret(name: str) -> str | None:
@@ -31,21 +28,12 @@ def s3_resource() -> S3Resource:
     )
 
 
-@cache
-def prepared_target(home: str) -> PostgresTarget:
-    """The warehouse of these settings, with all declared tables in place; prepared once a process."""
-    settings = get_settings()
-    target = PostgresTarget.from_settings(settings)
-    prepare_warehouse(target, TABLES, MART_SCHEMAS, login_secrets(settings))
-    return target
-
-
 class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
     """The Postgres warehouse."""
 
     def target(self) -> PostgresTarget:
         """Where it is; started and prepared at the first call."""
-        return prepared_target(str(get_settings().home_dir))
+        return prepared_target()
 
 
 class Stores(ConfigurableResource):  # type: ignore[type-arg]

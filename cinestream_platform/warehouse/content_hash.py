@@ -43,7 +43,8 @@ def _as_u64(column: pl.Series) -> pl.Series:
         # The unscaled integer: exact, and the same for every polars version.
         column = (column.cast(pl.Decimal(38, dtype.scale)) * 10**dtype.scale).cast(pl.Int64)
     elif dtype.is_float():
-        return column.cast(pl.Float64).reinterpret(signed=False)
+        # The bits of the double, 0.0 added so that -0.0 and 0.0 hash alike; Arrow can look at them as integers.
+        return pl.Series(pl.from_arrow((column.cast(pl.Float64) + 0.0).to_arrow().view("uint64")))
     return column.cast(pl.Int64).reinterpret(signed=False)
 
 

@@ -126,15 +126,6 @@ def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) 
         ).rowcount
 
 
-def known_versions(conn: Connection[Any], bucket: str, source: str | None = None) -> set[tuple[str, str]]:
-    """(key, ETag) of the newest known version of every key."""
-    rows = conn.execute(
-        "SELECT key, etag FROM ops.landed_file WHERE bucket = %s AND is_newest AND (%s::text IS NULL OR source = %s)",
-        (bucket, source, source),
-    )
-    return set(rows.fetchall())
-
-
 def pending(conn: Connection[Any], source: str, dataset: str, *, file_ids: Sequence[int] | None = None, limit: int | None = None) -> list[LandedFile]:
     """Files that wait and whose time has come, oldest first."""
     with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
@@ -149,14 +140,32 @@ def pending(conn: Connection[Any], source: str, dataset: str, *, file_ids: Seque
         ).fetchall()
 
 
-def due(conn: Connection[Any], limit: int) -> list[tuple[str, str, int, int]]:
-    """(source, dataset, file_id, attempts) of files to load now, oldest first."""
+@dataclass(frozen=True)
+class DueFile:
+    """A file whose load is due."""
+
+    source: str
+    dataset: str
+    file_id: int
+    attempts: int
+
+
+def due(conn: Connection[Any], limit: int) -> list[DueFile]:
+    """Files to load now, oldest first."""
+    with conn.cursor(row_factory=class_row(DueFile)) as cursor:
+        return cursor.execute(
+            """
+            SELECT source, dataset, file_id, attempts FROM ops.landed_file
+            WHERE status = 'pending' AND next_attempt_at <= clock_timestamp() ORDER BY last_modified, key LIMIT %s
+            """,
+            (limit,),
+        ).fetchall()
+
+
+def arrivals(conn: Connection[Any], limit: int) -> list[tuple[str, str, str, int, int]]:
+    """(source, dataset, key, bytes, file_id) of the last files that were entered."""
     return conn.execute(
-        """
-        SELECT source, dataset, file_id, attempts FROM ops.landed_file
-        WHERE status = 'pending' AND next_attempt_at <= clock_timestamp() ORDER BY last_modified, key LIMIT %s
-        """,
-        (limit,),
+        "SELECT source, dataset, key, size_bytes, file_id FROM ops.landed_file ORDER BY file_id DESC LIMIT %s", (limit,)
     ).fetchall()
 
 

@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS ops.publication (
     is_changed boolean NOT NULL,
     is_latest boolean NOT NULL DEFAULT true,
     file_ids bigint[] NOT NULL,
+    upstream bigint[] NOT NULL DEFAULT '{}',
     relation oid
 );
 CREATE UNIQUE INDEX IF NOT EXISTS publication_latest
@@ -75,6 +76,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS publication_latest
 COMMENT ON TABLE ops.publication IS 'What was published when, by which run, from which files. Grain: one row a publication of a table or partition.';
 COMMENT ON COLUMN ops.publication.is_changed IS 'False where new inputs gave the same content, so that nothing was rewritten.';
 COMMENT ON COLUMN ops.publication.content_hash IS 'Independent of row order (warehouse/content_hash.py; marts: the database''s own row hash).';
+COMMENT ON COLUMN ops.publication.upstream IS 'Marts: the publications that they were made from.';
 COMMENT ON COLUMN ops.publication.relation IS 'The table that was swapped in; another one means that somebody replaced it.';
 
 CREATE OR REPLACE VIEW ops.v_lineage AS

@@ -1,8 +1,7 @@
-"""What was published when, by which run, from which files (``ops.publication``), and what is stale."""
+"""What was published when, by which run, from which files (``ops.publication``)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ class Publication:
     changed: bool
     relation: int | None = None
     rows_before: int = 0
+    upstream: tuple[int, ...] = ()
 
 
 @contextmanager
@@ -49,12 +49,12 @@ def latest(conn: Connection[Any], schema: str, table: str, partition_key: str) -
     """The last publication of a table or partition."""
     row = conn.execute(
         """
-        SELECT partition_key, rows, content_hash, file_ids, is_changed, relation FROM ops.publication
+        SELECT partition_key, rows, content_hash, file_ids, is_changed, relation, upstream FROM ops.publication
         WHERE schema_name = %s AND table_name = %s AND partition_key = %s AND is_latest
         """,
         (schema, table, partition_key),
     ).fetchone()
-    return Publication(row[0], row[1], row[2], tuple(row[3]), row[4], row[5]) if row else None
+    return Publication(*row[:3], tuple(row[3]), *row[4:6], upstream=tuple(row[6])) if row else None
 
 
 def record(conn: Connection[Any], schema: str, table: str, run_id: str, publication: Publication) -> None:
@@ -63,7 +63,8 @@ def record(conn: Connection[Any], schema: str, table: str, run_id: str, publicat
     The same content from the same files is no news and leaves no row.
     """
     before = latest(conn, schema, table, publication.partition_key)
-    if before and not publication.changed and before.file_ids == publication.file_ids:
+    same_inputs = before and (before.file_ids, before.upstream) == (publication.file_ids, publication.upstream)
+    if same_inputs and not publication.changed:
         return
     key = (schema, table, publication.partition_key)
     conn.execute(
@@ -74,8 +75,8 @@ def record(conn: Connection[Any], schema: str, table: str, run_id: str, publicat
     conn.execute(
         """
         INSERT INTO ops.publication
-            (schema_name, table_name, partition_key, run_id, rows, content_hash, is_changed, file_ids, relation)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            (schema_name, table_name, partition_key, run_id, rows, content_hash, is_changed, file_ids, upstream, relation)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         (
             *key,
@@ -84,32 +85,57 @@ def record(conn: Connection[Any], schema: str, table: str, run_id: str, publicat
             publication.content_hash,
             publication.changed,
             list(publication.file_ids),
+            list(publication.upstream),
             publication.relation,
         ),
     )
 
 
-def stale_partitions(conn: Connection[Any], table: Table, source: str, datasets: Sequence[str]) -> list[str]:
-    """Partitions of a fact whose loaded files are not those of its last publication, in order.
+@dataclass(frozen=True)
+class Published:
+    """What the ledger holds of a published table or partition.
 
-    No clock is asked: a file that was loaded, replaced or retracted changes the set of files, and nothing else does.
-    A partition whose table somebody dropped is stale too.
+    ``changed_by`` is its last publication that changed anything; ``is_intact`` is False if somebody dropped the
+    partition that was swapped in.
     """
-    rows = conn.execute(
-        """
-        WITH wanted AS (
-            SELECT p AS partition_key, array_agg(file_id ORDER BY file_id) AS file_ids
-            FROM ops.landed_file, unnest(partitions) p
-            WHERE source = %(source)s AND dataset = ANY (%(datasets)s) AND status = 'loaded' GROUP BY p
-        ), published AS (
-            SELECT partition_key, file_ids, relation FROM ops.publication
-            WHERE schema_name = %(schema)s AND table_name = %(table)s AND is_latest
-        )
-        SELECT partition_key FROM wanted FULL JOIN published USING (partition_key)
-        WHERE coalesce(wanted.file_ids, '{}') IS DISTINCT FROM published.file_ids
-           OR NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = published.relation)
-        ORDER BY partition_key
-        """,
-        {"source": source, "datasets": list(datasets), "schema": table.schema, "table": table.name},
-    )
-    return [row[0] for row in rows]
+
+    file_ids: tuple[int, ...]
+    upstream: tuple[int, ...]
+    changed_by: int
+    is_intact: bool
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """What is loaded and what is published, read in one moment.
+
+    ``files`` holds per (source, dataset) the loaded files with the fact partitions that each touches; ``published``
+    per (schema, table) the partitions.
+    """
+
+    files: dict[tuple[str, str], dict[int, frozenset[str]]]
+    published: dict[tuple[str, str], dict[str, Published]]
+
+
+def read_state(conn: Connection[Any]) -> LedgerState:
+    """Read the state in one snapshot."""
+    files: dict[tuple[str, str], dict[int, frozenset[str]]] = {}
+    published: dict[tuple[str, str], dict[str, Published]] = {}
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        for source, dataset, file_id, partitions in conn.execute(
+            "SELECT source, dataset, file_id, partitions FROM ops.landed_file WHERE status = 'loaded'"
+        ):
+            files.setdefault((source, dataset), {})[file_id] = frozenset(partitions)
+        for schema, table, partition, file_ids, upstream, changed_by, intact in conn.execute(
+            """
+            SELECT schema_name, table_name, p.partition_key, p.file_ids, p.upstream,
+                (SELECT max(c.publication_id) FROM ops.publication c WHERE c.is_changed
+                 AND (c.schema_name, c.table_name, c.partition_key) = (p.schema_name, p.table_name, p.partition_key)),
+                p.relation IS NULL OR EXISTS (SELECT FROM pg_inherits WHERE inhrelid = p.relation)
+            FROM ops.publication p WHERE is_latest
+            """
+        ):
+            found = Published(tuple(file_ids), tuple(upstream), changed_by or 0, intact)
+            published.setdefault((schema, table), {})[partition] = found
+    return LedgerState(files, published)

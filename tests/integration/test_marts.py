@@ -325,7 +325,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The made-up star with every mart built once."""
-    home = tmp_path_factory.mktemp("home")
+    home, working_directory = tmp_path_factory.mktemp("home"), Path.cwd()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CINESTREAM_HOME", str(home))
         patch.setenv("CINESTREAM_POSTGRES_DATABASE", "marts_test")
@@ -333,6 +333,7 @@ def world(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         world = World(create_star(server_dsn, "marts_test"), home)
         fill_star(world.dsn, *made_up_events())
         world.first_runs = [world.run(world.marts), world.run(world.marts_by_year, (2003, 2007))]
+        assert Path.cwd() == working_directory, "a run changed the process's working directory"
         yield world
     get_settings.cache_clear()
 

@@ -33,10 +33,16 @@ def test_the_connection_fills_every_variable_of_the_profile_but_the_role() -> No
 def test_the_environment_is_as_before_also_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CINESTREAM_DBT_HOST", "mine")
     before = dict(os.environ)
-    with pytest.raises(ZeroDivisionError), resource._environment(connection_environment(TARGET)):
-        assert os.environ["CINESTREAM_DBT_PASSWORD"] == "s3cret"
-        assert os.environ["CINESTREAM_DBT_HOST"] == "db.example"
-        _ = 1 / 0
+    inside: dict[str, str] = {}
+
+    def look_and_fail() -> None:
+        with resource._environment(connection_environment(TARGET)):
+            inside.update(os.environ)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        look_and_fail()
+    assert inside == before | connection_environment(TARGET)
     assert dict(os.environ) == before
 
 

@@ -1,0 +1,49 @@
+# `make demo` and `make test` are the two commands that need nothing but Python 3.11 to 3.13, make and a shell.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+PORT ?= 3000
+
+.PHONY: help install demo ui test lint types check lock bench docs-marts clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+install: $(INSTALLED)  ## .venv with the locked dependencies
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}. Try make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/installed-* && touch $@
+
+demo: install  ## land sample files (or DATA=<folder> [RELEASE=…]) and materialize everything
+	@$(BIN)/cinestream demo $(if $(DATA),--data "$(DATA)") $(if $(RELEASE),--release "$(RELEASE)") $(if $(SCALE),--scale $(SCALE)) $(if $(FRESH),--fresh)
+
+ui: install  ## Dagster UI and daemon on http://127.0.0.1:3000 (PORT=…)
+	@$(BIN)/cinestream ui --port $(PORT)
+
+test: install  ## the whole test suite, on embedded services
+	$(BIN)/python -m pytest
+
+lint: install  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install  ## mypy
+	$(BIN)/mypy
+
+check: lint types test  ## what CI runs
+
+lock:  ## resolve pyproject.toml anew into requirements.lock (exact versions and hashes)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  --group dev --group build pyproject.toml -o requirements.lock
+
+bench: install  ## the benchmarks of docs/benchmarks (ROWS=25000000)
+	$(BIN)/python -m benchmarks.raw_load --rows $(or $(ROWS),25000000)
+
+clean: ## stop the embedded Postgres and remove all local state
+	-@[ -x $(BIN)/cinestream ] && $(BIN)/cinestream services stop
+	rm -rf .cinestream

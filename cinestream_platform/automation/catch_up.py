@@ -1,0 +1,100 @@
+"""Doing in this process, at once, what the sensors would ask for: for the demo, for scripts and for tests."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from dagster import AssetKey, DagsterEvent, DagsterInstance, Definitions, ExecuteInProcessResult
+
+from cinestream_platform.automation.build_sensor import range_tags
+from cinestream_platform.automation.jobs import SOURCES, build_job_name, load_job_name
+from cinestream_platform.automation.landing import load_requests, scan_landing
+from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.orchestration.staleness import nodes_of
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse import ledger
+from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.publications import read_state
+from cinestream_platform.warehouse.table import WHOLE
+
+Begin = Callable[[int], None]
+"""Told how many steps a run is about to take."""
+Follow = Callable[[DagsterEvent], None]
+"""Told every event of a run."""
+
+
+def _ignore(_: object) -> None:
+    """Nobody watches."""
+
+
+def _execute(
+    defs: Definitions,
+    job_name: str,
+    instance: DagsterInstance,
+    assets: Sequence[AssetKey],
+    tags: Mapping[str, str],
+    run_config: Mapping[str, Any],
+    begin: Begin,
+    follow: Follow,
+) -> ExecuteInProcessResult:
+    run_id = str(uuid4())
+    begin(len(assets))
+    instance.add_event_listener(run_id, lambda entry: follow(entry.dagster_event) if entry.dagster_event else None)
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    return defs.resolve_job_def(job_name).execute_in_process(
+        instance=instance,
+        run_id=run_id,
+        asset_selection=list(assets),
+        tags=dict(tags),
+        run_config={**quiet, **run_config},
+        raise_on_error=False,
+    )
+
+
+def load_landed(
+    defs: Definitions,
+    instance: DagsterInstance,
+    warehouse: Warehouse,
+    stores: Stores,
+    begin: Begin = _ignore,
+    follow: Follow = _ignore,
+) -> list[ExecuteInProcessResult]:
+    """Enter and load everything that landed and is due, one run a source."""
+    scan_landing(get_settings(), warehouse.target(), stores.landing())
+    with connect(warehouse.target()) as conn:
+        due = ledger.due(conn, limit=1_000_000)
+    results = []
+    for request in load_requests(due, set(), per_run=len(due)):
+        run = request.run_request()
+        job, assets = load_job_name(request.source), list(run.asset_selection or [])
+        results.append(_execute(defs, job, instance, assets, run.tags, run.run_config, begin, follow))
+    return results
+
+
+def build_stale(
+    defs: Definitions,
+    instance: DagsterInstance,
+    warehouse: Warehouse,
+    begin: Begin = _ignore,
+    follow: Follow = _ignore,
+    *,
+    everything: bool = False,
+) -> list[ExecuteInProcessResult]:
+    """Build what is stale, in the runs that the sensor would ask for.
+
+    ``everything`` builds all assets in one run over all years that any loaded file touches.
+    """
+    nodes = nodes_of(defs.resolve_asset_graph())
+    with connect(warehouse.target()) as conn:
+        state = read_state(conn)
+    results = []
+    for source in SOURCES:
+        job = build_job_name(source)
+        runs = plan_builds(source, nodes, state).runs()
+        years = sorted({p for key, files in state.files.items() if key[0] == source for ps in files.values() for p in ps - {WHOLE}})
+        if everything and years:
+            runs = [((years[0], years[-1]), sorted(defs.resolve_job_def(job).asset_layer.selected_asset_keys))]
+        for span, assets in runs:
+            results.append(_execute(defs, job, instance, assets, range_tags(span), {}, begin, follow))
+    return results

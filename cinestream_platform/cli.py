@@ -1,0 +1,186 @@
+"""The command line. Names, options and help stand here; what commands do is in ``commands``, imported when called."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+ROLES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def cli() -> None:
+    """CineStream: files land in S3, minutes later there is a warehouse in Postgres that people can trust.
+
+    Settings are environment variables CINESTREAM_…; all local state lies in CINESTREAM_HOME (.cinestream).
+    """
+
+
+@cli.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Folder with one sub-folder per source.")
+@click.option("--release", default="ml-latest-small", show_default=True, help="MovieLens release below --data.")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Size of the generated sample.")
+@click.option("--fresh", is_flag=True, help="Empty the warehouse first, whatever it holds.")
+def demo(data: Path | None, release: str, scale: float, fresh: bool) -> None:
+    """Land files, materialize everything, and say what was done."""
+    from cinestream_platform.commands.demo import run_demo
+
+    sys.exit(run_demo(data, release=release, scale=scale, fresh=fresh))
+
+
+@cli.command()
+@click.option("--port", type=int, default=3000, show_default=True, help="Port of the Dagster UI on 127.0.0.1.")
+def ui(port: int) -> None:
+    """Start the Dagster UI and daemon; sensors load what lands until Ctrl-C."""
+    from cinestream_platform.commands.ui import run_ui
+
+    run_ui(port)
+
+
+@cli.command()
+@click.argument("source")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--dataset", help="Dataset of the files; by default known from their names.")
+@click.option("--name", help="Name to land a single file under; by default its own.")
+def land(source: str, path: Path, dataset: str | None, name: str | None) -> None:
+    """Put a file, or a folder of files, into the landing zone of SOURCE."""
+    from cinestream_platform.commands.files import land_path
+
+    for key in land_path(source, path, dataset=dataset, name=name):
+        click.echo(f"landed {key}")
+
+
+@cli.command()
+@click.argument("source", type=click.Choice(["movielens"]))
+@click.option("--release", default="ml-latest-small", show_default=True, help="ml-latest-small, ml-25m or ml-32m.")
+@click.option("--base-url", help="Where the archive is, if not at the publisher.")
+def fetch(source: str, release: str, base_url: str | None) -> None:
+    """Download the publisher's archive, unpack it safely, and land its files."""
+    from cinestream_platform.commands.files import fetch_and_land
+
+    for key in fetch_and_land(source, release, base_url):
+        click.echo(f"landed {key}")
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--scale", type=float, default=1.0, show_default=True, help="1.0 is about 100,000 ratings.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--clean", is_flag=True, help="Without the planted dirt.")
+def sample(folder: Path, scale: float, seed: int, clean: bool) -> None:
+    """Generate MovieLens files in GroupLens' formats, with known dirt in them."""
+    from cinestream_platform.samples.movielens import generate
+
+    folder.mkdir(parents=True, exist_ok=True)
+    made = generate(folder, scale=scale, seed=seed, dirt=not clean)
+    for dataset, rows in made.rows.items():
+        planted = sum(made.planted.get(dataset, {}).values())
+        click.echo(f"{made.files[dataset]}: {rows:,} records, {planted:,} to be rejected")
+
+
+@cli.command()
+@click.option("--files", is_flag=True, help="Every file, with its state and the reason for it.")
+def status(files: bool) -> None:
+    """What landed, what waits, what is parked, what was published last."""
+    from cinestream_platform.commands.status import print_status
+
+    print_status(every_file=files)
+
+
+@cli.command()
+@click.argument("key")
+def reload(key: str) -> None:
+    """Have a file read again, for instance after it was parked."""
+    from cinestream_platform.commands.files import reload_key
+
+    click.echo(reload_key(key))
+
+
+@cli.command()
+@click.argument("key")
+def retract(key: str) -> None:
+    """Undo a file: its rows leave the raw table, and the partitions that it touched are rebuilt."""
+    from cinestream_platform.commands.files import retract_key
+
+    click.echo(retract_key(key))
+
+
+@cli.command()
+@click.option("--role", type=click.Choice(ROLES), help="Log in as a member of this role; without, as the owner.")
+def dsn(role: str | None) -> None:
+    """Print a DSN for psql: psql "$(cinestream dsn --role data_analyst)"."""
+    from cinestream_platform.commands.access import dsn_of
+
+    click.echo(dsn_of(role))
+
+
+@cli.command()
+@click.option("--apply", "apply_", is_flag=True, help="Grant what is missing, revoke what nobody declared.")
+def roles(apply_: bool) -> None:
+    """Compare the grants in Postgres with the declared ones."""
+    from cinestream_platform.commands.access import report_grants
+
+    sys.exit(report_grants(apply=apply_))
+
+
+@cli.command()
+def doctor() -> None:
+    """Check this machine, the services and the warehouse; say for each failure what to do."""
+    from cinestream_platform.commands.doctor import run_doctor
+
+    sys.exit(run_doctor())
+
+
+@cli.group()
+def services() -> None:
+    """The embedded Postgres of this home."""
+
+
+@services.command("start")
+def services_start() -> None:
+    """Start it, or find it running."""
+    from cinestream_platform.commands.services import start
+
+    click.echo(start())
+
+
+@services.command("stop")
+def services_stop() -> None:
+    """Stop it."""
+    from cinestream_platform.commands.services import stop
+
+    click.echo(stop())
+
+
+@services.command("status")
+def services_status() -> None:
+    """Say whether it runs, and where."""
+    from cinestream_platform.commands.services import status as running
+
+    click.echo(running())
+
+
+def main() -> Any:
+    """Entry point: errors that a user can mend are one line and no traceback."""
+    try:
+        return cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if not _is_for_users(error):
+            raise
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+
+
+def _is_for_users(error: Exception) -> bool:
+    """Whether the message alone says what to do: errors of our own, and wrong values."""
+    return type(error).__module__.startswith("cinestream_platform") or isinstance(error, (ValueError, OSError))
+
+
+if __name__ == "__main__":
+    main()

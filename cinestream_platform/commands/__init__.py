@@ -1,0 +1,1 @@
+"""What the commands of ``cinestream`` do, one module a topic; ``cli`` holds their names and options."""

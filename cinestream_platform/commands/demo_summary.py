@@ -1,0 +1,167 @@
+"""The demo's runs, their progress, and the table that says what they did."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, ExecuteInProcessResult
+from psycopg import Connection
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cinestream_platform.automation.catch_up import build_stale, load_landed
+from cinestream_platform.catalog import FEEDS
+from cinestream_platform.definitions import defs
+from cinestream_platform.orchestration.asset import asset_key
+from cinestream_platform.orchestration.resources import Stores, Warehouse, s3_resource
+from cinestream_platform.samples.movielens import Sample
+from cinestream_platform.warehouse.connection import connect
+
+
+@dataclass
+class _Line:
+    """What the table shows of one asset."""
+
+    rows: int = 0
+    rejected: int | None = None
+    passed: int = 0
+    failed: int = 0
+    warned: int = 0
+    seconds: float = 0.0
+
+
+class Summary:
+    """Runs everything and keeps what the runs did."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._warehouse, self._stores = Warehouse(), Stores(s3=s3_resource())
+        self._results: list[ExecuteInProcessResult] = []
+
+    def run(self, log: Path) -> None:
+        """Load what landed, then build all assets, with progress; what dbt prints goes to ``log``."""
+        columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with DagsterInstance.get() as instance, Progress(*columns, console=self._console) as progress:
+            task = progress.add_task("starting", total=None)
+
+            def follow(event: DagsterEvent) -> None:
+                if event.event_type is DagsterEventType.STEP_START:
+                    progress.update(task, description=(event.step_key or "").replace("__", " "))
+                elif event.event_type is DagsterEventType.STEP_SUCCESS:
+                    progress.advance(task)
+
+            def begin(steps: int) -> None:
+                progress.update(task, total=(progress.tasks[0].total or 0) + steps)
+
+            run: Any = {"instance": instance, "warehouse": self._warehouse, "begin": begin, "follow": follow}
+            with log.open("w", encoding="utf-8") as sink, redirect_stdout(sink):  # dbt talks to stdout
+                self._results += load_landed(defs, stores=self._stores, **run)
+                self._results += build_stale(defs, everything=True, **run)
+            progress.update(task, description="done")
+
+    def print(self, sample: Sample | None) -> int:
+        """Print the table; how many things are not as they should be."""
+        problems = [problem for result in self._results for problem in _failures(result)]
+        with connect(self._warehouse.target()) as conn:
+            lines = self._lines(conn)
+            self._console.print(_as_table(lines))
+            problems += _unreadable(conn)
+            if sample:
+                problems += self._compare(conn, sample)
+        if not self._results:
+            self._console.print("Nothing new: every landed file is loaded, and every table is made from them.")
+        problems += [f"{key}: a check failed" for key, line in lines.items() if line.failed]
+        for problem in problems:
+            self._console.print(f"NOT AS IT SHOULD BE: {problem}", style="red", markup=False)
+        return len(problems)
+
+    def _lines(self, conn: Connection[Any]) -> dict[str, _Line]:
+        lines: dict[str, _Line] = defaultdict(_Line)
+        for result in self._results:
+            for event in result.all_events:
+                _count(lines, event)
+        rejected = conn.execute(
+            "SELECT source, dataset, rows_loaded::bigint, rows_rejected::bigint FROM ops.v_feed WHERE loaded > 0"
+        ).fetchall()
+        tables = {(feed.source, feed.dataset): asset_key(feed.table).to_user_string() for feed in FEEDS}
+        for source, dataset, loaded, bad in rejected:
+            name = tables.get((source, dataset))
+            if name in lines:
+                lines[name].rows, lines[name].rejected = loaded, bad
+        return dict(lines)
+
+    def _compare(self, conn: Connection[Any], sample: Sample) -> list[str]:
+        """Planted dirt against rejected rows: they must be equal."""
+        planted = {dataset: sum(kinds.values()) for dataset, kinds in sample.planted.items()}
+        row = conn.execute("SELECT coalesce(sum(rows_rejected), 0)::bigint FROM ops.v_feed").fetchone()
+        rejected = row[0] if row else 0
+        total = sum(planted.values())
+        verdict = "equal" if total == rejected else "NOT EQUAL"
+        self._console.print(
+            f"Quarantine: {total:,} bad records were planted, {rejected:,} were rejected ({verdict}); "
+            "they are in ops.rejected_row with file, line, rule and text."
+        )
+        return [] if total == rejected else ["planted and rejected records differ"]
+
+
+def _count(lines: dict[str, _Line], event: DagsterEvent) -> None:
+    if event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
+        rows = event.step_materialization_data.materialization.metadata.get("dagster/row_count")
+        line = lines[_name(event.asset_key)]
+        # A fact reports the rows of a partition, a mart always those of the whole table.
+        adds_up = event.partition is not None and not event.asset_key.path[-1].startswith("mart_")
+        if rows is not None:
+            line.rows = int(str(rows.value)) + (line.rows if adds_up else 0)
+    elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        line = lines[_name(check.asset_key)]
+        line.passed += check.passed
+        line.warned += not check.passed and check.severity.value == "WARN"
+        line.failed += not check.passed and check.severity.value == "ERROR"
+    elif event.event_type is DagsterEventType.STEP_SUCCESS and event.step_key:
+        seconds = event.step_success_data.duration_ms / 1000
+        name = event.step_key.replace("__", "/")
+        lines[name].seconds += seconds
+
+
+def _failures(result: ExecuteInProcessResult) -> list[str]:
+    """Which steps of a run failed, and why."""
+    failed = [event for event in result.all_events if event.event_type is DagsterEventType.STEP_FAILURE]
+    reasons = [f"{event.step_key}: {_cause(event.step_failure_data.error)}" for event in failed]
+    return reasons or ([] if result.success else [f"run {result.run_id} failed"])
+
+
+def _cause(error: Any) -> str:
+    """The innermost error's own words; Dagster wraps it in its own."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else "failed"
+
+
+def _name(key: AssetKey | None) -> str:
+    return key.to_user_string() if key else "?"
+
+
+def _as_table(lines: dict[str, _Line]) -> Table:
+    table = Table(title="What was done", title_justify="left", title_style="bold")
+    table.add_column("asset", no_wrap=True)
+    for name in ("rows", "rejected", "passed", "warned", "failed", "seconds"):
+        table.add_column(name, justify="right")
+    for name, line in lines.items():
+        name = "dbt" if name == "marts" else "dbt, by year" if name == "marts_by_year" else name
+        seconds = f"{line.seconds:.1f}" if line.seconds else ""
+        rejected = "" if line.rejected is None else f"{line.rejected:,}"
+        numbers = (line.rows, rejected, line.passed, line.warned, line.failed, seconds)
+        style = "red" if line.failed else ("yellow" if line.warned else None)
+        table.add_row(name, *(n if isinstance(n, str) else f"{n:,}" for n in numbers), style=style)
+    return table
+
+
+def _unreadable(conn: Connection[Any]) -> list[str]:
+    rows = conn.execute("SELECT key, reason FROM ops.landed_file WHERE status = 'parked' ORDER BY key").fetchall()
+    return [f"{key} is parked: {reason}" for key, reason in rows]

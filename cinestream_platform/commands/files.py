@@ -1,0 +1,87 @@
+"""Commands about landed files: land, fetch, reload, retract."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from psycopg.sql import Identifier
+
+from cinestream_platform.catalog import FEEDS, feeds_of
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.keys import key_problem
+from cinestream_platform.lake.store import ObjectStore, S3Access
+from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse import ledger
+from cinestream_platform.warehouse.connection import connect
+
+
+class NotLandableError(ValueError):
+    """A file belongs to no feed, or its name is no key."""
+
+
+def landing_store() -> ObjectStore:
+    """The landing zone of these settings."""
+    settings = get_settings()
+    return ObjectStore(settings.landing, S3Access.from_settings(settings))
+
+
+def _feed_for(path: Path, feeds: list[Feed], dataset: str | None) -> Feed | None:
+    return next((f for f in feeds if (f.dataset == dataset if dataset else f.takes(path.name))), None)
+
+
+def land_path(source: str, path: Path, *, dataset: str | None = None, name: str | None = None) -> Iterator[str]:
+    """Put a file, or every file of a folder that a feed takes, into the landing zone; the keys.
+
+    Raises:
+        NotLandableError: The source is unknown, or no feed takes the file (a folder: any file in it).
+    """
+    feeds = feeds_of(source)
+    if not feeds:
+        known = ", ".join(dict.fromkeys(feed.source for feed in FEEDS))
+        raise NotLandableError(f"there is no source {source}; sources are {known}")
+    candidates = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    takers = [(file, feed) for file in candidates if (feed := _feed_for(file, feeds, dataset))]
+    if not takers:
+        names = ", ".join(f"{feed.dataset} ({', '.join(feed.file_names)})" for feed in feeds)
+        raise NotLandableError(f"no feed of {source} takes {path}; feeds are {names}. Name one with --dataset.")
+    store = landing_store()
+    for file, feed in takers:
+        key = f"{feed.prefix}{name or file.name}"
+        if problem := key_problem(key):
+            raise NotLandableError(f"{key}: {problem}. Choose another --name.")
+        store.put_file(key, file)
+        yield key
+
+
+def fetch_and_land(source: str, release: str, base_url: str | None) -> Iterator[str]:
+    """Download a release into ``<home>/downloads`` and land its files; the keys."""
+    from cinestream_platform.lake.fetch_release import fetch_release
+
+    folder = fetch_release(release, get_settings().home_dir / "downloads", base_url=base_url)
+    yield from land_path(source, folder)
+
+
+def _full_key(key: str) -> str:
+    """The key within the landing zone, also when it was given with the zone's own URL."""
+    return key.removeprefix(f"{get_settings().landing}/")
+
+
+def reload_key(key: str) -> str:
+    """Ask for a file to be read again."""
+    with connect(prepared_target()) as conn:
+        file = ledger.reload(conn, get_settings().landing, _full_key(key))
+    return f"{file.key} waits to be read again (it was {file.status}); the landing sensor or `cinestream demo` loads it."
+
+
+def retract_key(key: str) -> str:
+    """Undo a file."""
+    key = _full_key(key)
+    source, dataset = (key.split("/") + ["", ""])[:2]
+    feed = next((feed for feed in feeds_of(source) if feed.dataset == dataset), None)
+    if feed is None:
+        raise ledger.UnknownFileError(f"no feed has the key {key}. See cinestream status --files.")
+    with connect(prepared_target()) as conn:
+        table = Identifier(feed.table.schema, feed.table.name)
+        partitions = ledger.retract(conn, get_settings().landing, key, table)
+    touched = f"; stale now: {', '.join(partitions)}" if partitions else ""
+    return f"{key} is retracted, its rows have left {feed.table.qualified_name}{touched}. The sensors rebuild what is stale."

@@ -1,0 +1,41 @@
+"""Dagster's instance of this home: its folder, its configuration, and the environment that its processes need."""
+
+import os
+import shutil
+from pathlib import Path
+
+from cinestream_platform.settings import Settings
+from cinestream_platform.warehouse.connection import PostgresTarget
+
+PROJECT_ROOT = Path(__file__).parents[2]
+"""Where workspace.yaml, dagster.yaml and dbt_project lie, in a checkout and in the image."""
+
+
+def instance_environment(settings: Settings) -> dict[str, str]:
+    """The variables that ``dagster.yaml`` reads, for child processes; the password is nowhere else."""
+    target = PostgresTarget.from_settings(settings)
+    return {
+        "DAGSTER_HOME": str(settings.home_dir / "dagster"),
+        "CINESTREAM_HOME": str(settings.home_dir),
+        "CINESTREAM_DAGSTER_PG_HOST": target.host,
+        "CINESTREAM_DAGSTER_PG_PORT": str(target.port),
+        "CINESTREAM_DAGSTER_PG_USER": target.user,
+        "CINESTREAM_DAGSTER_PG_PASSWORD": target.password.get_secret_value(),
+        "CINESTREAM_DAGSTER_PG_DATABASE": settings.postgres_dagster_database,
+    }
+
+
+def prepare_instance(settings: Settings) -> None:
+    """Make the instance's folder and set this process's environment, so that ``DagsterInstance.get()`` finds it."""
+    environment = instance_environment(settings)
+    folder = Path(environment["DAGSTER_HOME"])
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(PROJECT_ROOT / "dagster.yaml", folder / "dagster.yaml")
+    os.environ.update(environment)
+
+
+def dagster_executable() -> str:
+    """The ``dagster`` command of this environment."""
+    import sys
+
+    return str(Path(sys.executable).with_name("dagster"))

@@ -1,0 +1,29 @@
+"""Emptying a warehouse, for the demo: a release of MovieLens is its own world of users."""
+
+from psycopg.sql import SQL, Identifier
+
+from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.commands.files import landing_store
+from cinestream_platform.lake.store import ObjectStore, S3Access
+from cinestream_platform.orchestration import warehouse
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.connection import connect
+
+
+def foreign_files(own: list[str]) -> list[str]:
+    """Keys in the landing zone that the demo did not put there."""
+    return sorted({item.key for item in landing_store().list()} - set(own))
+
+
+def empty_warehouse(keys: list[str]) -> None:
+    """Drop every schema that the platform made, the raw rows in the lake, and these landed files; then prepare anew."""
+    schemas = {table.schema for table in TABLES} | {table.staging_schema for table in TABLES} | {*MART_SCHEMAS, "ops"}
+    target = warehouse.prepared_target()
+    with connect(target) as conn, conn.transaction():
+        for schema in sorted(schemas):
+            conn.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
+    landing_store().delete(keys)
+    settings = get_settings()
+    lake = ObjectStore(settings.lake, S3Access.from_settings(settings))
+    lake.delete([item.key for item in lake.list("raw/")])
+    warehouse.prepare_again()

@@ -1,0 +1,33 @@
+"""``cinestream services``: the embedded Postgres of this home."""
+
+from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, postgres_status, stop_postgres
+from cinestream_platform.settings import get_settings
+
+EXTERNAL = "CINESTREAM_POSTGRES_HOST names an external Postgres ({host}); there is no embedded one to {verb}."
+
+
+def _external(verb: str) -> str | None:
+    host = get_settings().postgres_host
+    return EXTERNAL.format(host=host, verb=verb) if host else None
+
+
+def _describe(server: PostgresServer) -> str:
+    return f"PostgreSQL {server.version} runs on {server.host}:{server.port}, data in {server.data_dir}"
+
+
+def start() -> str:
+    """Start the server, or find it running."""
+    return _external("start") or _describe(ensure_postgres(get_settings().home_dir))
+
+
+def stop() -> str:
+    """Stop the server."""
+    return _external("stop") or ("stopped" if stop_postgres(get_settings().home_dir) else "it was not running")
+
+
+def status() -> str:
+    """Whether the server runs."""
+    if external := _external("ask about"):
+        return external
+    server = postgres_status(get_settings().home_dir)
+    return _describe(server) if server else "not running; cinestream services start"

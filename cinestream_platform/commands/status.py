@@ -1,0 +1,59 @@
+"""``cinestream status``: the ledger for people."""
+
+from typing import Any
+
+from psycopg import Connection
+from rich.console import Console
+from rich.table import Table
+
+from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.connection import connect
+
+
+def _table(title: str, columns: list[str], rows: list[tuple[Any, ...]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in columns:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if hasattr(value, "strftime"):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:,}" if not isinstance(value, str) else value
+
+
+def print_status(*, every_file: bool) -> None:
+    """Print feeds, files that need a person, and the last publications."""
+    console = Console()
+    console.print(f"landing zone: {get_settings().landing}")
+    with connect(prepared_target()) as conn:
+        columns = ["source", "dataset", "loaded", "waiting", "parked", "duplicate", "past", "rows", "rejected", "last load (UTC)"]
+        feeds = conn.execute("SELECT * FROM ops.v_feed ORDER BY source, dataset").fetchall()
+        console.print(_table("Feeds", columns, feeds))
+        _print_files(console, conn, every_file=every_file)
+        published = conn.execute(
+            """
+            SELECT schema_name || '.' || table_name, count(*), sum(rows), max(published_at) FROM ops.publication
+            WHERE is_latest GROUP BY 1 ORDER BY 1
+            """
+        ).fetchall()
+        console.print(_table("Published", ["table", "partitions", "rows", "last (UTC)"], published))
+
+
+def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -> None:
+    files = conn.execute(
+        """
+        SELECT key, status, rows_loaded, rows_rejected, attempts, reason FROM ops.landed_file
+        WHERE %s OR status = 'parked' OR (status = 'pending' AND attempts > 0) ORDER BY key, file_id
+        """,
+        (every_file,),
+    ).fetchall()
+    if files:
+        title = "Files" if every_file else "Files that need a look (cinestream reload KEY, or land them corrected)"
+        console.print(_table(title, ["key", "state", "rows", "rejected", "attempts", "reason"], files))

@@ -1,0 +1,19 @@
+"""``cinestream ui``: webserver, daemon and code location of this home."""
+
+import os
+
+from cinestream_platform.commands.instance import PROJECT_ROOT, dagster_executable, prepare_instance
+from cinestream_platform.marts.project import ensure_manifest
+from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.settings import get_settings
+
+
+def run_ui(port: int) -> None:
+    """Prepare the home, then become ``dagster dev``."""
+    settings = get_settings()
+    prepared_target()
+    ensure_manifest(settings)
+    prepare_instance(settings)
+    print(f"Dagster UI: http://127.0.0.1:{port}   landing zone: {settings.landing}   Ctrl-C stops", flush=True)  # noqa: T201
+    command = [dagster_executable(), "dev", "-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
+    os.execv(command[0], command)  # noqa: S606 - our own arguments
