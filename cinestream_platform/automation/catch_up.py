@@ -10,11 +10,11 @@ from cinestream_platform.automation.build_sensor import range_tags
 from cinestream_platform.automation.jobs import SOURCES, build_job_name, load_job_name
 from cinestream_platform.automation.landing import load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
-from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import ledger
-from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.publications import read_state
 from cinestream_platform.warehouse.table import WHOLE
 
@@ -55,14 +55,14 @@ def _execute(
 def load_landed(
     defs: Definitions,
     instance: DagsterInstance,
-    warehouse: Warehouse,
-    stores: Stores,
+    target: PostgresTarget,
+    landing: ObjectStore,
     begin: Begin = _ignore,
     follow: Follow = _ignore,
 ) -> list[ExecuteInProcessResult]:
     """Enter and load everything that landed and is due, one run a source."""
-    scan_landing(get_settings(), warehouse.target(), stores.landing())
-    with connect(warehouse.target()) as conn:
+    scan_landing(get_settings(), target, landing)
+    with connect(target) as conn:
         due = ledger.due(conn, limit=1_000_000)
     results = []
     for request in load_requests(due, set(), per_run=len(due)):
@@ -75,7 +75,7 @@ def load_landed(
 def build_stale(
     defs: Definitions,
     instance: DagsterInstance,
-    warehouse: Warehouse,
+    target: PostgresTarget,
     begin: Begin = _ignore,
     follow: Follow = _ignore,
     *,
@@ -86,7 +86,7 @@ def build_stale(
     ``everything`` builds all assets in one run over all years that any loaded file touches.
     """
     nodes = nodes_of(defs.resolve_asset_graph())
-    with connect(warehouse.target()) as conn:
+    with connect(target) as conn:
         state = read_state(conn)
     results = []
     for source in SOURCES:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from cinestream_platform.commands.files import land_path, landing_store
+from cinestream_platform.commands.files import land_path
 from cinestream_platform.commands.instance import prepare_instance
 from cinestream_platform.commands.reset import empty_warehouse, foreign_files
+from cinestream_platform.lake.store import open_landing
 from cinestream_platform.settings import get_settings
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _land(folder: Path) -> list[str]:
     marker = get_settings().home_dir / MARKER
     known: dict[str, Any] = json.loads(marker.read_text())
     marker.write_text(json.dumps(known | {"keys": sorted({*known["keys"], *keys})}))
-    settle = get_settings().landing_settle_seconds if landing_store().is_folder else 0
+    settle = get_settings().landing_settle_seconds if open_landing(get_settings()).is_folder else 0
     time.sleep(settle + 0.1 if settle else 0)
     return keys
 

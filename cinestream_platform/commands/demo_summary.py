@@ -17,9 +17,11 @@ from rich.table import Table
 from cinestream_platform.automation.catch_up import build_stale, load_landed
 from cinestream_platform.catalog import FEEDS
 from cinestream_platform.definitions import defs
+from cinestream_platform.lake.store import open_landing
 from cinestream_platform.orchestration.asset import asset_key
-from cinestream_platform.orchestration.resources import Stores, Warehouse, s3_resource
+from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.samples.movielens import Sample
+from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
 
@@ -40,7 +42,7 @@ class Summary:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._warehouse, self._stores = Warehouse(), Stores(s3=s3_resource())
+        self._target = prepared_target()
         self._results: list[ExecuteInProcessResult] = []
 
     def run(self, log: Path) -> None:
@@ -58,16 +60,16 @@ class Summary:
             def begin(steps: int) -> None:
                 progress.update(task, total=(progress.tasks[0].total or 0) + steps)
 
-            run: Any = {"instance": instance, "warehouse": self._warehouse, "begin": begin, "follow": follow}
+            run: Any = {"instance": instance, "target": self._target, "begin": begin, "follow": follow}
             with log.open("w", encoding="utf-8") as sink, redirect_stdout(sink):  # dbt talks to stdout
-                self._results += load_landed(defs, stores=self._stores, **run)
+                self._results += load_landed(defs, landing=open_landing(get_settings()), **run)
                 self._results += build_stale(defs, everything=True, **run)
             progress.update(task, description="done")
 
     def print(self, sample: Sample | None) -> int:
         """Print the table; how many things are not as they should be."""
         problems = [problem for result in self._results for problem in _failures(result)]
-        with connect(self._warehouse.target()) as conn:
+        with connect(self._target) as conn:
             lines = self._lines(conn)
             self._console.print(_as_table(lines))
             problems += _unreadable(conn)

@@ -8,7 +8,7 @@ from psycopg.sql import Identifier
 from cinestream_platform.catalog import FEEDS, feeds_of
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.keys import key_problem
-from cinestream_platform.lake.store import ObjectStore, S3Access
+from cinestream_platform.lake.store import open_landing
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import ledger
@@ -17,12 +17,6 @@ from cinestream_platform.warehouse.connection import connect
 
 class NotLandableError(ValueError):
     """A file belongs to no feed, or its name is no key."""
-
-
-def landing_store() -> ObjectStore:
-    """The landing zone of these settings."""
-    settings = get_settings()
-    return ObjectStore(settings.landing, S3Access.from_settings(settings))
 
 
 def _feed_for(path: Path, feeds: list[Feed], dataset: str | None) -> Feed | None:
@@ -44,7 +38,7 @@ def land_path(source: str, path: Path, *, dataset: str | None = None, name: str 
     if not takers:
         names = ", ".join(f"{feed.dataset} ({', '.join(feed.file_names)})" for feed in feeds)
         raise NotLandableError(f"no feed of {source} takes {path}; feeds are {names}. Name one with --dataset.")
-    store = landing_store()
+    store = open_landing(get_settings())
     for file, feed in takers:
         key = f"{feed.prefix}{name or file.name}"
         if problem := key_problem(key):

@@ -3,8 +3,7 @@
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import MART_SCHEMAS, TABLES
-from cinestream_platform.commands.files import landing_store
-from cinestream_platform.lake.store import ObjectStore, S3Access
+from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.orchestration import warehouse
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
@@ -12,7 +11,7 @@ from cinestream_platform.warehouse.connection import connect
 
 def foreign_files(own: list[str]) -> list[str]:
     """Keys in the landing zone that the demo did not put there."""
-    return sorted({item.key for item in landing_store().list()} - set(own))
+    return sorted({item.key for item in open_landing(get_settings()).list()} - set(own))
 
 
 def empty_warehouse(keys: list[str]) -> None:
@@ -22,8 +21,7 @@ def empty_warehouse(keys: list[str]) -> None:
     with connect(target) as conn, conn.transaction():
         for schema in sorted(schemas):
             conn.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
-    landing_store().delete(keys)
-    settings = get_settings()
-    lake = ObjectStore(settings.lake, S3Access.from_settings(settings))
+    open_landing(get_settings()).delete(keys)
+    lake = open_lake(get_settings())
     lake.delete([item.key for item in lake.list("raw/")])
     warehouse.prepare_again()

@@ -239,3 +239,13 @@ class ObjectStore:
     def storage_options(self) -> dict[str, str] | None:
         """What polars needs to open ``location``; ``None`` for a folder."""
         return None if self.is_folder else self._s3.storage_options()
+
+
+def open_landing(settings: Settings) -> ObjectStore:
+    """The landing zone of these settings."""
+    return ObjectStore(settings.landing, S3Access.from_settings(settings))
+
+
+def open_lake(settings: Settings) -> ObjectStore:
+    """The lake of these settings."""
+    return ObjectStore(settings.lake, S3Access.from_settings(settings))

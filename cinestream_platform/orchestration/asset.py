@@ -122,7 +122,7 @@ def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]]
         def load(context: AssetExecutionContext, config: LoadConfig) -> Iterator[Any]:
             warehouse, stores = context.resources.warehouse, context.resources.stores
             loader = FileLoader(
-                get_settings(), warehouse.target(), stores.landing(), stores.lake(), feed, context.run_id, config.file_ids
+                get_settings(), warehouse.target(), stores.landing(), stores.lake(), feed, context.run.run_id, config.file_ids
             )
             delivery = Delivery(function(loader))
             yield Output(delivery)

@@ -1,0 +1,154 @@
+"""Services that tests share: one embedded Postgres and one S3 server a session, a database and stores a test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.connection import PostgresTarget
+from tests.support.platform import Platform, database, environment_of, real_data
+
+REGION, KEY_ID, SECRET = "eu-central-1", "test-key-id", "test-secret"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresTarget]:
+    """The embedded Postgres, in a home of its own."""
+    from cinestream_platform.services.postgres import ensure_postgres, stop_postgres
+
+    home = tmp_path_factory.mktemp("postgres-home")
+    server = ensure_postgres(home)
+    try:
+        yield PostgresTarget(server.host, server.port, server.superuser, server.password, "cinestream")
+    finally:
+        stop_postgres(home)
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """An S3 server that a test may use."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+
+    def create_bucket(self) -> str:
+        """A new, empty bucket; its name."""
+        import boto3
+
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+        )
+        client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        return name
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """moto: S3's semantics on loopback."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield S3Server(f"http://{host}:{port}", KEY_ID, SECRET)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def manifest_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose dbt manifest is made once a session (6 s), for databases named ``cinestream``."""
+    from cinestream_platform.marts.project import ensure_manifest
+    from cinestream_platform.settings import Settings
+
+    home = tmp_path_factory.mktemp("manifest-home")
+    ensure_manifest(Settings(home=home, postgres_database="cinestream"))
+    return home
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """Where files land: every test that asks for it runs on both. Parametrize it indirectly to choose one."""
+    return str(request.param)
+
+
+@pytest.fixture
+def environment(
+    postgres: PostgresTarget,
+    manifest_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[dict[str, str]]:
+    """The settings of a platform with a database and a home of its own; folders as stores."""
+    # The home is the manifest's, so that dbt need not be parsed for each test; stores and database are the test's.
+    with database(postgres, f"t{uuid.uuid4().hex[:12]}") as target:
+        variables = environment_of(target, manifest_home)
+        variables["CINESTREAM_LANDING_URL"] = (tmp_path / "landing").as_uri()
+        variables["CINESTREAM_LAKE_URL"] = (tmp_path / "lake").as_uri()
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        get_settings.cache_clear()
+        yield variables
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def platform(environment: dict[str, str]) -> Platform:
+    """A platform on folders."""
+    return Platform()
+
+
+@pytest.fixture
+def any_platform(
+    environment: dict[str, str], store_kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Platform:
+    """A platform on folders, and the same test again on S3."""
+    if store_kind == "s3":
+        server: S3Server = request.getfixturevalue("s3_server")
+        bucket = server.create_bucket()
+        monkeypatch.setenv("CINESTREAM_LANDING_URL", f"s3://{bucket}/landing")
+        monkeypatch.setenv("CINESTREAM_LAKE_URL", f"s3://{bucket}/lake")
+        monkeypatch.setenv("CINESTREAM_S3_ENDPOINT_URL", server.endpoint)
+        monkeypatch.setenv("CINESTREAM_S3_REGION", REGION)
+        monkeypatch.setenv("CINESTREAM_S3_ACCESS_KEY_ID", server.access_key)
+        monkeypatch.setenv("CINESTREAM_S3_SECRET_ACCESS_KEY", server.secret_key)
+        get_settings.cache_clear()
+    return Platform()
+
+
+@pytest.fixture(scope="session")
+def movielens_small() -> Path:
+    """GroupLens' ml-latest-small; tests skip where it is absent."""
+    return _real("movielens", "ml-latest-small")
+
+
+@pytest.fixture(scope="session")
+def movielens_25m() -> Path:
+    """The excerpt of GroupLens' ml-25m; tests skip where it is absent."""
+    return _real("movielens", "ml-25m-excerpt")
+
+
+def _real(*parts: str) -> Path:
+    folder = real_data().joinpath(*parts)
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent; CINESTREAM_REAL_DATA names the folder of the publishers' files")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def secret() -> SecretStr:
+    """A password that must never be seen."""
+    return SecretStr(f"hush-{uuid.uuid4().hex}")

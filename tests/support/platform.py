@@ -1,0 +1,199 @@
+"""A whole platform for one test: a database of its own, a landing zone, a lake, and Dagster in this process.
+
+Loads and builds go through the same jobs as in production (``automation.catch_up``), so that a test sees what a user
+would see; only the daemon is left out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
+from psycopg import sql
+
+from cinestream_platform.automation import catch_up
+from cinestream_platform.automation.build_sensor import range_tags
+from cinestream_platform.automation.jobs import build_job_name
+from cinestream_platform.automation.landing import scan_landing
+from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.catalog import FEEDS
+from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
+from cinestream_platform.orchestration.staleness import nodes_of
+from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.publications import read_state
+
+RATINGS_HEADER = "userId,movieId,rating,timestamp"
+MOVIES = b'movieId,title,genres\r\n1,Toy Boat (1995),Comedy|Drama\r\n2,"Long, Winding (2001)",Drama\r\n3,No Year,(no genres listed)\r\n'
+Y2005, Y2018 = 1_110_000_000, 1_530_000_000
+"""Seconds in 2005-03 and 2018-06 (UTC)."""
+
+
+def csv_bytes(header: str, rows: Iterable[Sequence[object]]) -> bytes:
+    """A CSV file as GroupLens writes it."""
+    lines = [header, *(",".join(str(value) for value in row) for row in rows)]
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def ratings_csv(rows: Iterable[tuple[object, object, object, object]]) -> bytes:
+    """A ratings file of (user, movie, rating, seconds)."""
+    return csv_bytes(RATINGS_HEADER, rows)
+
+
+class Platform:
+    """What a test does with a platform."""
+
+    def __init__(self) -> None:
+        self.settings = get_settings()
+        self.target: PostgresTarget = prepared_target()
+        self.landing: ObjectStore = open_landing(get_settings())
+        self.lake = open_lake(self.settings)
+        self.instance = DagsterInstance.ephemeral()
+
+    @cached_property
+    def defs(self) -> Any:
+        """The definitions for this test's settings (importing them needs the dbt manifest)."""
+        from cinestream_platform.definitions import build_definitions
+
+        return build_definitions()
+
+    def land(self, key: str, content: bytes) -> str:
+        """Put an object into the landing zone as any S3 client would; the key."""
+        import obstore
+
+        obstore.put(self.landing._store, key, content)
+        return key
+
+    def land_folder(self, folder: Path) -> list[str]:
+        """Land every CSV file of a release."""
+        return [
+            self.land(f"{feed.prefix}{path.name}", path.read_bytes())
+            for feed in FEEDS
+            if (path := folder / f"{feed.dataset}.csv").is_file()
+        ]
+
+    def scan(self) -> int:
+        """List the landing zone; how many versions are new."""
+        return scan_landing(self.settings, self.target, self.landing)
+
+    def load(self) -> list[ExecuteInProcessResult]:
+        """Enter and load everything that is due."""
+        return catch_up.load_landed(self.defs, self.instance, self.target, self.landing)
+
+    def build(self, *, marts: bool = False) -> list[list[str]]:
+        """Build what is stale, as the sensor would; the runs, each as its range and assets. Failures raise."""
+        nodes = nodes_of(self.defs.resolve_asset_graph())
+        done = []
+        with connect(self.target) as conn:
+            state = read_state(conn)
+        for span, assets in plan_builds("movielens", nodes, state).runs():
+            wanted = [key for key in assets if marts or not key.path[-1].startswith("mart_")]
+            if wanted:
+                self.run(wanted, span)
+                done.append([str(span), *(key.to_user_string() for key in wanted)])
+        return done
+
+    def run(self, assets: Sequence[AssetKey], span: tuple[str, str] | None = None) -> ExecuteInProcessResult:
+        """Materialize assets of the build job over a range of years."""
+        job = self.defs.resolve_job_def(build_job_name("movielens"))
+        return job.execute_in_process(
+            instance=self.instance,
+            asset_selection=list(assets),
+            tags=range_tags(span),
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+
+    def load_and_build(self, *, marts: bool = False) -> None:
+        """Load what landed and build until nothing is stale."""
+        self.load()
+        for _ in range(5):
+            if not self.build(marts=marts):
+                return
+        raise AssertionError("something is stale after five builds")
+
+    def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query as the warehouse's owner."""
+        with connect(self.target) as conn:
+            return conn.execute(statement.encode(), parameters).fetchall()
+
+    def scalar(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        """The single value of a query."""
+        [[value]] = self.query(statement, parameters)
+        return value
+
+    def status(self, key: str) -> list[str]:
+        """What became of every version of a key, oldest first."""
+        return [s for (s,) in self.query("SELECT status FROM ops.landed_file WHERE key = %s ORDER BY file_id", (key,))]
+
+    def row_hash(self, table: str, columns: str = "*") -> str:
+        """A hash of a table's rows that Postgres computes by itself, apart from the platform's own."""
+        return self.scalar(
+            f"SELECT count(*) || ' ' || coalesce(md5(string_agg(r::text, '|' ORDER BY r::text)), '')"
+            f" FROM (SELECT {columns} FROM {table}) r"
+        )
+
+    def ratings_hash(self) -> str:
+        """A hash of fact_ratings in natural ids, comparable between warehouses with other surrogate keys."""
+        return self.row_hash(
+            "movielens_dw.fact_ratings f JOIN movielens_dw.dim_user USING (user_key)"
+            " JOIN movielens_dw.dim_movie USING (movie_key)",
+            "user_id, movie_id, rating, rated_at, date_key",
+        )
+
+    def hashes(self) -> dict[str, str]:
+        """Hashes of raw, star and (where they exist) marts, origin columns left out."""
+        found = {"fact_ratings": self.ratings_hash()}
+        found["raw"] = self.row_hash("raw_movielens.ratings", "user_id, movie_id, rating, timestamp")
+        for (table,) in self.query("SELECT relname FROM pg_class WHERE relname LIKE 'mart\\_%%' AND relkind = 'r'"):
+            if table in ("mart_movie_ratings", "mart_rating_distribution"):
+                columns = {
+                    "mart_movie_ratings": "movie_id, rating_count, rating_mean, bayesian_mean, last_rated_at",
+                    "mart_rating_distribution": "*",
+                }[table]
+                found[table] = self.row_hash(f"movielens_marts.{table}", columns)
+        return found
+
+
+@contextmanager
+def database(server: PostgresTarget, name: str) -> Iterator[PostgresTarget]:
+    """A database of its own on a running server, dropped at the end."""
+    admin = psycopg.connect(server.conninfo(), autocommit=True)
+    with admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            from dataclasses import replace
+
+            yield replace(server, database=name)
+        finally:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def environment_of(target: PostgresTarget, home: Path) -> dict[str, str]:
+    """The settings, as environment variables, of a platform on this database."""
+    return {
+        "CINESTREAM_HOME": str(home),
+        "CINESTREAM_POSTGRES_HOST": target.host,
+        "CINESTREAM_POSTGRES_PORT": str(target.port),
+        "CINESTREAM_POSTGRES_USER": target.user,
+        "CINESTREAM_POSTGRES_PASSWORD": target.password.get_secret_value(),
+        "CINESTREAM_POSTGRES_DATABASE": target.database,
+        "CINESTREAM_LANDING_SETTLE_SECONDS": "0",
+        "CINESTREAM_LOAD_BACKOFF_SECONDS": "0",
+        **{f"CINESTREAM_LOGIN_{role.upper()}_PASSWORD": f"pw-{role}" for role in ROLE_NAMES},
+    }
+
+
+ROLE_NAMES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
+
+
+def real_data() -> Path:
+    """The publishers' files: ``CINESTREAM_REAL_DATA``, by default ``../shared/data`` beside the checkout."""
+    return Path(os.environ.get("CINESTREAM_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
