@@ -125,6 +125,15 @@ def roles(apply_: bool) -> None:
 
 
 @cli.command()
+def prepare() -> None:
+    """Make what is missing: buckets, databases, roles, tables, dbt's manifest. Changes nothing that is there."""
+    from cinestream_platform.commands.prepare import prepare_everything
+
+    for line in prepare_everything():
+        click.echo(line)
+
+
+@cli.command()
 def doctor() -> None:
     """Check this machine, the services and the warehouse; say for each failure what to do."""
     from cinestream_platform.commands.doctor import run_doctor
@@ -171,15 +180,21 @@ def main() -> Any:
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
-        if not _is_for_users(error):
+        message = _message_for_users(error)
+        if message is None:
             raise
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {message}", err=True)
         sys.exit(1)
 
 
-def _is_for_users(error: Exception) -> bool:
-    """Whether the message alone says what to do: errors of our own, and wrong values."""
-    return type(error).__module__.startswith("cinestream_platform") or isinstance(error, (ValueError, OSError))
+def _message_for_users(error: Exception) -> str | None:
+    """What to say where that is all it takes: errors of our own, of object stores, and wrong values."""
+    module = type(error).__module__.partition(".")[0]
+    if module in ("botocore", "obstore"):
+        from cinestream_platform.lake.store_errors import explain
+
+        return " ".join(f"{part}." for part in explain(error)).replace("..", ".")
+    return str(error) if module == "cinestream_platform" or isinstance(error, (ValueError, OSError)) else None
 
 
 if __name__ == "__main__":

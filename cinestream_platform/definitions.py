@@ -14,6 +14,7 @@ warnings.filterwarnings("ignore", category=BetaWarning)
 
 from cinestream_platform.automation.jobs import JOBS  # noqa: E402
 from cinestream_platform.automation.landing import landing_sensor  # noqa: E402
+from cinestream_platform.automation.reaper import dead_run_sensor  # noqa: E402
 from cinestream_platform.automation.build_sensor import staleness_sensor  # noqa: E402
 from cinestream_platform.conformed import assets as conformed  # noqa: E402
 from cinestream_platform.marts.assets import marts_assets  # noqa: E402
@@ -31,11 +32,11 @@ def build_definitions() -> Definitions:
     interval = get_settings().sensor_interval_seconds
     return Definitions(
         assets=[
-            *load_assets_from_modules([conformed, movielens]),
+            *load_assets_from_modules([conformed, movielens], include_specs=True),
             *marts_assets(years=YEARS),
         ],
         jobs=JOBS,
-        sensors=[landing_sensor(interval), staleness_sensor(interval)],
+        sensors=[landing_sensor(interval), staleness_sensor(interval), dead_run_sensor()],
         # A process per step costs 3 to 7 s of imports; these steps are seconds or run in Postgres.
         executor=in_process_executor,
         resources={

@@ -30,6 +30,8 @@ MAX_RAW_CHARS = 10_000
 """So much of a rejected record's text is kept."""
 BOM = b"\xef\xbb\xbf"
 
+csv.field_size_limit(MAX_LINE_BYTES)  # its default of 131,072 would reject long texts for being quoted
+
 FORMAT_RULES = {
     "record_field_count": "a record has as many fields as the header",
     "record_encoding": "a record is valid UTF-8",
@@ -133,12 +135,20 @@ class _Blocks:
             end = data.rfind(b"\n") + 1
             if end:
                 self._rest = data[end:]
-                return data[:end]
-            if len(data) > MAX_LINE_BYTES:
-                raise FileRefusedError(
-                    f"line {self._next_line:,} is longer than {MAX_LINE_BYTES:,} bytes. Is this a CSV file?"
-                )
+                return self._checked(data[:end])
+            self._checked(data)
         self._rest = b""
+        return self._checked(data)
+
+    def _checked(self, data: bytes) -> bytes:
+        """Refuse a line that is too long, wherever blocks begin and end."""
+        at = 0
+        while len(data) - at > MAX_LINE_BYTES:
+            end = data.rfind(b"\n", at, at + MAX_LINE_BYTES) + 1
+            if not end:
+                line = self._next_line + data.count(b"\n", 0, at)
+                raise FileRefusedError(f"line {line:,} is longer than {MAX_LINE_BYTES:,} bytes. Is this a CSV file?")
+            at = end
         return data
 
     def give_back(self, unread: bytes) -> bool:
@@ -175,6 +185,8 @@ def _frame_plain(block: bytes, line: int, names: list[str]) -> pl.DataFrame | No
     polars fills short lines with nulls in silence, so commas and lines are counted too.
     """
     if b'"' in block or b"\0" in block or block.count(b"\r") != block.count(b"\r\n"):
+        return None
+    if block.startswith(BOM):  # polars would strip it, but the file's own is gone with the header
         return None
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
     if block.count(b",") != lines * (len(names) - 1):
@@ -226,6 +238,8 @@ def _frame_record(lines: list[bytes], at: int, line: int, width: int) -> tuple[_
     raw = b"".join(lines[at : at + used])
     if b"\0" in raw:
         return _reject(raw, line, "record_nul"), used
+    if raw.endswith(b"\r\r\n"):  # csv skips any number of them
+        return _reject(raw, line, "record_carriage_return"), used
     if len(fields) != width:
         return _reject(raw, line, "record_field_count"), used
     return _Record(line, _text(raw), fields), used

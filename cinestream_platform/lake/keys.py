@@ -3,6 +3,8 @@
 ``<source>/<dataset>/<name>[/…]``. A key outside the grammar is parked with the reason given here, never guessed at.
 """
 
+import unicodedata
+
 MAX_KEY_BYTES = 1024
 """S3's own limit of a key."""
 MAX_SEGMENT_BYTES = 255
@@ -14,7 +16,7 @@ def key_problem(key: str) -> str | None:
     segments = key.split("/")
     if len(key.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
         return f"the key is longer than {MAX_KEY_BYTES:,} bytes"
-    if any(ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) <= 0xDFFF for char in key):
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in key):
         return "the key has a control character or is not valid Unicode"
     if any(segment in ("", ".", "..") for segment in segments):
         return "the key has an empty segment, '.' or '..'"

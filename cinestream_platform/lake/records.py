@@ -16,6 +16,11 @@ SPARE_DIGITS = 6
 """Decimals are read with this many more digits than declared, so that 3.25 is seen and not rounded to 3.2."""
 
 
+def _plain_decimal(digits: int) -> str:
+    """Pattern of the decimals that a cast to so many fractional digits keeps exact: it would round any other."""
+    return rf"^[+-]?[0-9]*\.?[0-9]{{0,{digits}}}0*$"
+
+
 def _parsed(column: Column) -> pl.Expr:
     """The value as a number wide enough to judge it; null where the text is none."""
     text = pl.col(column.name)
@@ -25,7 +30,8 @@ def _parsed(column: Column) -> pl.Expr:
     if column.is_epoch_seconds or kind in (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT):
         return text.cast(pl.Int64, strict=False)
     if kind is Kind.NUMERIC:
-        return text.cast(pl.Decimal(38, (column.type.scale or 0) + SPARE_DIGITS), strict=False)
+        digits = (column.type.scale or 0) + SPARE_DIGITS
+        return pl.when(text.str.contains(_plain_decimal(digits))).then(text.cast(pl.Decimal(38, digits), strict=False))
     if kind is Kind.DOUBLE:
         value = text.cast(pl.Float64, strict=False)
         return pl.when(value.is_finite()).then(value)

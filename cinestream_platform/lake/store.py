@@ -154,6 +154,26 @@ class ObjectStore:
             **options,
         )
 
+    def ensure(self) -> bool:
+        """Make the folder or the bucket where it is missing; whether it was made now."""
+        if self.is_folder:
+            return False  # opening the store has made it
+        from botocore.exceptions import ClientError
+
+        client = self._s3.boto3_session().client("s3", endpoint_url=self._s3.endpoint_url)
+        try:
+            client.head_bucket(Bucket=self._parts.netloc)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in ("404", "NoSuchBucket"):
+                raise
+        else:
+            return False
+        region = self._s3.region
+        # S3 refuses its own default region as a constraint.
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        client.create_bucket(Bucket=self._parts.netloc, **where)
+        return True
+
     def list(self, prefix: str = "", *, settle_seconds: float = 0.0) -> Iterator[StoredObject]:
         """Every object whose key begins with ``prefix``, files in transit left out.
 

@@ -17,6 +17,7 @@ from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.resource import MartsDbt, discard_artifacts
 from cinestream_platform.marts.translator import BY_YEAR_TAG, MartsTranslator
+from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.warehouse.connection import PostgresTarget
 
 class Ledger(Protocol):
@@ -42,7 +43,7 @@ def marts_assets(
     manifest: Path | None = None,
     ledger: LedgerFactory = MartLedger,
 ) -> list[dg.AssetsDefinition]:
-    """The marts of the parsed dbt project; they need the resource ``dbt`` (`MartsDbt`).
+    """The marts of the parsed dbt project; they need the resources ``dbt`` (`MartsDbt`) and ``warehouse``.
 
     Args:
         years: partitions of the marts rebuilt by year, keys ``YYYY``, the same object as the facts'.
@@ -62,8 +63,10 @@ def marts_assets(
         exclude=f"tag:{BY_YEAR_TAG}",
         dagster_dbt_translator=translator,
     )
-    def marts(context: dg.AssetExecutionContext, config: MartsRun, dbt: MartsDbt) -> Iterator[Any]:
-        yield from _build(context, dbt, config, database, [], ledger)
+    def marts(
+        context: dg.AssetExecutionContext, config: MartsRun, dbt: MartsDbt, warehouse: Warehouse
+    ) -> Iterator[Any]:
+        yield from _build(context, dbt, config, database, [], lambda: ledger(context, warehouse.target()))
 
     @dbt_assets(
         name="marts_by_year",
@@ -73,10 +76,12 @@ def marts_assets(
         backfill_policy=dg.BackfillPolicy.single_run(),
         dagster_dbt_translator=translator,
     )
-    def marts_by_year(context: dg.AssetExecutionContext, config: MartsRun, dbt: MartsDbt) -> Iterator[Any]:
+    def marts_by_year(
+        context: dg.AssetExecutionContext, config: MartsRun, dbt: MartsDbt, warehouse: Warehouse
+    ) -> Iterator[Any]:
         # A run of the checks alone has no partition: they then look at all years.
         requested = list(context.partition_keys) if context.has_partition_key_range else []
-        yield from _build(context, dbt, config, database, requested, ledger)
+        yield from _build(context, dbt, config, database, requested, lambda: ledger(context, warehouse.target()))
 
     return [marts, marts_by_year]
 
@@ -101,7 +106,7 @@ def _build(
     config: MartsRun,
     parsed_for: str,
     requested_years: Sequence[str],
-    ledger_of: LedgerFactory,
+    open_ledger: Callable[[], Ledger],
 ) -> Iterator[Any]:
     """Run dbt once; yield a materialization a model, with rows and column lineage, and a result a test."""
     if (database := dbt.postgres_target().database) != parsed_for:
@@ -110,7 +115,7 @@ def _build(
             f"The dbt project was parsed for database {parsed_for}, the warehouse is {database}. Set "
             "CINESTREAM_POSTGRES_DATABASE alike everywhere, call ensure_manifest() and reload the definitions."
         )
-    ledger = ledger_of(context, dbt.postgres_target())
+    ledger = open_ledger()
     invocation = dbt.cli(dbt_arguments(requested_years, full_refresh=config.full_refresh), context=context)
     try:
         for event in invocation.stream():

@@ -31,7 +31,6 @@ from cinestream_platform.warehouse.raw_publish import (
     SnapshotOvertakenError,
     TwinLoadedError,
     file_transaction,
-    overtaken,
 )
 from cinestream_platform.warehouse.table import WriteMode
 
@@ -125,8 +124,7 @@ class FileLoader:
         listed = StoredObject(file.key, file.etag, file.size_bytes, file.last_modified)
         copy = self.landing.fetch(listed, scratch / "object")
         if twin := ledger.loaded_twin(conn, file, copy.sha256):
-            ledger.mark_duplicate(conn, file, copy.sha256, twin)
-            return Report(file, Outcome.DUPLICATE, reason=f"same content as file {twin}")
+            return _duplicate(conn, file, copy.sha256, twin)
         try:
             reading = self._read(file, copy, scratch)
         except FileRefusedError as error:
@@ -193,16 +191,20 @@ class FileLoader:
                 transaction.write(reading.spool.record_batches(), rejected_rows)
                 transaction.commit(result, overlap)
         except TwinLoadedError as error:
-            ledger.mark_duplicate(conn, file, copy.sha256, error.file_id)
-            return Report(file, Outcome.DUPLICATE, reason=str(error))
+            return _duplicate(conn, file, copy.sha256, error.file_id)
         except SnapshotOvertakenError as error:
-            overtaken(conn, file, error.file_id, copy.sha256)
-            return Report(file, Outcome.OVERTAKEN, reason=str(error))
+            stands_back = ledger.mark_overtaken(conn, file, copy.sha256, error.file_id)
+            return Report(file, Outcome.OVERTAKEN if stands_back else Outcome.LEFT, reason=str(error))
         return Report(file, Outcome.LOADED, result.rows_loaded, result.rows_rejected)
 
 
 def _examples(rejected: pl.DataFrame) -> str:
     return "; ".join(f"line {line:,} {rule}: {raw[:200]!r}" for line, rule, raw in rejected.head(3).iter_rows())
+
+
+def _duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: int) -> Report:
+    marked = ledger.mark_duplicate(conn, file, sha256, twin)
+    return Report(file, Outcome.DUPLICATE if marked else Outcome.LEFT, reason=f"same content as file {twin}")
 
 
 def _claim(conn: Connection[Any], file: LandedFile) -> bool:

@@ -1,15 +1,18 @@
 """Dagster resources: the warehouse and the two object stores. Nothing connects before a run needs it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
 
-from dagster import ConfigurableResource, EnvVar, ResourceDependency
+from dagster import ConfigurableResource, EnvVar, InitResourceContext, ResourceDependency
 from dagster_aws.s3 import S3Resource
 from pydantic import SecretStr
 
 from cinestream_platform.lake.store import ObjectStore, S3Access
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 
 def _secret(name: str) -> str | None:
@@ -29,11 +32,26 @@ def s3_resource() -> S3Resource:
 
 
 class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
-    """The Postgres warehouse."""
+    """The Postgres warehouse. For as long as a run has it, the run holds its own advisory lock (``run_lock``)."""
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
+        """Hold the run's lock: the one sign of life that ends with the process, however it ends."""
+        if context.run is None:
+            yield self
+            return
+        with connect(self.target()) as conn:
+            conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (run_lock(context.run.run_id),))
+            yield self
 
     def target(self) -> PostgresTarget:
         """Where it is; started and prepared at the first call."""
         return prepared_target()
+
+
+def run_lock(run_id: str) -> str:
+    """Name of the advisory lock that a living run holds."""
+    return f"cinestream.run.{run_id}"
 
 
 class Stores(ConfigurableResource):  # type: ignore[type-arg]

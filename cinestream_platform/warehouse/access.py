@@ -6,11 +6,11 @@ that the platform makes; readers get what ``readers_of`` says, on the table and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, errors
 from psycopg.sql import SQL, Composed, Identifier
 from pydantic import SecretStr
 
@@ -24,6 +24,8 @@ ADMIN, ENGINEER, ANALYST, SCIENTIST, DASHBOARD = ROLES = (
     "ml_engineer",
     "dashboard_reader",
 )
+PUBLIC = "PUBLIC"
+"""Everybody who can log in; no role, and never quoted."""
 ML_SCHEMA = "ml"
 DASHBOARD_TIMEOUT = "30s"
 DASHBOARD_CONNECTIONS = 20
@@ -77,9 +79,14 @@ def _statement(grant: Grant, verb: str) -> Composed:
         privilege_on = SQL("{} ({})").format(privilege, Identifier(grant.column))
     else:
         privilege_on = SQL("{}").format(privilege)
-    where = SQL("TABLE {}").format(Identifier(grant.schema, grant.relation)) if grant.relation else SQL("SCHEMA {}").format(Identifier(grant.schema))
+    relation, schema = Identifier(grant.schema, grant.relation), Identifier(grant.schema)
+    where = SQL("TABLE {}").format(relation) if grant.relation else SQL("SCHEMA {}").format(schema)
     link = SQL("TO" if verb == "GRANT" else "FROM")
-    return SQL("{} {} ON {} {} {}").format(SQL("GRANT" if verb == "GRANT" else "REVOKE"), privilege_on, where, link, Identifier(grant.role))
+    grantee = SQL("PUBLIC") if grant.role == PUBLIC else Identifier(grant.role)
+    # CASCADE: whoever was given the right with GRANT OPTION may have passed it on.
+    end = SQL("" if verb == "GRANT" else " CASCADE")
+    verb_word = SQL("GRANT" if verb == "GRANT" else "REVOKE")
+    return SQL("{} {} ON {} {} {}{}").format(verb_word, privilege_on, where, link, grantee, end)
 
 
 def grant_on_relation(conn: Connection[Any], table: Table, schema: str, relation: str) -> None:
@@ -99,35 +106,103 @@ def declared_grants(tables: Iterable[Table], mart_schemas: Iterable[str]) -> set
     return wanted
 
 
+class MissingRightError(RuntimeError):
+    """The login may not do what the platform needs once; the message holds the statements that a DBA must run."""
+
+    def __init__(self, conn: Connection[Any], statements: list[str]) -> None:
+        super().__init__(
+            f"{conn.info.user} may not do all that the platform needs in database {conn.info.dbname}. Have a DBA run "
+            f"there, once: {' '.join(statements)} (Or give the login CREATEROLE and the database: "
+            f'ALTER ROLE "{conn.info.user}" CREATEROLE; '
+            f'ALTER DATABASE "{conn.info.dbname}" OWNER TO "{conn.info.user}";)'
+        )
+
+
 def ensure_roles(conn: Connection[Any], logins: Mapping[str, SecretStr]) -> None:
-    """Create group roles and the logins for which there is a secret; ``conn`` acts as the connecting user itself."""
-    existing = {row[0] for row in conn.execute("SELECT rolname FROM pg_roles")}
+    """Create group roles, their schema and the logins for which there is a secret.
+
+    ``conn`` acts as the connecting user itself, who need not be a superuser: the owner of the database with CREATEROLE
+    will do (from PostgreSQL 16 on such a user rules the roles that it made itself), and where a DBA has made
+    everything, any login that is a member of ``data_engineer``.
+
+    Raises:
+        MissingRightError: Something is missing that this user may not make.
+    """
+    missing: list[str] = []
+    for shown, statement in _role_statements(conn, logins):
+        try:
+            with conn.transaction():
+                conn.execute(statement)
+        except (errors.InsufficientPrivilege, errors.UndefinedObject) as error:
+            if isinstance(error, errors.UndefinedObject) and not missing:
+                raise
+            missing.append(shown)
+    # GRANT without the right to grant is a warning only where the user has another right on the database.
+    if missing or _lacks(conn, "has_database_privilege(%s, current_database(), 'CREATE')", OWNER_ROLE):
+        create = SQL("GRANT CREATE ON DATABASE {} TO {};").format(Identifier(conn.info.dbname), Identifier(OWNER_ROLE))
+        raise MissingRightError(conn, missing or [create.as_string(conn)])
+
+
+def _lacks(conn: Connection[Any], condition: str, *parameters: str) -> bool:
+    row = conn.execute(f"SELECT NOT {condition}".encode(), parameters).fetchone()  # the conditions are this module's
+    return bool(row and row[0])
+
+
+def _role_statements(conn: Connection[Any], logins: Mapping[str, SecretStr]) -> Iterator[tuple[str, Composed]]:
+    """Each statement that is still needed, with the text that a DBA is shown; asked for one by one."""
+
+    def shown(statement: Composed) -> tuple[str, Composed]:
+        return f"{statement.as_string(conn)};", statement
+
     for role in ROLES:
-        if role not in existing:
+        if _lacks(conn, "EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", role):
             attributes = SQL("NOLOGIN CREATEROLE" if role == ADMIN else "NOLOGIN")
-            conn.execute(SQL("CREATE ROLE {} {}").format(Identifier(role), attributes))
+            yield shown(SQL("CREATE ROLE {} {}").format(Identifier(role), attributes))
+    # From PostgreSQL 16 on CREATEROLE alone does not let admins hand out roles: they need the ADMIN OPTION.
+    for role in ROLES[1:]:
+        granted = "EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid"
+        granted += " JOIN pg_roles u ON u.oid = m.member WHERE r.rolname = %s AND u.rolname = %s AND m.admin_option)"
+        if _lacks(conn, granted, role, ADMIN):
+            yield shown(SQL("GRANT {} TO {} WITH ADMIN OPTION").format(Identifier(role), Identifier(ADMIN)))
+    may_set = "SET" if conn.info.server_version >= 160_000 else "MEMBER"
     for role in (OWNER_ROLE, SCIENTIST):
-        conn.execute(SQL("GRANT {} TO {}").format(Identifier(role), Identifier(ADMIN)))
-        if conn.info.user not in ROLES:
-            conn.execute(SQL("GRANT {} TO {}").format(Identifier(role), Identifier(conn.info.user)))
+        if _missing_role(conn, role) or _lacks(conn, f"pg_has_role(%s, '{may_set}')", role):
+            yield shown(SQL("GRANT {} TO {}").format(Identifier(role), Identifier(conn.info.user)))
+    # A DBA may have taken from PUBLIC what every database gives it.
     database = Identifier(conn.info.dbname)
-    conn.execute(SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, Identifier(OWNER_ROLE)))
+    owner_rights = [(OWNER_ROLE, right) for right in ("CREATE", "TEMPORARY", "CONNECT")]
+    for role, right in [*owner_rights, *((role, "CONNECT") for role in ROLES[2:])]:
+        granted = f"has_database_privilege(%s, current_database(), '{right}')"
+        if _missing_role(conn, role) or _lacks(conn, granted, role):
+            yield shown(SQL("GRANT {} ON DATABASE {} TO {}").format(SQL(right), database, Identifier(role)))
+    if _lacks(conn, "to_regnamespace(%s) IS NOT NULL", ML_SCHEMA):
+        create = SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}")
+        yield shown(create.format(Identifier(ML_SCHEMA), Identifier(SCIENTIST)))
     for role, password in logins.items():
-        _ensure_login(conn, role, password, exists=login_name(role) in existing)
+        yield from _login_statements(conn, role, password)
 
 
-def _ensure_login(conn: Connection[Any], role: str, password: SecretStr, *, exists: bool) -> None:
+def _missing_role(conn: Connection[Any], role: str) -> bool:
+    """Whether a statement before this one failed to make it; functions of rights raise for an unknown role."""
+    return _lacks(conn, "EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", role)
+
+
+def _login_statements(conn: Connection[Any], role: str, password: SecretStr) -> Iterator[tuple[str, Composed]]:
     name = login_name(role)
+    login = Identifier(name)
     # The verifier and not the password is sent: statements may be logged.
-    verifier = conn.pgconn.encrypt_password(password.get_secret_value().encode(), name.encode(), b"scram-sha-256").decode()
-    attributes = "LOGIN CREATEROLE" if role == ADMIN else "LOGIN"
-    verb = SQL("ALTER ROLE" if exists else "CREATE ROLE")
-    conn.execute(SQL("{} {} {} PASSWORD {}").format(verb, Identifier(name), SQL(attributes), verifier))
-    conn.execute(SQL("GRANT {} TO {}").format(Identifier(role), Identifier(name)))
+    secret = password.get_secret_value().encode()
+    verifier = conn.pgconn.encrypt_password(secret, name.encode(), b"scram-sha-256").decode()
+    attributes = SQL("LOGIN CREATEROLE" if role == ADMIN else "LOGIN")
+    verb = SQL("CREATE ROLE" if _missing_role(conn, name) else "ALTER ROLE")
+    made = SQL("{} {} {}").format(verb, login, attributes)
+    yield f"{made.as_string(conn)} PASSWORD '…';", made + SQL(" PASSWORD {}").format(verifier)
+    statements = [SQL("GRANT {} TO {}").format(Identifier(role), login)]
     if role == DASHBOARD:
-        limit = SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(Identifier(name), DASHBOARD_CONNECTIONS)
-        conn.execute(limit)
-        conn.execute(SQL("ALTER ROLE {} SET statement_timeout = {}").format(Identifier(name), DASHBOARD_TIMEOUT))
+        statements.append(SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(login, DASHBOARD_CONNECTIONS))
+        statements.append(SQL("ALTER ROLE {} SET statement_timeout = {}").format(login, DASHBOARD_TIMEOUT))
+    for statement in statements:
+        yield f"{statement.as_string(conn)};", statement
 
 
 def apply_grants(conn: Connection[Any], tables: Iterable[Table], mart_schemas: Iterable[str]) -> list[str]:

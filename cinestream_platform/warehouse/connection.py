@@ -99,7 +99,13 @@ def connect(target: PostgresTarget, *, role: str | None = OWNER_ROLE, autocommit
         if conn.info.server_version < MINIMUM_VERSION * 10_000:
             raise PostgresUnreachableError(f"{target} is version {conn.info.server_version}; {MINIMUM_VERSION} is needed")
         if role:
-            conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+            try:
+                conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+            except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
+                raise PostgresUnreachableError(
+                    f"{target}: {error.diag.message_primary}. Run cinestream doctor; if that does not help, have a DBA "
+                    f'run: GRANT "{role}" TO "{target.user}";'
+                ) from error
             if not autocommit:
                 conn.commit()
         yield conn

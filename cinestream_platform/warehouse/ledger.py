@@ -195,16 +195,47 @@ def loaded_twin(conn: Connection[Any], file: LandedFile, sha256: str) -> int | N
     return row[0] if row else None
 
 
-def mark_duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: int) -> None:
-    """The same content is loaded already: this version adds nothing, and nothing is published for it."""
-    conn.execute(
-        """
-        UPDATE ops.landed_file SET status = 'duplicate', sha256 = %s, duplicate_of = %s,
-            reason = format('the same content is loaded as file %%s', %s::bigint)
-        WHERE file_id = %s AND status = 'pending'
-        """,
-        (sha256, twin, twin, file.file_id),
-    )
+def mark_duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: int) -> bool:
+    """The same content is loaded already: this version adds nothing, and nothing is published for it.
+
+    Returns:
+        False if the twin has left meanwhile; the file then goes on waiting.
+    """
+    with conn.transaction():
+        if not _stays_loaded(conn, twin):
+            return False
+        conn.execute(
+            """
+            UPDATE ops.landed_file SET status = 'duplicate', sha256 = %s, duplicate_of = %s,
+                reason = format('the same content is loaded as file %%s', %s::bigint)
+            WHERE file_id = %s AND status = 'pending'
+            """,
+            (sha256, twin, twin, file.file_id),
+        )
+    return True
+
+
+def mark_overtaken(conn: Connection[Any], file: LandedFile, sha256: str, by: int) -> bool:
+    """An older snapshot stands back for a later one; it gets its turn if that one is retracted.
+
+    Returns:
+        False if the later one has left meanwhile; the file then goes on waiting.
+    """
+    with conn.transaction():
+        if not _stays_loaded(conn, by):
+            return False
+        conn.execute(
+            "UPDATE ops.landed_file SET status = 'superseded', superseded_by = %s, sha256 = %s,"
+            " reason = 'a snapshot that landed later is loaded' WHERE file_id = %s AND status = 'pending'",
+            (by, sha256, file.file_id),
+        )
+    return True
+
+
+def _stays_loaded(conn: Connection[Any], file_id: int) -> bool:
+    """Whether a file is loaded; if so it stays so until this transaction ends."""
+    row = conn.execute("SELECT status FROM ops.landed_file WHERE file_id = %s FOR SHARE", (file_id,)).fetchone()
+    return bool(row and row[0] == "loaded")
 
 
 def mark_failed(conn: Connection[Any], file: LandedFile, reason: str, *, attempts: int, backoff_seconds: float) -> None:
@@ -261,7 +292,8 @@ class UnknownFileError(LookupError):
 def _newest(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
     with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
         found = cursor.execute(
-            f"SELECT {_COLUMNS} FROM ops.landed_file WHERE bucket = %s AND key = %s AND is_newest",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM ops.landed_file WHERE bucket = %s AND key = %s"  # noqa: S608
+            " ORDER BY is_newest DESC, status = 'loaded' DESC, file_id DESC LIMIT 1",
             (bucket, key),
         ).fetchone()
     if found is None:
@@ -297,6 +329,19 @@ def reload(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
         return file
 
 
+def release(conn: Connection[Any], file_ids: Sequence[int]) -> None:
+    """Give files that stood back for these, as duplicates or as replaced snapshots, their turn again."""
+    conn.execute(
+        """
+        UPDATE ops.landed_file SET status = 'pending', attempts = 0, next_attempt_at = '-infinity', reason = NULL,
+            duplicate_of = NULL, superseded_by = NULL
+        WHERE is_newest AND (status = 'duplicate' AND duplicate_of = ANY (%s)
+            OR status = 'superseded' AND superseded_by = ANY (%s))
+        """,
+        (list(file_ids), list(file_ids)),
+    )
+
+
 def retract(conn: Connection[Any], bucket: str, key: str, raw_table: sql.Identifier) -> list[str]:
     """Undo a file: its rows leave the raw table, and files that it had pushed aside get their turn.
 
@@ -306,16 +351,41 @@ def retract(conn: Connection[Any], bucket: str, key: str, raw_table: sql.Identif
     with conn.transaction():
         conn.execute(_LOCK)
         newest = _newest(conn, bucket, key)
-        rows = conn.execute(
-            "SELECT file_id, partitions FROM ops.landed_file WHERE bucket = %s AND key = %s AND status = 'loaded' FOR UPDATE",
+        # All versions, newest first: a load in progress locks its own, is waited for, and its rows are then seen.
+        versions = conn.execute(
+            "SELECT file_id, status, partitions FROM ops.landed_file WHERE bucket = %s AND key = %s"
+            " ORDER BY file_id DESC FOR UPDATE",
             (bucket, key),
         ).fetchall()
-        file_ids = [row[0] for row in rows]
+        rows = {file_id: partitions for file_id, status, partitions in versions if status == "loaded"}
+        file_ids = list(rows)
         conn.execute(sql.SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (file_ids,))
         conn.execute(
             "UPDATE ops.landed_file SET status = 'retracted', reason = 'retracted by an operator'"
             " WHERE file_id = ANY (%s) OR file_id = %s",
             (file_ids, newest.file_id),
         )
-        release(conn, file_ids)
-        return sorted({partition for row in rows for partition in row[1]})
+        _release(conn, file_ids)
+        return sorted({partition for partitions in rows.values() for partition in partitions})
+
+
+def _release(conn: Connection[Any], file_ids: Sequence[int]) -> None:
+    """Give their turn to files that stood back for these, which are no longer loaded.
+
+    That are files with the same content, and of a snapshot feed the file that landed last before them: only there
+    the newest version of a key can be superseded, namely by another key's.
+    """
+    conn.execute(
+        """
+        UPDATE ops.landed_file SET status = 'pending', duplicate_of = NULL, superseded_by = NULL, reason = NULL,
+            attempts = 0, next_attempt_at = '-infinity'
+        WHERE (is_newest AND status = 'duplicate' AND duplicate_of = ANY (%(left)s)) OR file_id IN (
+            SELECT DISTINCT ON (old.source, old.dataset, old.bucket) old.file_id
+            FROM ops.landed_file old
+            JOIN ops.landed_file gone USING (source, dataset, bucket)
+            WHERE gone.file_id = ANY (%(left)s) AND old.is_newest AND old.status = 'superseded'
+            ORDER BY old.source, old.dataset, old.bucket, old.last_modified DESC, old.key COLLATE "C" DESC
+        )
+        """,
+        {"left": list(file_ids)},
+    )

@@ -84,7 +84,7 @@ class FileTransaction:
             raise FileSettledError(f"{self._file.key} is {status[0][0]}")
         others = self._query(
             """
-            SELECT file_id, key, sha256, last_modified FROM ops.landed_file
+            SELECT file_id, key, sha256 FROM ops.landed_file
             WHERE source = $1 AND dataset = $2 AND bucket = $3 AND status = 'loaded' ORDER BY last_modified, key
             """,
             self._file.source,
@@ -92,16 +92,27 @@ class FileTransaction:
             self._file.bucket,
         )
         older_versions = [row[0] for row in others if row[1] == self._file.key]
-        for file_id, key, other_sha256, last_modified in others:
-            if key == self._file.key:
-                continue
-            if other_sha256 == sha256:
+        for file_id, key, other_sha256 in others:
+            if key != self._file.key and other_sha256 == sha256:
                 raise TwinLoadedError(file_id)
-            mine = (self._file.last_modified, self._file.key)
-            if self._table.mode is WriteMode.SNAPSHOT and (last_modified, key) > mine:
-                raise SnapshotOvertakenError(file_id)
+        if self._table.mode is WriteMode.SNAPSHOT and (later := self._later_snapshot()):
+            raise SnapshotOvertakenError(later)
         snapshot = self._table.mode is WriteMode.SNAPSHOT
         self.replaced = [row[0] for row in others] if snapshot else older_versions
+
+    def _later_snapshot(self) -> int | None:
+        """The loaded file of another key that landed later than this one, or whose content landed again later."""
+        found = self._query(
+            """
+            SELECT coalesce(later.duplicate_of, later.file_id) FROM ops.landed_file later
+            JOIN ops.landed_file me USING (source, dataset, bucket)
+            WHERE me.file_id = $1 AND later.key <> me.key AND later.status IN ('loaded', 'duplicate')
+                AND (later.last_modified, later.key COLLATE "C") > (me.last_modified, me.key COLLATE "C")
+            ORDER BY later.last_modified DESC, later.key COLLATE "C" DESC LIMIT 1
+            """,
+            self._file.file_id,
+        )
+        return found[0][0] if found else None
 
     def write(self, rows: pa.RecordBatchReader, rejected: pa.Table) -> None:
         """Replace the rows of older versions by these, and keep the rejected records."""
@@ -178,12 +189,3 @@ def file_transaction(target: PostgresTarget, table: Table, file: LandedFile, run
             yield FileTransaction(conn, table, file, run_id)
         finally:
             conn.rollback()
-
-
-def overtaken(conn: Any, file: LandedFile, by: int, sha256: str) -> None:
-    """Note that an older snapshot stands back for a later one; it gets its turn if that one is retracted."""
-    conn.execute(
-        "UPDATE ops.landed_file SET status = 'superseded', superseded_by = %s, sha256 = %s,"
-        " reason = 'a snapshot that landed later is loaded' WHERE file_id = %s AND status = 'pending'",
-        (by, sha256, file.file_id),
-    )

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
-from cinestream_platform.warehouse.access import ML_SCHEMA, SCIENTIST, apply_grants, ensure_roles
+from cinestream_platform.warehouse.access import apply_grants, ensure_roles
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import create_statements, ensure_tables
 from cinestream_platform.warehouse.table import Table
@@ -24,6 +24,7 @@ def prepare_warehouse(
 
     Raises:
         SchemaDriftError: A table needs a written migration.
+        MissingRightError: The login lacks a right; the message has the statements that a DBA must run.
     """
     fingerprint = _fingerprint(tables, mart_schemas, logins)
     with connect(target, role=None) as conn:
@@ -32,7 +33,6 @@ def prepare_warehouse(
         with conn.transaction():
             conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.prepare', 0))")
             ensure_roles(conn, logins)
-            conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(Identifier(ML_SCHEMA), Identifier(SCIENTIST)))
     with connect(target) as conn, conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.prepare', 0))")
         conn.execute(_ops_sql().encode())
@@ -57,11 +57,16 @@ def _fingerprint(tables: Iterable[Table], mart_schemas: Iterable[str], logins: M
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _is_prepared(conn: Connection[Any], fingerprint: str, tables: Iterable[Table]) -> bool:
-    names = [f'"{table.schema}"."{table.name}"' for table in tables]
+def _is_prepared(conn: Connection[Any], fingerprint: str, tables: Sequence[Table]) -> bool:
+    # By the catalogs, which everybody may read: to_regclass() fails where the login does not inherit its roles.
     row = conn.execute(
-        "SELECT obj_description(to_regnamespace('ops')::oid, 'pg_namespace') LIKE %s"
-        " AND NOT EXISTS (SELECT FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NULL)",
-        (f"%{fingerprint}%", names),
+        """
+        SELECT obj_description(to_regnamespace('ops')::oid, 'pg_namespace') LIKE %s
+            AND NOT EXISTS (
+                SELECT FROM unnest(%s::text[], %s::text[]) AS wanted (schema, name) WHERE NOT EXISTS (
+                    SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE n.nspname = wanted.schema AND c.relname = wanted.name))
+        """,
+        (f"%{fingerprint}%", [table.schema for table in tables], [table.name for table in tables]),
     ).fetchone()
     return bool(row and row[0])

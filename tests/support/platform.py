@@ -19,8 +19,8 @@ from psycopg import sql
 
 from cinestream_platform.automation import catch_up
 from cinestream_platform.automation.build_sensor import range_tags
-from cinestream_platform.automation.jobs import build_job_name
-from cinestream_platform.automation.landing import scan_landing
+from cinestream_platform.automation.jobs import build_job_name, load_job_name
+from cinestream_platform.automation.landing import load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
 from cinestream_platform.catalog import FEEDS
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
@@ -28,6 +28,7 @@ from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.ledger import DueFile
 from cinestream_platform.warehouse.publications import read_state
 
 RATINGS_HEADER = "userId,movieId,rating,timestamp"
@@ -131,6 +132,80 @@ class Platform:
     def status(self, key: str) -> list[str]:
         """What became of every version of a key, oldest first."""
         return [s for (s,) in self.query("SELECT status FROM ops.landed_file WHERE key = %s ORDER BY file_id", (key,))]
+
+    def files(self) -> list[tuple[str, str]]:
+        """(key, status) of every version in the ledger, in the order in which they were entered."""
+        return self.query("SELECT key, status FROM ops.landed_file ORDER BY file_id")
+
+    def ledger_row(self, key: str) -> dict[str, Any]:
+        """The newest version of a key, as the ledger has it."""
+        [(row,)] = self.query(
+            "SELECT to_jsonb(f) FROM ops.landed_file f WHERE key = %s ORDER BY is_newest DESC, file_id DESC LIMIT 1", (key,)
+        )
+        return row
+
+    def reload(self, key: str) -> None:
+        """Ask for a file to be read again, as ``cinestream reload``."""
+        from cinestream_platform.commands.files import reload_key
+
+        reload_key(key)
+
+    def retract(self, key: str) -> None:
+        """Undo a file, as ``cinestream retract``."""
+        from cinestream_platform.commands.files import retract_key
+
+        retract_key(key)
+
+    def load_files(self, *keys: str) -> ExecuteInProcessResult:
+        """Enter what landed, and load these keys alone, as a requested run does."""
+        self.scan()
+        with connect(self.target) as conn:
+            rows = conn.execute(
+                "SELECT source, dataset, file_id, attempts FROM ops.landed_file WHERE key = ANY (%s) AND is_newest", (list(keys),)
+            ).fetchall()
+        [request] = load_requests([DueFile(*row) for row in rows], set(), per_run=len(rows))
+        run = request.run_request()
+        return self.defs.resolve_job_def(load_job_name(request.source)).execute_in_process(
+            instance=self.instance,
+            asset_selection=list(run.asset_selection or []),
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, **run.run_config},
+            raise_on_error=False,
+        )
+
+    def publications(self, since: int = 0) -> list[tuple[str, str, bool]]:
+        """(table, partition, is_changed) of every publication after ``since``, in order."""
+        return self.query(
+            "SELECT table_name, partition_key, is_changed FROM ops.publication WHERE publication_id > %s"
+            " ORDER BY publication_id",
+            (since,),
+        )
+
+    def last_publication(self) -> int:
+        """Number of the last publication."""
+        return self.scalar("SELECT coalesce(max(publication_id), 0) FROM ops.publication")
+
+    def content_hashes(self) -> dict[tuple[str, str], str]:
+        """The platform's own hash of every published table and partition."""
+        rows = self.query("SELECT table_name, partition_key, content_hash FROM ops.publication WHERE is_latest")
+        return {(table, partition): content for table, partition, content in rows}
+
+    def partition_oids(self, table: str) -> dict[str, int]:
+        """Child table to oid of a partitioned table of the star."""
+        return dict(
+            self.query(
+                "SELECT inhrelid::regclass::text, inhrelid::bigint FROM pg_inherits WHERE inhparent = %s::regclass",
+                (f"movielens_dw.{table}",),
+            )
+        )
+
+    def leftovers(self) -> list[str]:
+        """Tables in the star's staging schema: none may stay."""
+        return [
+            name
+            for (name,) in self.query(
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'movielens_dw_staging'::regnamespace"
+            )
+        ]
 
     def row_hash(self, table: str, columns: str = "*") -> str:
         """A hash of a table's rows that Postgres computes by itself, apart from the platform's own."""

@@ -1,6 +1,7 @@
 """How the marts look in Dagster and when they run, without a database."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cinestream_platform.marts.project import ensure_manifest
 from cinestream_platform.marts.resource import MartsDbt
 from cinestream_platform.marts.translator import source_of_schema
 from cinestream_platform.settings import Settings
+from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.warehouse.connection import PostgresTarget
 
 YEARS = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="1995", fmt="%Y")
@@ -86,6 +88,14 @@ def test_a_range_of_years_is_one_dbt_command_without_unit_tests() -> None:
     assert dbt_arguments(["2005"], full_refresh=True)[3] == "--full-refresh"
 
 
+class NoWarehouse(Warehouse):
+    """The warehouse resource of a run that must not reach it."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
+        yield self
+
+
 def test_a_manifest_of_another_database_stops_the_run_before_dbt_starts(
     assets: list[dg.AssetsDefinition], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +106,8 @@ def test_a_manifest_of_another_database_stops_the_run_before_dbt_starts(
             return PostgresTarget("nowhere.invalid", 1, "u", SecretStr(""), "another")
 
     monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("dbt was started"))
-    result = dg.materialize([assets[0]], resources={"dbt": Elsewhere()}, raise_on_error=False)
+    resources = {"dbt": Elsewhere(), "warehouse": NoWarehouse()}
+    result = dg.materialize([assets[0]], resources=resources, raise_on_error=False)
     assert not result.success
     [failure] = [event for event in result.all_events if event.is_step_failure]
     assert "parsed for database cinestream, the warehouse is another" in str(failure.step_failure_data)

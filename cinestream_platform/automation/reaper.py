@@ -1,0 +1,64 @@
+"""Ending runs whose process is gone.
+
+When the run worker and the code server are killed together, Dagster's default launcher leaves the run STARTED for
+ever: its files would count as in flight and its builds as running. A living run holds an advisory lock in Postgres;
+a run without it is dead, however it died.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dagster import (
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+from psycopg import Connection
+
+from cinestream_platform.automation.jobs import JOBS
+from cinestream_platform.orchestration.resources import Warehouse, run_lock
+from cinestream_platform.warehouse.connection import connect
+
+GRACE = timedelta(seconds=120)
+"""A run may need this long from its start until its resources are up."""
+INTERVAL_SECONDS = 30
+
+
+def is_alive(conn: Connection[Any], run_id: str) -> bool:
+    """Whether the run's process holds its lock."""
+    name = run_lock(run_id)
+    row = conn.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
+    if row and row[0]:
+        conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
+        return False
+    return True
+
+
+def dead_run_sensor() -> SensorDefinition:
+    """Marks dead runs as failed, so that their work is asked for again."""
+
+    @sensor(
+        name="dead_run_sensor",
+        description="Marks runs as failed whose process is gone without a word.",
+        jobs=JOBS,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=DefaultSensorStatus.RUNNING,
+    )
+    def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SkipReason:
+        old = datetime.now(UTC) - GRACE
+        filters = RunsFilter(statuses=[DagsterRunStatus.STARTED], updated_before=old)
+        ours = {job.name for job in JOBS}
+        runs = [run for run in context.instance.get_runs(filters) if run.job_name in ours]
+        dead = []
+        if runs:
+            with connect(warehouse.target()) as conn:
+                dead = [run for run in runs if not is_alive(conn, run.run_id)]
+        for run in dead:
+            context.instance.report_run_failed(run, "The run's process is gone; its work will be asked for again.")
+        return SkipReason(f"{len(runs):,} runs looked at, {len(dead):,} were dead.")
+
+    return evaluate

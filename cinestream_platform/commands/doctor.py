@@ -1,0 +1,138 @@
+"""``cinestream doctor``: one line a check, and for each failure what to do.
+
+What belongs here: the report, and the checks of this machine. Those of the services are ``doctor_services``'.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from rich.console import Console
+
+from cinestream_platform.commands.findings import FAILED, OK, WARNING, Finding, mask_secrets
+from cinestream_platform.services.cluster import read_state, room_of
+from cinestream_platform.settings import Settings, get_settings
+
+OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
+LOW_DISK_GB = 10
+SHOWN_PACKAGES = ("dagster", "dbt-core", "polars", "pandera", "psycopg")
+
+Check = Callable[[], Iterator[Finding]]
+
+
+def run_doctor() -> int:
+    """Check everything and print it; 1 if anything failed."""
+    console = Console(file=sys.stdout)
+    failed = warned = 0
+    for finding in _findings():
+        remedy = f" -> {finding.remedy}" if finding.remedy else ""
+        line = mask_secrets(" ".join(f"{finding.level:<8} {finding.what:<18} {finding.text}{remedy}".splitlines()))
+        style = {FAILED: "red", WARNING: "yellow"}.get(finding.level)
+        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        failed += finding.level == FAILED
+        warned += finding.level == WARNING
+    console.print(f"{failed} failed, {warned} warnings." if failed or warned else "All is well.")
+    return 1 if failed else 0
+
+
+def _findings() -> Iterator[Finding]:
+    yield from _guarded("python", _python)
+    yield from _guarded("packages", _packages)
+    try:
+        settings = get_settings()
+    except ValueError as error:
+        yield Finding(FAILED, "settings", _wrong_settings(error), "correct these environment variables")
+        return
+    yield from _guarded("home", lambda: _home(settings))
+    yield from _guarded("disk", lambda: _disk(settings))
+    from cinestream_platform.commands.doctor_services import ServiceChecks
+
+    for name, check in ServiceChecks(settings).all():
+        yield from _guarded(name, check)
+
+
+def _wrong_settings(error: ValueError) -> str:
+    """Names and reasons, without the values: they may be secrets."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'_'.join(str(part) for part in wrong['loc']).upper()}: {wrong['msg']}" for wrong in found)
+
+
+def _guarded(name: str, check: Check) -> Iterator[Finding]:
+    """A check that crashes is a failure with its own words, never a traceback."""
+    try:
+        yield from check()
+    except Exception as error:
+        yield Finding(FAILED, name, f"{type(error).__name__}: {error}", "a check that crashes is a bug: report it")
+
+
+def _python() -> Iterator[Finding]:
+    running = ".".join(map(str, sys.version_info[:3]))
+    if OLDEST_PYTHON <= sys.version_info[:2] < FIRST_UNTRIED_PYTHON:
+        yield Finding(OK, "python", running)
+    else:
+        yield Finding(FAILED, "python", f"{running}; 3.11 to 3.13 is needed", "make install PYTHON=python3.12")
+
+
+def _packages() -> Iterator[Finding]:
+    wrong, found = [], {}
+    for line in requires("cinestream-platform") or ():
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found[requirement.name] = version(requirement.name)
+        except PackageNotFoundError:
+            wrong.append(f"{requirement.name} is not installed")
+            continue
+        if not requirement.specifier.contains(found[requirement.name], prereleases=True):
+            wrong.append(f"{requirement.name} is {found[requirement.name]}, needed is {requirement.specifier}")
+    if wrong:
+        yield Finding(FAILED, "packages", "; ".join(wrong), "make install (pip install -r requirements.lock)")
+    else:
+        shown = ", ".join(f"{name} {found[name]}" for name in SHOWN_PACKAGES if name in found)
+        yield Finding(OK, "packages", f"{len(found)} as required: {shown}, …")
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    home = settings.home_dir
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=home, prefix=".doctor-"):
+            pass
+    except OSError as error:
+        remedy = "make the folder writable for this user, or set CINESTREAM_HOME to one that is"
+        yield Finding(FAILED, "home", f"{home}: {error.strerror or error}", remedy)
+    else:
+        yield Finding(OK, "home", f"{home} is writable")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    places = {"home": settings.home_dir}
+    if settings.postgres_host is None and (state := read_state(room_of(settings.home_dir))):
+        places["Postgres"] = state.data_dir
+    free = {name: shutil.disk_usage(_visible(path)).free / 1e9 for name, path in places.items()}
+    text = ", ".join(f"{gigabytes:,.0f} GB free ({name})" for name, gigabytes in free.items())
+    if min(free.values()) < LOW_DISK_GB:
+        remedy = f"free some, or move CINESTREAM_HOME; below {LOW_DISK_GB} GB a large load may fill the disk"
+        yield Finding(WARNING, "disk", text, remedy)
+    else:
+        yield Finding(OK, "disk", text)
+
+
+def _visible(path: Path) -> Path:
+    """The folder, or the nearest one above that this user may look into: it is on the same disk more often than not."""
+    for folder in (path, *path.parents):
+        try:
+            folder.stat()
+        except OSError:
+            continue
+        return folder
+    return Path("/")

@@ -1,0 +1,191 @@
+"""Processes that die by SIGKILL at a named point of a load or a build, as a machine that loses its power does.
+
+The child imports the platform once (a fork server), patches the function at the point to kill its own process, and
+goes on as any load or build. Nothing of this is known to the package.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.support.crash_imports"])
+
+
+def run_in_child(environment: dict[str, str], action: Callable[[], None]) -> int:
+    """Run ``action`` (importable) in a process of its own with these variables; its exit code, negative = signal."""
+    process = CONTEXT.Process(target=_child, args=(environment, action))
+    process.start()
+    process.join(120)
+    if process.exitcode is None:
+        process.kill()
+        raise TimeoutError(f"{action} did not end")
+    return process.exitcode
+
+
+def start_child(environment: dict[str, str], action: Callable[[], None]) -> Any:
+    """Start ``action`` in a process of its own; the process."""
+    process = CONTEXT.Process(target=_child, args=(environment, action))
+    process.start()
+    return process
+
+
+def _child(environment: dict[str, str], action: Callable[[], None]) -> None:
+    os.environ.update(environment)
+    action()
+
+
+def die() -> None:
+    """What the kernel does to a process when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def load() -> None:
+    """Enter and load what landed."""
+    from tests.support.platform import Platform
+
+    Platform().load()
+
+
+def build() -> None:
+    """Build what is stale."""
+    from tests.support.platform import Platform
+
+    Platform().build()
+
+
+def _before(owner: Any, name: str, only: Callable[..., bool] = lambda *_: True) -> None:
+    real = getattr(owner, name)
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        if only(*args, **kwargs):
+            die()
+        return real(*args, **kwargs)
+
+    setattr(owner, name, dying)
+
+
+def _after(owner: Any, name: str, only: Callable[..., bool] = lambda *_: True) -> None:
+    real = getattr(owner, name)
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        result = real(*args, **kwargs)
+        if only(*args, **kwargs):
+            die()
+        return result
+
+    setattr(owner, name, dying)
+
+
+def _in_the_middle_of_copy(schema: str, name: str) -> None:
+    """Die when the first of two Arrow batches has gone to Postgres."""
+    import pyarrow as pa
+    from adbc_driver_manager import dbapi
+
+    real = dbapi.Cursor.adbc_ingest
+
+    def dying(cursor: Any, table: str, data: Any, **kwargs: Any) -> Any:
+        if (kwargs.get("db_schema_name"), table) != (schema, name):
+            return real(cursor, table, data, **kwargs)
+        whole = data.read_all() if isinstance(data, pa.RecordBatchReader) else data
+        assert whole.num_rows > 1, "nothing to die in the middle of"
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            yield from whole.slice(0, whole.num_rows // 2).to_batches()
+            die()
+
+        return real(cursor, table, pa.RecordBatchReader.from_batches(whole.schema, batches()), **kwargs)
+
+    dbapi.Cursor.adbc_ingest = dying
+
+
+def die_in_raw_copy() -> None:
+    """(a) In the middle of COPY into the raw table."""
+    _in_the_middle_of_copy("raw_movielens", "ratings")
+    load()
+
+
+def die_after_lake_upload() -> None:
+    """(b) The rows are in the lake, nothing is in Postgres."""
+    from cinestream_platform.warehouse.raw_publish import FileTransaction
+
+    _before(FileTransaction, "claim", lambda self, _: self._table.name == "ratings")
+    load()
+
+
+def die_before_raw_commit() -> None:
+    """(b') Everything is written, nothing is committed."""
+    from cinestream_platform.warehouse.raw_publish import FileTransaction
+
+    _before(FileTransaction, "commit", lambda self, *_: self._table.name == "ratings")
+    load()
+
+
+def die_after_raw_commit() -> None:
+    """(c) Right after the commit of a file."""
+    from cinestream_platform.warehouse.raw_publish import FileTransaction
+
+    _after(FileTransaction, "commit", lambda self, *_: self._table.name == "ratings")
+    load()
+
+
+def die_in_partition_copy() -> None:
+    """(d) In the middle of COPY into a partition that is being built."""
+    _in_the_middle_of_copy("movielens_dw_staging", "fact_ratings_2018")
+    build()
+
+
+def _is_2018(*args: Any) -> bool:
+    return args[1].name == "fact_ratings" and args[2] == "2018"
+
+
+def die_before_swap() -> None:
+    """(e) The partition is built beside the table, with all its constraints."""
+    from cinestream_platform.warehouse import partition_publish
+
+    _before(partition_publish, "_swap_when_free", _is_2018)
+    build()
+
+
+def die_in_swap() -> None:
+    """(e') Swapped in, but neither recorded nor committed."""
+    from cinestream_platform.warehouse import partition_publish
+
+    _after(partition_publish, "_swap", _is_2018)
+    build()
+
+
+def die_after_swap() -> None:
+    """(f) Right after the commit of a swap."""
+    from cinestream_platform.warehouse import partition_publish
+
+    _after(partition_publish, "_swap_when_free", _is_2018)
+    build()
+
+
+def die_in_dim_upsert() -> None:
+    """(g) Members are updated and inserted, nothing is committed."""
+    from cinestream_platform.warehouse import publish
+
+    _after(publish, "_upsert", lambda _, table, *__: table.name == "dim_user")
+    build()
+
+
+def die_after_dim_is_staged() -> None:
+    """(g') The members are in a staging table."""
+    from cinestream_platform.warehouse import publish
+
+    _before(publish, "_upsert", lambda _, table, *__: table.name == "dim_movie")
+    build()
+
+
+def die_after_inferring() -> None:
+    """(h) Members that only facts mention are committed, their facts are not built."""
+    from cinestream_platform.warehouse.keys import KeyResolver
+
+    _after(KeyResolver, "_infer", lambda _, dimension, *__: dimension.name == "dim_movie")
+    build()
