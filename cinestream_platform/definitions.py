@@ -12,10 +12,10 @@ from dagster import (
 # single_run backfills are beta in 1.13: known, pinned and tested, so no reason to greet every user with a warning.
 warnings.filterwarnings("ignore", category=BetaWarning)
 
+from cinestream_platform.automation.build_sensor import staleness_sensor  # noqa: E402
 from cinestream_platform.automation.jobs import JOBS  # noqa: E402
 from cinestream_platform.automation.landing import landing_sensor  # noqa: E402
 from cinestream_platform.automation.reaper import dead_run_sensor  # noqa: E402
-from cinestream_platform.automation.build_sensor import staleness_sensor  # noqa: E402
 from cinestream_platform.conformed import assets as conformed  # noqa: E402
 from cinestream_platform.marts.assets import marts_assets  # noqa: E402
 from cinestream_platform.marts.resource import MartsDbt  # noqa: E402

@@ -35,7 +35,9 @@ class Settings(BaseSettings):
 
     landing_settle_seconds: float = Field(2.0, description="A file in a landing folder must have rested this long.")
     load_attempts: int = Field(3, description="Attempts at a file before it is parked.")
-    load_backoff_seconds: float = Field(30.0, description="Wait before the second attempt; doubles with each further one.")
+    load_backoff_seconds: float = Field(
+        30.0, description="Wait before the second attempt; doubles with each further one."
+    )
     files_per_run: int = Field(500, description="Most files that one requested run loads.")
     sensor_interval_seconds: int = Field(5, description="Shortest time between two ticks of a sensor.")
 

@@ -92,7 +92,9 @@ def build_stale(
     for source in SOURCES:
         job = build_job_name(source)
         runs = plan_builds(source, nodes, state).runs()
-        years = sorted({p for key, files in state.files.items() if key[0] == source for ps in files.values() for p in ps - {WHOLE}})
+        years = sorted(
+            {p for key, files in state.files.items() if key[0] == source for ps in files.values() for p in ps - {WHOLE}}
+        )
         if everything and years:
             runs = [((years[0], years[-1]), sorted(defs.resolve_job_def(job).asset_layer.selected_asset_keys))]
         for span, assets in runs:

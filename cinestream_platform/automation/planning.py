@@ -24,7 +24,9 @@ class BuildPlan:
 
     def runs(self) -> list[tuple[Span | None, list[AssetKey]]]:
         """The runs in order: dims with the first range, marts of everything with the last."""
-        spans: list[tuple[Span | None, set[AssetKey]]] = [(span, set(keys)) for span, keys in sorted(self.by_span.items())]
+        spans: list[tuple[Span | None, set[AssetKey]]] = [
+            (span, set(keys)) for span, keys in sorted(self.by_span.items())
+        ]
         if not spans and (self.first or self.last):
             spans = [(None, set())]
         if spans:
@@ -36,7 +38,9 @@ class BuildPlan:
 def plan_builds(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> BuildPlan:
     """What to build for a source: all that is stale, and the marts that will be stale by that."""
     plan = BuildPlan()
-    stale = {key: stale_partitions(node, nodes, state) for key, node in nodes.items() if key.path[0] in (source, "conformed")}
+    stale = {
+        key: stale_partitions(node, nodes, state) for key, node in nodes.items() if key.path[0] in (source, "conformed")
+    }
     for key, node in nodes.items():
         if node.is_mart and key in stale:
             inherited = [stale[up] for up in node.upstream if up in stale]

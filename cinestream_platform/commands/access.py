@@ -28,7 +28,7 @@ def dsn_of(role: str | None) -> str:
     secrets = login_secrets(settings)
     if role not in secrets:
         raise NoLoginError(
-            f"{role} has no login. Set CINESTREAM_LOGIN_{role.upper()}_PASSWORD and call cinestream doctor to create it."
+            f"{role} has no login. Set CINESTREAM_LOGIN_{role.upper()}_PASSWORD; cinestream doctor then creates it."
         )
     return replace(target, user=login_name(role), password=secrets[role]).uri()
 

@@ -114,9 +114,10 @@ class Summary:
 def _count(lines: dict[str, _Line], event: DagsterEvent) -> None:
     if event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
         rows = event.step_materialization_data.materialization.metadata.get("dagster/row_count")
-        line = lines[_name(event.asset_key)]
+        name = _name(event.asset_key)
+        line = lines[name]
         # A fact reports the rows of a partition, a mart always those of the whole table.
-        adds_up = event.partition is not None and not event.asset_key.path[-1].startswith("mart_")
+        adds_up = event.partition is not None and "/mart_" not in name
         if rows is not None:
             line.rows = int(str(rows.value)) + (line.rows if adds_up else 0)
     elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:

@@ -64,13 +64,15 @@ def reload_key(key: str) -> str:
     """Ask for a file to be read again."""
     with connect(prepared_target()) as conn:
         file = ledger.reload(conn, get_settings().landing, _full_key(key))
-    return f"{file.key} waits to be read again (it was {file.status}); the landing sensor or `cinestream demo` loads it."
+    return (
+        f"{file.key} waits to be read again (it was {file.status}); the landing sensor or `cinestream demo` loads it."
+    )
 
 
 def retract_key(key: str) -> str:
     """Undo a file."""
     key = _full_key(key)
-    source, dataset = (key.split("/") + ["", ""])[:2]
+    source, dataset = [*key.split("/"), "", ""][:2]
     feed = next((feed for feed in feeds_of(source) if feed.dataset == dataset), None)
     if feed is None:
         raise ledger.UnknownFileError(f"no feed has the key {key}. See cinestream status --files.")
@@ -78,4 +80,4 @@ def retract_key(key: str) -> str:
         table = Identifier(feed.table.schema, feed.table.name)
         partitions = ledger.retract(conn, get_settings().landing, key, table)
     touched = f"; stale now: {', '.join(partitions)}" if partitions else ""
-    return f"{key} is retracted, its rows have left {feed.table.qualified_name}{touched}. The sensors rebuild what is stale."
+    return f"{key} is retracted, its rows left {feed.table.qualified_name}{touched}. The sensors rebuild what is stale."

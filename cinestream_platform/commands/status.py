@@ -33,7 +33,18 @@ def print_status(*, every_file: bool) -> None:
     console = Console()
     console.print(f"landing zone: {get_settings().landing}")
     with connect(prepared_target()) as conn:
-        columns = ["source", "dataset", "loaded", "waiting", "parked", "duplicate", "past", "rows", "rejected", "last load (UTC)"]
+        columns = [
+            "source",
+            "dataset",
+            "loaded",
+            "waiting",
+            "parked",
+            "duplicate",
+            "past",
+            "rows",
+            "rejected",
+            "last load (UTC)",
+        ]
         feeds = conn.execute("SELECT * FROM ops.v_feed ORDER BY source, dataset").fetchall()
         console.print(_table("Feeds", columns, feeds))
         _print_files(console, conn, every_file=every_file)

@@ -16,5 +16,14 @@ def run_ui(port: int) -> None:
     prepare_instance(settings)
     print(f"Dagster UI: http://127.0.0.1:{port}   landing zone: {settings.landing}   Ctrl-C stops", flush=True)  # noqa: T201
     os.chdir(settings.home_dir)  # dagster writes what it has no other place for into its working folder
-    command = [dagster_executable(), "dev", "-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
+    command = [
+        dagster_executable(),
+        "dev",
+        "-w",
+        str(PROJECT_ROOT / "workspace.yaml"),
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
     os.execv(command[0], command)  # noqa: S606 - our own arguments

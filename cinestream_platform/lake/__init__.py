@@ -1,1 +1,1 @@
-"""Object stores: listing the landing zone, fetching and reading files, Parquet of the raw tables. Knows nothing of Dagster."""
+"""Object stores: listing and fetching files, reading them, raw rows as Parquet. Knows nothing of Dagster."""

@@ -101,7 +101,9 @@ def _read_header(source: BinaryIO, feed: Feed) -> list[str]:
     try:
         header = next(csv.reader([line.decode("utf-8").rstrip("\r\n")], strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise FileRefusedError(f"the header line is not readable as UTF-8 CSV ({error}). Is this a CSV file?") from error
+        raise FileRefusedError(
+            f"the header line is not readable as UTF-8 CSV ({error}). Is this a CSV file?"
+        ) from error
     wanted = {column.source_name: column.name for column in feed.table.columns if column.source_name}
     problems = [f"column `{name}` is missing" for name in wanted if name not in header]
     problems += [f"column `{name}` is not known" for name in header if name not in wanted]

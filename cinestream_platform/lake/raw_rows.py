@@ -1,7 +1,7 @@
 """The rows of raw tables as Parquet in the lake: writing a file's rows, scanning them, finding repeated events.
 
-``<lake>/raw/<source>/<table>/file-<file_id>-<run>-<attempt>/partition_key=<fact partition>/part-<n>.parquet``. Which of these
-folders count is said by the ledger alone; others are garbage of crashed attempts.
+``<lake>/raw/<source>/<table>/file-<file_id>-<run>-<attempt>/partition_key=<fact partition>/part-<n>.parquet``.
+Which of these folders count is said by the ledger alone; others are garbage of crashed attempts.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Spool:
         empty = pl.DataFrame(schema=polars_schema(self._feed.table))
         oldest = pl.CompatLevel.oldest()  # ADBC reads plain strings, not string views
         batches = (
-            batch for path in self.paths for batch in pl.read_parquet(path, hive_partitioning=False).to_arrow(compat_level=oldest).to_batches()
+            batch
+            for path in self.paths
+            for batch in pl.read_parquet(path, hive_partitioning=False).to_arrow(compat_level=oldest).to_batches()
         )
         return pa.RecordBatchReader.from_batches(empty.to_arrow(compat_level=oldest).schema, batches)
 
@@ -87,7 +89,9 @@ def _scan(table: Table, locations: list[str], storage_options: dict[str, str] | 
     ).select(*polars_schema(table), PARTITION_KEY)
 
 
-def scan_files(store: ObjectStore, table: Table, files: Sequence[LandedFile], partition_key: str | None = None) -> pl.LazyFrame:
+def scan_files(
+    store: ObjectStore, table: Table, files: Sequence[LandedFile], partition_key: str | None = None
+) -> pl.LazyFrame:
     """The raw rows of loaded files, of one fact partition or of all, with their ``partition_key``."""
     folders = [
         f"{file.lake_path}/{PARTITION_KEY}={key}"
@@ -130,7 +134,9 @@ def _ranked(rows: pl.LazyFrame, table: Table, files: Sequence[LandedFile]) -> pl
     )
 
 
-def find_overlap(store: ObjectStore, feed: Feed, spool: Spool, file: LandedFile, others: Sequence[LandedFile]) -> Overlap:
+def find_overlap(
+    store: ObjectStore, feed: Feed, spool: Spool, file: LandedFile, others: Sequence[LandedFile]
+) -> Overlap:
     """Which events of a new file occur more than once, in it or together with other loaded files.
 
     Args:
@@ -160,8 +166,8 @@ def find_overlap(store: ObjectStore, feed: Feed, spool: Spool, file: LandedFile,
     touched = ranked.filter(mine.any().over(key)).with_columns(years=pl.col(PARTITION_KEY).unique().implode().over(key))
     per_file = touched.explode("years").group_by("_file_id").agg(pl.col("years").unique())
     return Overlap(
-        repeated=losers["is_equal"].sum(),
-        conflicting=losers.height - losers["is_equal"].sum(),
+        repeated=int(losers["is_equal"].sum()),
+        conflicting=losers.height - int(losers["is_equal"].sum()),
         partitions={file_id: frozenset(years) for file_id, years in per_file.iter_rows()} if feed.year_of else {},
     )
 

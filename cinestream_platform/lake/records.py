@@ -99,6 +99,8 @@ def split_records(
     judged = parsed.with_columns(rule=first_broken, row=pl.int_range(pl.len())).collect()
     good = judged.filter(pl.col("rule").is_null())
     typed = good.select(
-        *(_typed(c).alias(c.name) for c in columns), pl.lit(file_id, pl.Int64).alias("_file_id"), pl.col("line").alias("_line")
+        *(_typed(c).alias(c.name) for c in columns),
+        pl.lit(file_id, pl.Int64).alias("_file_id"),
+        pl.col("line").alias("_line"),
     )
     return typed, judged.filter(pl.col("rule").is_not_null()).select("line", "rule", "row")

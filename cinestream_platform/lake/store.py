@@ -7,7 +7,7 @@ What does not: what files mean (``feeds``) and which of them were loaded (``ware
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -186,12 +186,39 @@ class ObjectStore:
 
     def _list_folder(self, prefix: str, settle_seconds: float) -> Iterator[StoredObject]:
         import obstore
+        from obstore.exceptions import InvalidPathError
 
         rested = datetime.now(UTC) - timedelta(seconds=settle_seconds)
-        for page in obstore.list(self._store, prefix or None, chunk_size=1000):
-            for meta in page:
-                if meta["last_modified"] <= rested:
-                    yield StoredObject(meta["path"], meta["e_tag"] or "", meta["size"], meta["last_modified"])
+        try:
+            found = [meta for page in obstore.list(self._store, prefix or None, chunk_size=1000) for meta in page]
+        except InvalidPathError:
+            yield from (item for item in self._walk_folder(prefix) if item.last_modified <= rested)
+            return
+        for meta in found:
+            if meta["last_modified"] <= rested:
+                yield StoredObject(meta["path"], meta["e_tag"] or "", meta["size"], meta["last_modified"])
+
+    def _walk_folder(self, prefix: str) -> Iterator[StoredObject]:
+        """List file by file: a single name with a control character makes obstore's whole listing fail.
+
+        Bytes of a name that are no UTF-8 show as U+001A, which no grammar of keys allows and Postgres can store.
+        """
+        import obstore
+
+        for path in sorted(self.folder.rglob("*")):
+            name = path.relative_to(self.folder).as_posix()
+            key = "".join("\x1a" if 0xD800 <= ord(char) <= 0xDFFF else char for char in name)
+            if not (key.startswith(prefix) and path.is_file()):
+                continue
+            try:
+                meta = obstore.head(self._store, key)
+                yield StoredObject(key, meta["e_tag"] or "", meta["size"], meta["last_modified"])
+            except ValueError:  # no path of obstore's
+                status = path.stat()
+                changed = datetime.fromtimestamp(status.st_mtime, UTC)
+                yield StoredObject(key, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size, changed)
+            except FileNotFoundError:
+                continue  # deleted meanwhile
 
     def _list_bucket(self, prefix: str) -> Iterator[StoredObject]:
         """List with boto3: a single key such as ``a//b`` makes obstore's whole listing fail."""
@@ -245,12 +272,12 @@ class ObjectStore:
             if path.is_file():
                 self.put_file(f"{prefix}/{path.relative_to(folder).as_posix()}", path)
 
-    def delete(self, keys: list[str]) -> None:
+    def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; those that are gone already are no error."""
         import obstore
 
         if keys:
-            obstore.delete(self._store, keys)
+            obstore.delete(self._store, list(keys))
 
     def location(self, key: str) -> str:
         """The address of ``key`` for polars: a path in a folder, a URL in S3."""

@@ -20,6 +20,7 @@ from cinestream_platform.marts.translator import BY_YEAR_TAG, MartsTranslator
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.warehouse.connection import PostgresTarget
 
+
 class Ledger(Protocol):
     """What is told of every model that dbt has committed; made before dbt starts."""
 

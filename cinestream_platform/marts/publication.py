@@ -27,7 +27,8 @@ class MartLedger:
         with connect(target) as conn:
             self._before = read_state(conn)
         self._nodes = {
-            asset_key(table): Node(asset_key(table), table.schema, table.is_partitioned, is_mart=False) for table in TABLES
+            asset_key(table): Node(asset_key(table), table.schema, table.is_partitioned, is_mart=False)
+            for table in TABLES
         }
 
     def record(self, model_key: AssetKey, partition_keys: Sequence[str]) -> None:

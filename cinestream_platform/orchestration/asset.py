@@ -122,7 +122,13 @@ def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]]
         def load(context: AssetExecutionContext, config: LoadConfig) -> Iterator[Any]:
             warehouse, stores = context.resources.warehouse, context.resources.stores
             loader = FileLoader(
-                get_settings(), warehouse.target(), stores.landing(), stores.lake(), feed, context.run.run_id, config.file_ids
+                get_settings(),
+                warehouse.target(),
+                stores.landing(),
+                stores.lake(),
+                feed,
+                context.run.run_id,
+                config.file_ids,
             )
             delivery = Delivery(function(loader))
             yield Output(delivery)
@@ -130,13 +136,14 @@ def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]]
                 yield from checks.raw_check_results(conn, feed, key)
             _fail_for_files_not_loaded(delivery.reports)
 
-        return asset(
+        made: AssetsDefinition = asset(
             **_common(feed.table, function),
             deps=[landing_key(feed)],
             check_specs=checks.raw_check_specs(feed, key),
             io_manager_key="raw_io_manager",
             required_resource_keys={"warehouse", "stores"},
         )(load)
+        return made
 
     return decorate
 
@@ -179,7 +186,7 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
             with connect(context.resources.warehouse.target()) as conn:
                 yield from checks.table_check_results(conn, built, key)
 
-        return asset(
+        made: AssetsDefinition = asset(
             **_common(table, function),
             ins=inputs,
             deps=[AssetDep(asset_key(reference.table)) for reference in table.references],
@@ -189,6 +196,7 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
             io_manager_key="warehouse_io_manager",
             required_resource_keys={"warehouse"},
         )(build)
+        return made
 
     return decorate
 

@@ -151,7 +151,9 @@ def table_check_results(conn: Connection[Any], build: Build, key: AssetKey) -> I
         found = {p: next(r for r in results if r.name == name) for p, results in build.results.items()}
         failed = {p: result.failed_rows for p, result in found.items()}
         sample = [row for result in found.values() for row in result.sample][:SAMPLE_ROWS]
-        yield _result(key, name, not any(failed.values()), {"failed_rows": sum(failed.values())} | _per_partition(failed), sample)
+        yield _result(
+            key, name, not any(failed.values()), {"failed_rows": sum(failed.values())} | _per_partition(failed), sample
+        )
     yield _published_as_built(conn, build, key)
     rows = {p.partition_key: p.rows for p in build.publications}
     shrunk = [p.partition_key for p in build.publications if p.rows < SHRINK_LIMIT * p.rows_before]
@@ -168,7 +170,9 @@ def _published_as_built(conn: Connection[Any], build: Build, key: AssetKey) -> A
             continue  # nothing ever landed for this partition, so it has no table
         expected = build.measures[publication.partition_key]
         found = measures_in_warehouse(conn, build.table, publication.partition_key)
-        if any(found[name] < value if _grows(build.table) else found[name] != value for name, value in expected.items()):
+        if any(
+            found[name] < value if _grows(build.table) else found[name] != value for name, value in expected.items()
+        ):
             differing.append({"partition": publication.partition_key, "built": str(expected), "found": str(found)})
     return _result(key, PUBLISHED_AS_BUILT, not differing, {"differing_partitions": len(differing)}, differing)
 

@@ -167,7 +167,9 @@ class FileLoader:
         self, conn: Connection[Any], file: LandedFile, copy: LocalCopy, reading: _Reading, scratch: Path
     ) -> Report:
         # The attempt is part of the path: a crashed attempt's leftovers never mix with this one's rows.
-        lake_path = f"raw/{self.feed.source}/{self.feed.table.name}/file-{file.file_id}-{self.run_id[:8]}-{file.attempts}"
+        lake_path = (
+            f"raw/{self.feed.source}/{self.feed.table.name}/file-{file.file_id}-{self.run_id[:8]}-{file.attempts}"
+        )
         self.lake.put_folder(lake_path, scratch / "rows")
         result = FileResult(
             copy.sha256,

@@ -48,7 +48,7 @@ class Build:
     inferred: dict[str, int] = field(default_factory=dict)
 
 
-class RawIOManager(ConfigurableIOManager):  # type: ignore[type-arg]
+class RawIOManager(ConfigurableIOManager):
     """Publishes landed files into raw tables; hands downstream the rows that count, lazily, from the lake."""
 
     warehouse: ResourceDependency[Warehouse]
@@ -75,7 +75,7 @@ class RawIOManager(ConfigurableIOManager):  # type: ignore[type-arg]
         return RawRows(self.stores.lake(), feed.table, files)
 
 
-class WarehouseIOManager(ConfigurableIOManager):  # type: ignore[type-arg]
+class WarehouseIOManager(ConfigurableIOManager):
     """Validates and publishes dims, bridges and facts; memory is bounded by one partition."""
 
     warehouse: ResourceDependency[Warehouse]

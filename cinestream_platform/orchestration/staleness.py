@@ -51,9 +51,11 @@ def nodes_of(asset_graph: Any) -> dict[AssetKey, Node]:
     return nodes
 
 
-def current_upstream(node: Node, partition_key: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> tuple[int, ...]:
+def current_upstream(
+    node: Node, partition_key: str, nodes: Mapping[AssetKey, Node], state: LedgerState
+) -> tuple[int, ...]:
     """The publications that a mart (or a year of it) would be made from now."""
-    found = set()
+    found: set[int] = set()
     for key in node.upstream:
         published = state.published.get(nodes[key].relation, {}) if key in nodes else {}
         same_partition = node.is_partitioned and nodes[key].is_partitioned

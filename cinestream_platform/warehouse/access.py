@@ -74,7 +74,7 @@ def table_grants(table: Table, relation: str | None = None) -> list[Grant]:
 
 
 def _statement(grant: Grant, verb: str) -> Composed:
-    privilege = SQL(grant.privilege)  # type: ignore[arg-type]  # one of this module's own words
+    privilege = SQL(grant.privilege)  # one of this module's own words
     if grant.column:
         privilege_on = SQL("{} ({})").format(privilege, Identifier(grant.column))
     else:
@@ -212,7 +212,9 @@ def apply_grants(conn: Connection[Any], tables: Iterable[Table], mart_schemas: I
         conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
         readers = SQL(", ").join(map(Identifier, MART_READERS))
         conn.execute(
-            SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT SELECT ON TABLES TO {}").format(Identifier(schema), readers)
+            SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT SELECT ON TABLES TO {}").format(
+                Identifier(schema), readers
+            )
         )
     missing, surplus = drift(conn, tables, mart_schemas)
     for grant in missing:
@@ -222,7 +224,9 @@ def apply_grants(conn: Connection[Any], tables: Iterable[Table], mart_schemas: I
     return [f"granted {grant}" for grant in missing] + [f"revoked {grant}" for grant in surplus]
 
 
-def drift(conn: Connection[Any], tables: Iterable[Table], mart_schemas: Iterable[str]) -> tuple[list[Grant], list[Grant]]:
+def drift(
+    conn: Connection[Any], tables: Iterable[Table], mart_schemas: Iterable[str]
+) -> tuple[list[Grant], list[Grant]]:
     """Grants that are declared and missing, and grants that nobody declared, within the platform's schemas."""
     tables = list(tables)
     wanted = declared_grants(tables, mart_schemas)
@@ -263,7 +267,8 @@ def _actual_grants(conn: Connection[Any], schemas: list[str]) -> set[Grant]:
         WITH acl AS (
             SELECT nspname, '' AS relation, '' AS col, nspowner AS owner, nspacl AS acl FROM pg_namespace
             UNION ALL
-            SELECT n.nspname, c.relname, '', c.relowner, c.relacl FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            SELECT n.nspname, c.relname, '', c.relowner, c.relacl
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r', 'p', 'v', 'm')
             UNION ALL
             SELECT n.nspname, c.relname, a.attname, c.relowner, a.attacl

@@ -60,7 +60,7 @@ class PostgresTarget:
         return cls(server.host, server.port, server.superuser, server.password, settings.postgres_database)
 
     def conninfo(self) -> str:
-        """libpq's key=value string, password included: never print it."""
+        """The key=value string of libpq, password included: never print it."""
         return make_conninfo(
             host=self.host,
             port=self.port,
@@ -82,7 +82,9 @@ class PostgresTarget:
 
 
 @contextmanager
-def connect(target: PostgresTarget, *, role: str | None = OWNER_ROLE, autocommit: bool = True) -> Iterator[Connection[Any]]:
+def connect(
+    target: PostgresTarget, *, role: str | None = OWNER_ROLE, autocommit: bool = True
+) -> Iterator[Connection[Any]]:
     """A psycopg connection acting as ``role``; closed at the end, rolled back on an error.
 
     Raises:
@@ -97,7 +99,9 @@ def connect(target: PostgresTarget, *, role: str | None = OWNER_ROLE, autocommit
         ) from error
     with conn:
         if conn.info.server_version < MINIMUM_VERSION * 10_000:
-            raise PostgresUnreachableError(f"{target} is version {conn.info.server_version}; {MINIMUM_VERSION} is needed")
+            raise PostgresUnreachableError(
+                f"{target} is version {conn.info.server_version}; {MINIMUM_VERSION} is needed"
+            )
         if role:
             try:
                 conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))

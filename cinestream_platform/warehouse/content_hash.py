@@ -56,5 +56,5 @@ def content_hash(frame: pl.DataFrame) -> str:
     for column in frame:
         row = _mix((row + _GOLDEN) ^ _as_u64(column).fill_null(_NULL))
     # Halves are summed apart: no sum can then overflow 64 bits below 4 billion rows.
-    low, high = (row % (1 << 32)).sum(), (row // (1 << 32)).sum()
+    low, high = int((row % (1 << 32)).sum()), int((row // (1 << 32)).sum())
     return f"{(low + (high << 32)) % (1 << 64):016x}-{frame.height}"

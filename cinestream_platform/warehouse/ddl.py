@@ -7,6 +7,7 @@ the platform does not guess what should become of data.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import sqlalchemy as sa
 from psycopg import Connection, sql
@@ -15,7 +16,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from cinestream_platform.warehouse.table import Between, Column, DataType, Kind, MultipleOf, Rule, Table
 
-_TYPES: dict[Kind, sa.types.TypeEngine[object]] = {
+_TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.SMALLINT: sa.SmallInteger(),
     Kind.INTEGER: sa.Integer(),
     Kind.BIGINT: sa.BigInteger(),
@@ -51,7 +52,7 @@ def check_constraints(table: Table) -> Iterator[tuple[str, str]]:
             yield f"{table.name}_{column.name}_{rule.name}", check_expression(rule, column.name)
 
 
-def _sa_type(data_type: DataType) -> sa.types.TypeEngine[object]:
+def _sa_type(data_type: DataType) -> sa.types.TypeEngine[Any]:
     if data_type.kind is Kind.NUMERIC:
         return sa.Numeric(data_type.precision, data_type.scale)
     return _TYPES[data_type.kind]
@@ -60,7 +61,9 @@ def _sa_type(data_type: DataType) -> sa.types.TypeEngine[object]:
 def _sa_column(table: Table, column: Column) -> sa.Column[object]:
     # BY DEFAULT, not ALWAYS: a restore must be able to bring keys along, since they are kept for ever.
     identity = (sa.Identity(always=False),) if column.name == table.surrogate_key else ()
-    return sa.Column(column.name, _sa_type(column.type), *identity, nullable=column.nullable, comment=column.description)
+    return sa.Column(
+        column.name, _sa_type(column.type), *identity, nullable=column.nullable, comment=column.description
+    )
 
 
 def _sa_table(table: Table, metadata: sa.MetaData) -> sa.Table:
@@ -143,7 +146,10 @@ def _existing_columns(conn: Connection, table: Table) -> dict[str, tuple[str, bo
         """,
         (table.schema, table.name),
     ).fetchall()
-    return {name: (data_type.replace("timestamp with time zone", "timestamptz"), nullable) for name, data_type, nullable in rows}
+    return {
+        name: (data_type.replace("timestamp with time zone", "timestamptz"), nullable)
+        for name, data_type, nullable in rows
+    }
 
 
 def _evolve(conn: Connection, table: Table, existing: dict[str, tuple[str, bool]]) -> list[str]:
@@ -153,14 +159,16 @@ def _evolve(conn: Connection, table: Table, existing: dict[str, tuple[str, bool]
         name, wanted = sql.Identifier(column.name), str(column.type)
         if column.name not in existing:
             if not column.nullable:
-                refused.append(f"ALTER TABLE {table.qualified_name} ADD COLUMN {column.name} {wanted} NOT NULL (how are old rows filled?)")
+                refused.append(
+                    f"ALTER TABLE {table.qualified_name} ADD COLUMN {column.name} {wanted} NOT NULL (with which default?)"
+                )
                 continue
-            conn.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(target, name, sql.SQL(wanted)))  # type: ignore[arg-type]
+            conn.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(target, name, sql.SQL(wanted)))
             changes.append(f"added {table.qualified_name}.{column.name} {wanted}")
             continue
         has, nullable = existing[column.name]
         if has != wanted and _is_wider(has, column.type):
-            conn.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}").format(target, name, sql.SQL(wanted)))  # type: ignore[arg-type]
+            conn.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}").format(target, name, sql.SQL(wanted)))
             changes.append(f"widened {table.qualified_name}.{column.name} from {has} to {wanted}")
         elif has != wanted:
             refused.append(f"ALTER TABLE {table.qualified_name} ALTER COLUMN {column.name} TYPE {wanted} (it is {has})")

@@ -22,7 +22,7 @@ _DTYPES: dict[Kind, pl.DataType] = {
 def polars_type(data_type: DataType) -> pl.DataType:
     """The polars type of a declared type; ADBC writes it into the Postgres type without a cast."""
     if data_type.kind is Kind.NUMERIC:
-        return pl.Decimal(data_type.precision, data_type.scale)
+        return pl.Decimal(data_type.precision or 38, data_type.scale or 0)
     return _DTYPES[data_type.kind]
 
 

@@ -6,6 +6,7 @@ No fact row is ever lost or re-keyed for lack of its dimension: the member is co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 from psycopg import sql
@@ -48,7 +49,7 @@ class KeyResolver:
             names = ", ".join(f'"{name}"' for name in columns)
             with connect_bulk(self.target) as conn, conn.cursor() as cursor:
                 cursor.execute(f'SELECT {names} FROM "{dimension.schema}"."{dimension.name}"')  # noqa: S608 - declared
-                schema = {name: polars_type(dimension.column(name).type) for name in columns}
+                schema: Any = {name: polars_type(dimension.column(name).type) for name in columns}
                 found = pl.DataFrame(pl.from_arrow(cursor.fetch_arrow_table()))
                 self._known[dimension.name] = found.cast(schema) if found.width else pl.DataFrame(schema=schema)
         return self._known[dimension.name]
@@ -79,5 +80,5 @@ def _default(dimension: Table, column: Column) -> bool | int:
     if column.type.kind in (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT, Kind.NUMERIC, Kind.DOUBLE):
         return 0
     raise TypeError(
-        f"{dimension.qualified_name} cannot have inferred members: {column.name} is neither nullable nor a count or flag"
+        f"{dimension.qualified_name} cannot have inferred members: {column.name} is not nullable, and no count or flag"
     )

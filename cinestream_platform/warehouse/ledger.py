@@ -19,13 +19,24 @@ class Listed(Protocol):
     """A version of an object as a listing of the landing zone shows it (``lake.store.StoredObject``)."""
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """Its key."""
+        ...
+
     @property
-    def etag(self) -> str: ...
+    def etag(self) -> str:
+        """Tells versions of a key apart."""
+        ...
+
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Length in bytes."""
+        ...
+
     @property
-    def last_modified(self) -> datetime: ...
+    def last_modified(self) -> datetime:
+        """When this version was written."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,15 @@ def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) 
             for sighting in sightings:
                 seen = sighting.listed
                 copy.write_row(
-                    (sighting.source, sighting.dataset, seen.key, seen.etag, seen.size, seen.last_modified, sighting.problem)
+                    (
+                        sighting.source,
+                        sighting.dataset,
+                        seen.key,
+                        seen.etag,
+                        seen.size,
+                        seen.last_modified,
+                        sighting.problem,
+                    )
                 )
         conn.execute(
             """
@@ -126,7 +145,9 @@ def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) 
         ).rowcount
 
 
-def pending(conn: Connection[Any], source: str, dataset: str, *, file_ids: Sequence[int] | None = None, limit: int | None = None) -> list[LandedFile]:
+def pending(
+    conn: Connection[Any], source: str, dataset: str, *, file_ids: Sequence[int] | None = None, limit: int | None = None
+) -> list[LandedFile]:
     """Files that wait and whose time has come, oldest first."""
     with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
         return cursor.execute(
@@ -262,7 +283,12 @@ def mark_gone(conn: Connection[Any], file: LandedFile) -> None:
 
 
 def park(
-    conn: Connection[Any], file: LandedFile, reason: str, *, sha256: str | None = None, counts: tuple[int, int] | None = None,
+    conn: Connection[Any],
+    file: LandedFile,
+    reason: str,
+    *,
+    sha256: str | None = None,
+    counts: tuple[int, int] | None = None,
     sample: Sequence[tuple[int, str, str]] = (),
 ) -> None:
     """Refuse a version for good: its content will not get better by trying again.
@@ -298,10 +324,13 @@ def _newest(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
         ).fetchone()
     if found is None:
         similar = conn.execute(
-            "SELECT key FROM ops.landed_file WHERE bucket = %s AND is_newest AND key LIKE '%%' || %s ORDER BY key LIMIT 5",
+            "SELECT key FROM ops.landed_file WHERE bucket = %s AND is_newest AND key LIKE '%%' || %s"
+            " ORDER BY key LIMIT 5",
             (bucket, key.rsplit("/", 1)[-1]),
         ).fetchall()
-        hint = f" Did you mean {', '.join(row[0] for row in similar)}?" if similar else " See cinestream status --files."
+        hint = (
+            f" Did you mean {', '.join(row[0] for row in similar)}?" if similar else " See cinestream status --files."
+        )
         raise UnknownFileError(f"no landed file has the key {key}.{hint}")
     return found
 
@@ -313,8 +342,8 @@ def reload(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
         file = _newest(conn, bucket, key)
         if file.status != "loaded":
             conn.execute(
-                "UPDATE ops.landed_file SET status = 'pending', attempts = 0, next_attempt_at = '-infinity', reason = NULL,"
-                " duplicate_of = NULL, is_reload = true WHERE file_id = %s",
+                "UPDATE ops.landed_file SET status = 'pending', attempts = 0, next_attempt_at = '-infinity',"
+                " reason = NULL, duplicate_of = NULL, is_reload = true WHERE file_id = %s",
                 (file.file_id,),
             )
             return file
@@ -322,7 +351,8 @@ def reload(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
         conn.execute(
             """
             INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, is_reload)
-            SELECT source, dataset, bucket, key, etag, size_bytes, last_modified, true FROM ops.landed_file WHERE file_id = %s
+            SELECT source, dataset, bucket, key, etag, size_bytes, last_modified, true
+            FROM ops.landed_file WHERE file_id = %s
             """,
             (file.file_id,),
         )

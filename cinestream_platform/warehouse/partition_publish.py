@@ -45,7 +45,9 @@ def publish_partition(
         new_hash = content_hash(frame)
         before = latest(conn, table.schema, table.name, partition_key)
         if before and before.content_hash == new_hash and _is_intact(conn, table, child, before):
-            same = Publication(partition_key, before.rows, new_hash, tuple(file_ids), False, before.relation, before.rows)
+            same = Publication(
+                partition_key, before.rows, new_hash, tuple(file_ids), False, before.relation, before.rows
+            )
             with conn.transaction():
                 record(conn, table.schema, table.name, run_id, same)
             return same
@@ -89,7 +91,7 @@ def _constrain(conn: Connection[Any], table: Table, staged: Identifier, partitio
     """Give the bare table every constraint and index of its parent, then statistics."""
     alter = SQL("ALTER TABLE {} ").format(staged)
     for name, condition in check_constraints(table):
-        conn.execute(alter + SQL("ADD CONSTRAINT {} CHECK ({})").format(Identifier(name), SQL(condition)))  # type: ignore[arg-type]
+        conn.execute(alter + SQL("ADD CONSTRAINT {} CHECK ({})").format(Identifier(name), SQL(condition)))
     if bound := _bound_check(table, partition_key):
         conn.execute(alter + SQL("ADD CONSTRAINT {} CHECK ({})").format(Identifier("partition_bound"), bound))
     key = SQL(", ").join(map(Identifier, table.primary_key))
@@ -98,20 +100,22 @@ def _constrain(conn: Connection[Any], table: Table, staged: Identifier, partitio
         columns = SQL(", ").join(map(Identifier, index.columns))
         conn.execute(SQL("CREATE INDEX ON {} USING {} ({})").format(staged, Identifier(index.method), columns))
     for reference in table.references:
-        name = Identifier(f"{table.name}_{reference.column}_fkey")
+        foreign_key = Identifier(f"{table.name}_{reference.column}_fkey")
         foreign = SQL("ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) NOT VALID").format(
-            name,
+            foreign_key,
             Identifier(reference.column),
             Identifier(reference.table.schema, reference.table.name),
             Identifier(reference.target_column),
         )
         conn.execute(alter + foreign)
-        conn.execute(alter + SQL("VALIDATE CONSTRAINT {}").format(name))
+        conn.execute(alter + SQL("VALIDATE CONSTRAINT {}").format(foreign_key))
     grant_on_relation(conn, table, table.staging_schema, table.partition_name(partition_key))
     conn.execute(SQL("ANALYZE {}").format(staged))
 
 
-def _swap_when_free(conn: Connection[Any], table: Table, partition_key: str, publication: Publication, run_id: str) -> None:
+def _swap_when_free(
+    conn: Connection[Any], table: Table, partition_key: str, publication: Publication, run_id: str
+) -> None:
     deadline = time.monotonic() + SWAP_SECONDS
     wait = 0.05
     while True:
@@ -123,7 +127,7 @@ def _swap_when_free(conn: Connection[Any], table: Table, partition_key: str, pub
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             if time.monotonic() > deadline:
                 raise SwapBlockedError(
-                    f"{table.qualified_name} ({partition_key}) is built but could not be swapped in: other sessions held "
+                    f"{table.qualified_name} ({partition_key}) is built but not swapped in: other sessions held "
                     f"locks for {SWAP_SECONDS} s. See pg_stat_activity for long queries; then materialize it again."
                 ) from error
             time.sleep(wait)
@@ -144,7 +148,9 @@ def _swap(conn: Connection[Any], table: Table, partition_key: str) -> None:
     if attached:
         conn.execute(SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, old))
     conn.execute(SQL("DROP TABLE IF EXISTS {}").format(old))
-    conn.execute(SQL("ALTER TABLE {} SET SCHEMA {}").format(Identifier(table.staging_schema, child), Identifier(table.schema)))
+    conn.execute(
+        SQL("ALTER TABLE {} SET SCHEMA {}").format(Identifier(table.staging_schema, child), Identifier(table.schema))
+    )
     conn.execute(SQL("ALTER TABLE {} ATTACH PARTITION {} ").format(parent, old) + _values(table, partition_key))
     if _bound_check(table, partition_key):
         conn.execute(SQL("ALTER TABLE {} DROP CONSTRAINT partition_bound").format(old))

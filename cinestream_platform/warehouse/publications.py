@@ -54,7 +54,10 @@ def latest(conn: Connection[Any], schema: str, table: str, partition_key: str) -
         """,
         (schema, table, partition_key),
     ).fetchone()
-    return Publication(*row[:3], tuple(row[3]), *row[4:6], upstream=tuple(row[6])) if row else None
+    if row is None:
+        return None
+    key, rows, content_hash, file_ids, changed, relation, upstream = row
+    return Publication(key, rows, content_hash, tuple(file_ids), changed, relation, upstream=tuple(upstream))
 
 
 def record(conn: Connection[Any], schema: str, table: str, run_id: str, publication: Publication) -> None:
@@ -75,7 +78,8 @@ def record(conn: Connection[Any], schema: str, table: str, run_id: str, publicat
     conn.execute(
         """
         INSERT INTO ops.publication
-            (schema_name, table_name, partition_key, run_id, rows, content_hash, is_changed, file_ids, upstream, relation)
+            (schema_name, table_name, partition_key, run_id, rows, content_hash, is_changed, file_ids, upstream,
+             relation)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         (

@@ -23,7 +23,9 @@ from cinestream_platform.warehouse.table import WHOLE, Table, WriteMode
 IN_SOURCE = "is_in_source"
 
 
-def publish_table(target: PostgresTarget, table: Table, frame: pl.DataFrame, *, run_id: str, file_ids: list[int]) -> Publication:
+def publish_table(
+    target: PostgresTarget, table: Table, frame: pl.DataFrame, *, run_id: str, file_ids: list[int]
+) -> Publication:
     """Publish a whole dim or bridge from a validated frame; nothing is written where nothing changed."""
     frame = frame.select(c.name for c in table.columns if c.name != table.surrogate_key)
     with connect(target) as conn, publishing(conn, table, WHOLE):

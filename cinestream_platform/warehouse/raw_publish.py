@@ -78,7 +78,9 @@ class FileTransaction:
         Raises:
             FileSettledError, TwinLoadedError, SnapshotOvertakenError: It is not to be loaded after all.
         """
-        self._query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"cinestream.raw.{self._table.qualified_name}")
+        self._query(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"cinestream.raw.{self._table.qualified_name}"
+        )
         status = self._query("SELECT status FROM ops.landed_file WHERE file_id = $1 FOR UPDATE", self._file.file_id)
         if status != [("pending",)]:
             raise FileSettledError(f"{self._file.key} is {status[0][0]}")
@@ -149,8 +151,8 @@ class FileTransaction:
         )
         for file_id, partitions in overlap.partitions.items():
             self._query(
-                "UPDATE ops.landed_file SET partitions = ARRAY(SELECT DISTINCT p FROM unnest(partitions || $2::text[]) p"
-                " ORDER BY p) WHERE file_id = $1",
+                "UPDATE ops.landed_file SET partitions ="
+                " ARRAY(SELECT DISTINCT p FROM unnest(partitions || $2::text[]) p ORDER BY p) WHERE file_id = $1",
                 file_id,
                 sorted(partitions),
             )

@@ -249,7 +249,14 @@ WHOLE = "whole"
 
 
 def raw_table(
-    source: str, name: str, *, mode: WriteMode, description: str, grain: str, columns: tuple[Column, ...], **keys: object
+    source: str,
+    name: str,
+    *,
+    mode: WriteMode,
+    description: str,
+    grain: str,
+    columns: tuple[Column, ...],
+    **keys: object,
 ) -> Table:
     """A raw table: the source's columns, then where each row came from (``_file_id``, ``_line``)."""
     origin = (

@@ -45,7 +45,9 @@ class BrokenRulesError(ValueError):
 
     def __init__(self, table: Table, partition_key: str, results: list[RuleResult]) -> None:
         self.results = results
-        broken = "; ".join(f"{r.name}: {r.failed_rows:,} rows, e.g. {list(r.sample)[:2]}" for r in results if not r.passed)
+        broken = "; ".join(
+            f"{r.name}: {r.failed_rows:,} rows, e.g. {list(r.sample)[:2]}" for r in results if not r.passed
+        )
         where = table.qualified_name if partition_key == "whole" else f"{table.qualified_name} ({partition_key})"
         super().__init__(f"{where} is not published, its rows break rules: {broken}")
 
@@ -58,7 +60,8 @@ def table_rules(table: Table) -> list[NamedRule]:
 def _check_function(rule: Rule) -> Callable[[Any], pl.LazyFrame]:
     def keeps(data: Any) -> pl.LazyFrame:
         # A null is the affair of the column's own NOT NULL.
-        return data.lazyframe.select(rule_expression(rule, pl.col(data.key)).fill_null(True))
+        kept: pl.LazyFrame = data.lazyframe.select(rule_expression(rule, pl.col(data.key)).fill_null(True))
+        return kept
 
     return keeps
 

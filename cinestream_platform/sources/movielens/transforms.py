@@ -68,7 +68,9 @@ def dim_user(ratings: pl.LazyFrame, tags: pl.LazyFrame) -> pl.LazyFrame:
 def dim_tag(tags: pl.LazyFrame, genome_tags: pl.LazyFrame) -> pl.LazyFrame:
     """One row a tag of a vocabulary: what users wrote, and the numbered tags of the genome."""
     written = tags.select(vocabulary=pl.lit("user"), tag_code=pl.col("tag"), tag=pl.col("tag")).unique()
-    numbered = genome_tags.select(vocabulary=pl.lit("genome"), tag_code=pl.col("tag_id").cast(pl.String), tag=pl.col("tag"))
+    numbered = genome_tags.select(
+        vocabulary=pl.lit("genome"), tag_code=pl.col("tag_id").cast(pl.String), tag=pl.col("tag")
+    )
     return pl.concat([written, numbered]).with_columns(*_delivered())
 
 
@@ -92,5 +94,8 @@ def fact_tags(tags: pl.LazyFrame) -> pl.LazyFrame:
 def fact_genome_scores(genome_scores: pl.LazyFrame) -> pl.LazyFrame:
     """One row a film and genome tag."""
     return genome_scores.select(
-        "movie_id", vocabulary=pl.lit("genome"), tag_code=pl.col("tag_id").cast(pl.String), relevance=pl.col("relevance")
+        "movie_id",
+        vocabulary=pl.lit("genome"),
+        tag_code=pl.col("tag_id").cast(pl.String),
+        relevance=pl.col("relevance"),
     )

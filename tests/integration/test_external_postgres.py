@@ -1,0 +1,215 @@
+"""The platform on an ordinary Postgres server whose login is no superuser: PostgreSQL 15 and 18."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.orchestration import warehouse
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.access import MissingRightError, drift
+from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
+from cinestream_platform.warehouse.setup import prepare_warehouse
+from tests.support.own_postgres import execute, own_postgres
+from tests.support.platform import MOVIES, ROLE_NAMES, Y2005, Y2018, Platform, environment_of, ratings_csv
+
+LOGIN = "warehouse_owner"
+LOGINS = {role: SecretStr(f"pw-{role}") for role in ROLE_NAMES}
+RATINGS = [(1, 1, 4.5, Y2005), (2, 1, 3.0, Y2018)]
+
+
+@pytest.fixture(scope="module", params=["15", "18"])
+def server(request: pytest.FixtureRequest) -> Iterator[PostgresTarget]:
+    """The server, seen by its DBA."""
+    with own_postgres(request.param) as dba:
+        yield dba
+
+
+@pytest.fixture
+def dba(server: PostgresTarget) -> Iterator[PostgresTarget]:
+    """The same with no databases and roles but the DBA's."""
+    yield server
+    with psycopg.connect(server.conninfo(), autocommit=True) as conn:
+        for (name,) in conn.execute("SELECT datname FROM pg_database WHERE datname <> 'postgres' AND NOT datistemplate").fetchall():
+            conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+        roles = [r for (r,) in conn.execute("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> 'dba'").fetchall()]
+        for name in roles:
+            conn.execute(f'DROP OWNED BY "{name}" CASCADE'.encode())
+        # A role that granted a membership cannot go before the grant, and from 16 on grants depend on one another.
+        while roles:
+            before = len(roles)
+            for name in list(roles):
+                try:
+                    conn.execute(f'DROP ROLE "{name}"'.encode())
+                    roles.remove(name)
+                except psycopg.errors.DependentObjectsStillExist:
+                    continue
+            assert len(roles) < before, roles
+
+
+def owner_of_database(dba: PostgresTarget, attributes: str, *, owns: bool = True) -> PostgresTarget:
+    """A login with these attributes and a database, its own or the DBA's."""
+    owner = f"OWNER {LOGIN}" if owns else ""
+    execute(dba, f"CREATE ROLE {LOGIN} LOGIN {attributes} PASSWORD 'secret'", f"CREATE DATABASE cinestream {owner}")
+    return replace(dba, user=LOGIN, password=SecretStr("secret"), database="cinestream")
+
+
+def platform_on(target: PostgresTarget, manifest_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    for name, value in environment(target, manifest_home, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    warehouse._prepared.cache_clear()
+    return Platform()
+
+
+def environment(target: PostgresTarget, home: Path, tmp_path: Path) -> dict[str, str]:
+    stores = {"LANDING": (tmp_path / "landing").as_uri(), "LAKE": (tmp_path / "lake").as_uri()}
+    return environment_of(target, home) | {f"CINESTREAM_{name}_URL": url for name, url in stores.items()}
+
+
+@pytest.fixture(autouse=True)
+def forget_settings() -> Iterator[None]:
+    yield
+    get_settings.cache_clear()
+
+
+def as_login(target: PostgresTarget, role: str) -> PostgresTarget:
+    return replace(target, user=f"cinestream_{role}", password=LOGINS[role])
+
+
+def doctor(target: PostgresTarget, home: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    import os
+
+    variables = {**os.environ, **environment(target, home, tmp_path)}
+    program = [sys.executable, "-m", "cinestream_platform.cli", "doctor"]
+    return subprocess.run(program, env=variables, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_owner_of_the_database_with_createrole_needs_no_superuser(
+    dba: PostgresTarget, manifest_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = owner_of_database(dba, "CREATEROLE")
+    platform = platform_on(target, manifest_home, tmp_path, monkeypatch)
+    platform.land("movielens/movies/movies.csv", MOVIES)
+    platform.land("movielens/ratings/ratings.csv", ratings_csv(RATINGS))
+    platform.load_and_build(marts=True)
+
+    assert platform.scalar("SELECT count(*) FROM movielens_dw.fact_ratings") == 2
+    assert platform.query("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'movielens_dw'") == [("data_engineer",)]
+    assert platform.query("SELECT schema_owner FROM information_schema.schemata WHERE schema_name = 'ml'") in (
+        [("ml_engineer",)],
+        [],  # information_schema shows only what the role may use
+    )
+    with psycopg.connect(as_login(target, "data_analyst").conninfo(), autocommit=True) as conn:
+        assert conn.execute("SELECT count(*) FROM movielens_dw.fact_ratings_2005").fetchone() == (1,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute("SELECT * FROM raw_movielens.ratings")
+    with psycopg.connect(as_login(target, "ml_engineer").conninfo(), autocommit=True) as conn:
+        conn.execute("CREATE TABLE ml.features AS SELECT rating FROM movielens_dw.fact_ratings")
+    with psycopg.connect(as_login(target, "dashboard_reader").conninfo(), autocommit=True) as conn:
+        assert conn.execute("SELECT count(*) FROM movielens_marts.mart_movie_ratings").fetchone() == (3,)
+    with connect(target) as conn:
+        assert drift(conn, TABLES, MART_SCHEMAS) == ([], [])
+    assert prepare_warehouse(target, TABLES, MART_SCHEMAS, LOGINS) == []
+
+
+def test_a_secret_that_comes_later_makes_its_login(dba: PostgresTarget) -> None:
+    target = owner_of_database(dba, "CREATEROLE")
+    prepare_warehouse(target, TABLES, MART_SCHEMAS, {})
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(as_login(target, "data_analyst").conninfo())
+
+    prepare_warehouse(target, TABLES, MART_SCHEMAS, {"data_analyst": LOGINS["data_analyst"]})
+
+    psycopg.connect(as_login(target, "data_analyst").conninfo()).close()
+
+
+def test_an_admin_lets_a_new_colleague_in(dba: PostgresTarget) -> None:
+    target = owner_of_database(dba, "CREATEROLE")
+    prepare_warehouse(target, TABLES, MART_SCHEMAS, LOGINS)
+
+    execute(as_login(target, "admin"), "CREATE ROLE anna LOGIN PASSWORD 'anna'", "GRANT data_analyst TO anna")
+
+    with psycopg.connect(replace(target, user="anna", password=SecretStr("anna")).conninfo()) as conn:
+        assert conn.execute("SELECT count(*) FROM movielens_dw.dim_movie").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("owns", [True, False])
+def test_without_createrole_the_message_has_the_statements_that_a_dba_must_run(dba: PostgresTarget, owns: bool) -> None:
+    target = owner_of_database(dba, "NOCREATEROLE", owns=owns)
+    with pytest.raises(MissingRightError, match="Have a DBA run there, once: CREATE ROLE") as refusal:
+        prepare_warehouse(target, TABLES, MART_SCHEMAS, {})
+    with psycopg.connect(dba.conninfo()) as conn:
+        assert conn.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'data_engineer'").fetchone() == (0,)
+
+    [statements] = re.findall(r"once: (.*) \(Or give", str(refusal.value))
+    execute(replace(dba, database="cinestream"), *(f"{part};" for part in statements.split(";") if part.strip()))
+    prepare_warehouse(target, TABLES, MART_SCHEMAS, {})
+
+    with connect(target) as conn:
+        assert drift(conn, TABLES, MART_SCHEMAS) == ([], [])
+
+
+def test_a_login_secret_is_not_in_the_message_of_a_missing_right(dba: PostgresTarget) -> None:
+    target = owner_of_database(dba, "NOCREATEROLE")
+    with pytest.raises(MissingRightError, match="cinestream_data_analyst") as refusal:
+        prepare_warehouse(target, TABLES, MART_SCHEMAS, {"data_analyst": SecretStr("hush-hush")})
+    assert "hush-hush" not in str(refusal.value)
+    assert "SCRAM" not in str(refusal.value)
+
+
+def test_a_membership_that_was_taken_away_is_named(dba: PostgresTarget) -> None:
+    target = owner_of_database(dba, "CREATEROLE")
+    prepare_warehouse(target, TABLES, MART_SCHEMAS, {})
+    execute(dba, f"REVOKE data_engineer FROM {LOGIN}", f"REVOKE data_engineer FROM {LOGIN} GRANTED BY {LOGIN}")
+    with pytest.raises(PostgresUnreachableError, match=r'GRANT "data_engineer" TO "warehouse_owner"'), connect(target):
+        pass
+
+
+def test_doctor_says_how_dagster_gets_its_database(dba: PostgresTarget, manifest_home: Path, tmp_path: Path) -> None:
+    target = owner_of_database(dba, "CREATEROLE")
+
+    first = doctor(target, manifest_home, tmp_path)
+    statement = f'CREATE DATABASE "dagster" OWNER "{LOGIN}";'
+    assert (first.returncode, first.stderr) == (1, "")
+    assert statement in first.stdout
+
+    execute(dba, statement)
+    second = doctor(target, manifest_home, tmp_path)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "external" in second.stdout
+
+
+def test_doctor_makes_dagsters_database_where_it_may(dba: PostgresTarget, manifest_home: Path, tmp_path: Path) -> None:
+    target = owner_of_database(dba, "CREATEROLE CREATEDB")
+    done = doctor(target, manifest_home, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "dagster (made now)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"password": SecretStr("wrong")}, "password authentication failed"),
+        ({"database": "nowhere"}, 'CREATE DATABASE "nowhere" OWNER "warehouse_owner";'),
+        ({"port": 1}, "start it, and check CINESTREAM_POSTGRES_HOST and CINESTREAM_POSTGRES_PORT"),
+    ],
+)
+def test_doctor_names_the_remedy_for_each_way_of_being_kept_out(
+    dba: PostgresTarget, manifest_home: Path, tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    target = replace(owner_of_database(dba, "CREATEROLE"), **change)  # type: ignore[arg-type]
+    done = doctor(target, manifest_home, tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("FAILED   postgres")]
+    assert words in line

@@ -1,0 +1,55 @@
+"""A feed knows its files by the publisher's names."""
+
+import pytest
+
+from cinestream_platform.catalog import FEEDS, feed_of_table, feeds_of, find_feed
+
+
+def datasets_that_take(name: str) -> list[str]:
+    return [feed.dataset for feed in FEEDS if feed.takes(name)]
+
+
+@pytest.mark.parametrize(
+    ("name", "datasets"),
+    [
+        ("movies.csv", ["movies"]),
+        ("Movies.CSV", ["movies"]),
+        ("movies-2019-11.csv", ["movies"]),
+        ("links.csv", ["links"]),
+        ("ratings.csv", ["ratings"]),
+        ("ratings_part_2.csv", ["ratings"]),
+        ("tags.csv", ["tags"]),
+        ("genome-tags.csv", ["genome-tags"]),
+        ("genome_tags.csv", ["genome-tags"]),
+        ("genome-scores.csv", ["genome-scores"]),
+        ("genome_scores.csv", ["genome-scores"]),
+        ("README.txt", []),
+        ("ratings.csv.gz", []),
+        ("my-ratings.csv", []),
+        ("ratings.txt", []),
+    ],
+)
+def test_a_publishers_file_name_belongs_to_one_feed_or_to_none(name, datasets):
+    assert datasets_that_take(name) == datasets
+
+
+def test_files_land_below_source_and_dataset():
+    assert {feed.prefix for feed in FEEDS} == {
+        "movielens/movies/",
+        "movielens/links/",
+        "movielens/ratings/",
+        "movielens/tags/",
+        "movielens/genome-tags/",
+        "movielens/genome-scores/",
+    }
+
+
+def test_a_feed_is_found_by_its_folder_and_by_its_table():
+    ratings = find_feed("movielens", "ratings")
+    assert ratings is not None
+    assert ratings.table.qualified_name == "raw_movielens.ratings"
+    assert feed_of_table("movielens", "genome_tags") is find_feed("movielens", "genome-tags")
+    assert find_feed("movielens", "genome_tags") is None
+    assert find_feed("netflix", "ratings") is None
+    assert feeds_of("movielens") == list(FEEDS)
+    assert feeds_of("netflix") == []

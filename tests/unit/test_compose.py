@@ -1,0 +1,290 @@
+"""docker-compose.yml and Dockerfile: well-formed, pinned, without secrets, closed to other machines."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from cinestream_platform.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docker-compose.yml").read_text()
+SECRETS = {
+    "CINESTREAM_POSTGRES_PASSWORD": "pg-secret",
+    "CINESTREAM_S3_ACCESS_KEY_ID": "key-id",
+    "CINESTREAM_S3_SECRET_ACCESS_KEY": "s3-secret",
+}
+PLATFORM_SERVICES = ("prepare", "code", "webserver", "daemon")
+
+DURATION = {"type": "string", "pattern": r"^(\d+(ms|s|m|h))+$"}
+STRINGS = {"type": "array", "items": {"type": "string"}}
+SERVICE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["image"],
+    "properties": {
+        "image": {"type": "string"},
+        "build": {"type": "string"},
+        "user": {"type": "string"},
+        "init": {"type": "boolean"},
+        "command": STRINGS,
+        "cap_drop": STRINGS,
+        "security_opt": STRINGS,
+        "volumes": STRINGS,
+        "expose": {"type": "array", "items": {"type": "string", "pattern": r"^\d+$"}},
+        "ports": {"type": "array", "items": {"type": "string"}},
+        "environment": {"type": "object", "additionalProperties": {"type": "string"}},
+        "shm_size": {"type": "string", "pattern": r"^\d+[kmg]b$"},
+        "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
+        "stop_grace_period": DURATION,
+        "logging": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "driver": {"type": "string"},
+                "options": {"type": "object", "additionalProperties": {"type": "string"}},
+            },
+        },
+        "depends_on": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["condition"],
+                "additionalProperties": False,
+                "properties": {
+                    "condition": {"enum": ["service_started", "service_healthy", "service_completed_successfully"]}
+                },
+            },
+        },
+        "healthcheck": {
+            "type": "object",
+            "required": ["test", "interval", "timeout", "retries"],
+            "additionalProperties": False,
+            "properties": {
+                "test": STRINGS,
+                "interval": DURATION,
+                "timeout": DURATION,
+                "start_period": DURATION,
+                "start_interval": DURATION,
+                "retries": {"type": "integer", "minimum": 1},
+            },
+        },
+    },
+}
+SCHEMA = {
+    "type": "object",
+    "required": ["services"],
+    "additionalProperties": False,
+    "patternProperties": {"^x-": {}},
+    "properties": {
+        "name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$"},
+        "services": {"type": "object", "patternProperties": {"^[a-zA-Z0-9._-]+$": SERVICE}, "additionalProperties": False},
+        "volumes": {"type": "object", "patternProperties": {"^[a-zA-Z0-9._-]+$": {"type": ["object", "null"]}}},
+    },
+}
+"""What this file uses of the compose specification's own schema (compose-spec.json), no more: a misspelt key fails."""
+
+VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[?-])(?P<text>[^}]*))?\}")
+
+
+class MissingVariableError(LookupError):
+    """What compose says for ``${NAME:?message}`` without a value."""
+
+
+def interpolated(values: dict[str, str], text: str = TEXT) -> dict[str, Any]:
+    """The file as compose reads it."""
+
+    def value(match: re.Match[str]) -> str:
+        found = values.get(match["name"], "")
+        if not found and match["kind"] == "?":
+            raise MissingVariableError(match["name"])
+        return found or (match["text"] if match["kind"] == "-" else "")
+
+    return yaml.safe_load(VARIABLE.sub(value, text))
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return interpolated(SECRETS)
+
+
+def test_the_file_keeps_the_compose_specification(compose: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator(SCHEMA).validate(compose)
+    for service in compose["services"].values():
+        for name in service.get("depends_on", {}):
+            assert name in compose["services"]
+        for volume in service.get("volumes", ()):
+            assert volume.partition(":")[0] in compose["volumes"], "a named volume"
+
+
+def test_the_services_are_the_platform(compose: dict[str, Any]) -> None:
+    assert set(compose["services"]) == {"postgres", "s3", *PLATFORM_SERVICES}
+    assert compose["services"]["postgres"]["image"].startswith("postgres:18.")
+    assert compose["services"]["s3"]["image"].startswith("chrislusf/seaweedfs:4.")
+    assert "MinIO's images were withdrawn" in TEXT
+
+
+def test_every_image_is_pinned_by_an_exact_version(compose: dict[str, Any]) -> None:
+    images = {service["image"] for service in compose["services"].values()}
+    [base] = re.findall(r"^FROM (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    for image in {*images, base}:
+        assert re.fullmatch(r"[a-z0-9/-]+:\d+\.\d+(\.\d+)?(-[a-z0-9.-]+)?", image), image
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_nothing_starts_without_its_secret(name: str) -> None:
+    with pytest.raises(MissingVariableError, match=name):
+        interpolated({**SECRETS, name: ""})
+
+
+def test_no_secret_stands_in_a_file(compose: dict[str, Any]) -> None:
+    written = yaml.safe_load(TEXT)
+    for name, service in written["services"].items():
+        for variable, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|SECRET|ACCESS_KEY", variable):
+                assert VARIABLE.fullmatch(value), f"{name}: {variable} is a literal"
+                default = VARIABLE.fullmatch(value)
+                assert default is not None
+                assert default["kind"] == "?" or default["text"] == "", f"{name}: {variable} has a default"
+    for line in (ROOT / ".env.example").read_text().splitlines():
+        assert not re.match(r"[^#]*=.+", line), f".env.example gives a value: {line}"
+    assert "SECRET" not in (ROOT / "Dockerfile").read_text()
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+    assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
+
+
+def test_the_secrets_reach_the_servers_that_ask_for_them(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "pg-secret"
+    assert services["s3"]["environment"]["AWS_SECRET_ACCESS_KEY"] == "s3-secret"
+    for name in PLATFORM_SERVICES:
+        environment = services[name]["environment"]
+        assert environment["CINESTREAM_POSTGRES_PASSWORD"] == "pg-secret"
+        assert environment["CINESTREAM_DAGSTER_PG_PASSWORD"] == "pg-secret"
+        assert environment["CINESTREAM_S3_SECRET_ACCESS_KEY"] == "s3-secret"
+
+
+def test_no_secret_is_on_a_command_line(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        line = " ".join([*service.get("command", []), *service.get("healthcheck", {}).get("test", [])])
+        assert not any(secret in line for secret in SECRETS.values())
+
+
+def test_every_variable_is_one_that_something_reads(compose: dict[str, Any]) -> None:
+    known = {f"CINESTREAM_{name}".upper() for name in Settings.model_fields}
+    dagster = set(re.findall(r"env: (\w+)", (ROOT / "dagster.yaml").read_text())) | {"DAGSTER_HOME"}
+    assert dagster <= set(compose["services"]["code"]["environment"])
+    for variable in compose["services"]["code"]["environment"]:
+        assert variable in known | dagster or re.fullmatch(r"CINESTREAM_LOGIN_\w+_PASSWORD", variable), variable
+    in_example = set(re.findall(r"^#?(CINESTREAM_\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert {match["name"] for match in VARIABLE.finditer(TEXT)} == in_example
+
+
+def test_ports_are_this_machines_alone(compose: dict[str, Any]) -> None:
+    published = [port for service in compose["services"].values() for port in service.get("ports", ())]
+    assert len(published) == 3
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert not any(service.get("network_mode") for service in compose["services"].values())
+
+
+def test_services_that_stay_up_restart_and_are_watched(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        if name == "prepare":
+            assert service["restart"] == "no"
+        else:
+            assert service["restart"] == "unless-stopped"
+            assert service["healthcheck"]["test"][0] == "CMD"
+
+
+def test_each_waits_for_what_it_needs(compose: dict[str, Any]) -> None:
+    needs = {
+        name: {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
+        for name, service in compose["services"].items()
+    }
+    assert needs == {
+        "postgres": {},
+        "s3": {},
+        "prepare": {"postgres": "service_healthy", "s3": "service_healthy"},
+        "code": {"prepare": "service_completed_successfully"},
+        "webserver": {"code": "service_healthy"},
+        "daemon": {"code": "service_healthy"},
+    }
+
+
+def test_our_own_containers_run_without_root_and_without_privileges(compose: dict[str, Any]) -> None:
+    for name in PLATFORM_SERVICES:
+        service = compose["services"][name]
+        assert service["user"] == "10001:10001"
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert compose["services"]["postgres"]["user"] == "postgres"
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert re.findall(r"^USER (.+)$", dockerfile, re.MULTILINE) == ["10001:10001"]
+
+
+def test_the_image_has_every_file_that_the_commands_read() -> None:
+    dockerfile, ignored = (ROOT / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text()
+    copied = {part for line in re.findall(r"^COPY (.+)$", dockerfile, re.MULTILINE) for part in line.split()[:-1]}
+    assert copied == {
+        "requirements.lock",
+        "pyproject.toml",
+        "dagster.yaml",
+        "docker/workspace.yaml",
+        "dbt_project",
+        "cinestream_platform",
+    }
+    for path in copied:
+        assert (ROOT / path).exists()
+        assert f"!{path}" in ignored.splitlines()
+
+
+def test_the_workspace_names_the_code_service(compose: dict[str, Any]) -> None:
+    [location] = yaml.safe_load((ROOT / "docker" / "workspace.yaml").read_text())["load_from"]
+    code = compose["services"]["code"]
+    assert location["grpc_server"]["host"] == "code"
+    assert str(location["grpc_server"]["port"]) in code["command"]
+    assert code["expose"] == [str(location["grpc_server"]["port"])]
+    assert "cinestream_platform.definitions" in code["command"]
+
+
+def test_no_file_names_a_package_index() -> None:
+    for name in ("docker-compose.yml", "Dockerfile", ".env.example", ".dockerignore", "docker/workspace.yaml"):
+        assert not re.search(r"index-url|pypi|/simple", (ROOT / name).read_text()), name
+
+
+def test_dagsters_commands_know_the_options_that_are_given(compose: dict[str, Any]) -> None:
+    from click.testing import CliRunner
+    from dagster._cli import cli as dagster_cli  # the command line itself; no code of ours uses it
+
+    code = compose["services"]["code"]["command"]
+    check = compose["services"]["code"]["healthcheck"]["test"]
+    for command in (code[1:3], check[2:4]):
+        answer = CliRunner().invoke(dagster_cli, [*command, "--help"])
+        assert answer.exit_code == 0
+        options = [part for part in (code if command == code[1:3] else check) if part.startswith("--")]
+        assert all(option in answer.output for option in options), answer.output
+
+
+def test_docker_compose_accepts_the_file() -> None:
+    docker = shutil.which("docker")
+    if docker is None:
+        pytest.skip("there is no docker client here")
+    if subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("the docker client here has no compose plugin")
+    done = subprocess.run(
+        [docker, "compose", "--file", ROOT / "docker-compose.yml", "config", "--quiet"],
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **SECRETS},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
