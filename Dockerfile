@@ -30,4 +30,7 @@ ENV CINESTREAM_HOME=/var/lib/cinestream \
 USER 10001:10001
 VOLUME /var/lib/cinestream
 
+# Dagster writes what it has no other place for into its working folder.
+WORKDIR /var/lib/cinestream
+
 CMD ["cinestream", "doctor"]

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ class Spool:
 
     def scan(self) -> pl.LazyFrame:
         """The rows with their ``partition_key``."""
-        return _scan(self._feed.table, [str(path) for path in self.paths], None)
+        return _scan(self._feed.table, [escape(str(path)) for path in self.paths], None)
 
 
 def _scan(table: Table, locations: list[str], storage_options: dict[str, str] | None) -> pl.LazyFrame:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -280,8 +281,8 @@ class ObjectStore:
             obstore.delete(self._store, list(keys))
 
     def location(self, key: str) -> str:
-        """The address of ``key`` for polars: a path in a folder, a URL in S3."""
-        return str(self.folder / key) if self.is_folder else f"{self.url}/{key}"
+        """The address of ``key`` for polars: a path in a folder, a URL in S3; only the key's own ``*`` is a wildcard."""
+        return f"{escape(str(self.folder))}/{key}" if self.is_folder else f"{self.url}/{key}"
 
     def storage_options(self) -> dict[str, str] | None:
         """What polars needs to open ``location``; ``None`` for a folder."""

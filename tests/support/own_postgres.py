@@ -1,4 +1,4 @@
-"""An ordinary PostgreSQL server for a test, apart from the platform's own: its DBA is ``dba``, and nobody else exists."""
+"""An ordinary PostgreSQL server for a test, apart from the platform's own; its DBA is ``dba``, there is nobody else."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def own_postgres(version: str) -> Iterator[PostgresTarget]:
         password = inner / "password"
         password.write_text(f"{DBA_PASSWORD}\n")
         shutil.chown(password, account.uid, account.gid)
-        initdb = [programs / "initdb", "-D", data, "-U", "dba", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync"]
-        made = account.run([*initdb, "-E", "UTF8"], timeout=120)
+        initdb = [programs / "initdb", "-D", data, "-U", "dba", "-E", "UTF8", "--auth=scram-sha-256", "--no-sync"]
+        made = account.run([*initdb, f"--pwfile={password}"], timeout=120)
         assert made.returncode == 0, made.stdout
         options = f"-h 127.0.0.1 -p {port} -k {inner} -c fsync=off -c max_connections=60"
         command = [programs / "pg_ctl", "-w", "-t", "120", "-D", data, "-l", inner / "log", "-o", options, "start"]

@@ -86,7 +86,7 @@ SCHEMA = {
     "patternProperties": {"^x-": {}},
     "properties": {
         "name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$"},
-        "services": {"type": "object", "patternProperties": {"^[a-zA-Z0-9._-]+$": SERVICE}, "additionalProperties": False},
+        "services": {"type": "object", "additionalProperties": SERVICE},
         "volumes": {"type": "object", "patternProperties": {"^[a-zA-Z0-9._-]+$": {"type": ["object", "null"]}}},
     },
 }
@@ -99,8 +99,8 @@ class MissingVariableError(LookupError):
     """What compose says for ``${NAME:?message}`` without a value."""
 
 
-def interpolated(values: dict[str, str], text: str = TEXT) -> dict[str, Any]:
-    """The file as compose reads it."""
+def interpolated(values: dict[str, str]) -> dict[str, Any]:
+    """The file as compose reads it: variables are replaced in the strings of the parsed file."""
 
     def value(match: re.Match[str]) -> str:
         found = values.get(match["name"], "")
@@ -108,7 +108,14 @@ def interpolated(values: dict[str, str], text: str = TEXT) -> dict[str, Any]:
             raise MissingVariableError(match["name"])
         return found or (match["text"] if match["kind"] == "-" else "")
 
-    return yaml.safe_load(VARIABLE.sub(value, text))
+    def filled(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: filled(inner) for name, inner in part.items()}
+        if isinstance(part, list):
+            return [filled(inner) for inner in part]
+        return VARIABLE.sub(value, part) if isinstance(part, str) else part
+
+    return {name: filled(part) for name, part in yaml.safe_load(TEXT).items()}
 
 
 @pytest.fixture(scope="module")

@@ -174,7 +174,8 @@ def test_deleting_removes_the_named_objects_only(store: ObjectStore):
 
 
 def test_a_location_is_a_path_that_polars_can_open_as_it_is(store: ObjectStore):
-    assert store.location("a/b.parquet") == str(store.folder / "a/b.parquet")
+    assert store.location("a/*.parquet") == str(store.folder / "a/*.parquet")
+    assert ObjectStore(store.url + "/[x]").location("a") == str(store.folder / "[[]x]" / "a")
     assert store.storage_options() is None
 
 

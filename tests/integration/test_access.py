@@ -1,0 +1,394 @@
+"""Who may do what: every role's login tries everything on every object; grants made by hand are found and mended."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.commands.access import report_grants
+from cinestream_platform.conformed.tables import DIM_DATE
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse import access
+from cinestream_platform.warehouse.access import apply_grants, drift, ensure_roles
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.ddl import ensure_tables
+from cinestream_platform.warehouse.partition_publish import publish_partition
+from cinestream_platform.warehouse.table import (
+    INTEGER,
+    TEXT,
+    Column,
+    Layer,
+    Partitioning,
+    PartitionUnit,
+    Reference,
+    Table,
+    WriteMode,
+)
+from tests.support.platform import MOVIES, ROLE_NAMES, Y2005, Y2018, Platform, csv_bytes, database, environment_of, ratings_csv
+
+READ, WRITE = {"SELECT"}, {"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "ALTER"}
+MAY: dict[str, dict[str, set[str]]] = {
+    "admin": dict.fromkeys(("raw", "star", "staging", "marts", "ops", "ml"), WRITE | {"CREATE"}),
+    "data_engineer": dict.fromkeys(("raw", "star", "staging", "marts", "ops"), WRITE | {"CREATE"}),
+    "data_analyst": {"star": READ, "marts": READ},
+    "ml_engineer": {"star": READ, "marts": READ, "ml": WRITE | {"CREATE"}},
+    "dashboard_reader": {"marts": READ},
+}
+"""DESIGN.md 4.5 as a table: what each role may do with tables of each kind of schema; all else is refused."""
+
+KINDS = {
+    "raw_movielens": "raw",
+    "conformed": "star",
+    "movielens_dw": "star",
+    "movielens_dw_staging": "staging",
+    "conformed_staging": "staging",
+    "raw_movielens_staging": "staging",
+    "movielens_marts": "marts",
+    "ops": "ops",
+    "ml": "ml",
+}
+
+ATTEMPTS = {
+    "SELECT": "SELECT * FROM {relation} LIMIT 0",
+    "INSERT": "INSERT INTO {relation} DEFAULT VALUES",
+    "UPDATE": "UPDATE {relation} SET {column} = NULL",
+    "DELETE": "DELETE FROM {relation}",
+    "TRUNCATE": "TRUNCATE {relation}",
+    "ALTER": "ALTER TABLE {relation} ALTER COLUMN {column} SET STATISTICS 100",
+}
+"""None of these needs a second right, and each is refused before any constraint is looked at."""
+
+
+def login(target: PostgresTarget, role: str) -> PostgresTarget:
+    return replace(target, user=f"cinestream_{role}", password=SecretStr(f"pw-{role}"))
+
+
+@pytest.fixture(scope="module")
+def world(
+    postgres: PostgresTarget, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """One loaded and built platform for all tests here: they roll back, or mend what they break."""
+    folder = tmp_path_factory.mktemp("access")
+    with database(postgres, f"access{uuid.uuid4().hex[:8]}") as target, pytest.MonkeyPatch.context() as patch:
+        variables = environment_of(target, manifest_home)
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        patch.setenv("CINESTREAM_LANDING_URL", (folder / "landing").as_uri())
+        patch.setenv("CINESTREAM_LAKE_URL", (folder / "lake").as_uri())
+        get_settings.cache_clear()
+        platform = Platform()
+        platform.land("movielens/movies/movies.csv", MOVIES)
+        platform.land("movielens/ratings/a.csv", ratings_csv([(1, 1, 4.5, Y2005), (2, 1, 3.0, Y2018)]))
+        platform.land("movielens/tags/a.csv", csv_bytes("userId,movieId,tag,timestamp", [(1, 1, "fun", Y2005)]))
+        platform.load_and_build()
+        with connect(platform.target) as conn:  # as dbt and a crashed build leave them
+            conn.execute("CREATE TABLE movielens_marts.mart_probe (value integer)")
+            conn.execute("CREATE TABLE movielens_dw_staging.leftover (value integer)")
+        with connect(platform.target, role="ml_engineer") as conn:
+            conn.execute("CREATE TABLE ml.features (value integer)")
+        yield platform
+    get_settings.cache_clear()
+
+
+def objects(platform: Platform) -> list[tuple[str, str, str, str]]:
+    """(kind of schema, relation, first column, relkind) of everything in the platform's schemas."""
+    rows = platform.query(
+        """
+        SELECT n.nspname, format('%%I.%%I', n.nspname, c.relname), quote_ident(a.attname), c.relkind::text
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = 1
+        WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname !~ '^(pg_|information_schema|public$)' ORDER BY 2
+        """
+    )
+    return [(KINDS[schema], relation, column, kind) for schema, relation, column, kind in rows]
+
+
+def may(conn: psycopg.Connection[Any], statement: str) -> bool:
+    """Whether a statement is let through; nothing of it stays."""
+    try:
+        with conn.transaction(force_rollback=True):
+            conn.execute(statement.encode())
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    except psycopg.errors.Error:  # a constraint: the right was there
+        return True
+    return True
+
+
+def observed(platform: Platform, role: str, only: str = "") -> dict[str, set[str]]:
+    """What a role's login can do with each relation."""
+    found: dict[str, set[str]] = {}
+    with psycopg.connect(login(platform.target, role).conninfo(), autocommit=True) as conn:
+        for _, relation, column, relkind in objects(platform):
+            if only in relation:
+                verbs = ["SELECT"] if relkind in "vm" else list(ATTEMPTS)
+                statements = {verb: ATTEMPTS[verb].format(relation=relation, column=column) for verb in verbs}
+                found[relation] = {verb for verb, statement in statements.items() if may(conn, statement)}
+    return found
+
+
+def expected(platform: Platform, role: str, only: str = "") -> dict[str, set[str]]:
+    return {
+        relation: MAY[role].get(kind, set()) & ({"SELECT"} if relkind in "vm" else WRITE)
+        for kind, relation, _, relkind in objects(platform)
+        if only in relation
+    }
+
+
+def test_there_is_an_object_of_every_kind(world: Platform) -> None:
+    found = objects(world)
+    assert {kind for kind, *_ in found} == {"raw", "star", "staging", "marts", "ops", "ml"}
+    names = {relation for _, relation, *_ in found}
+    assert {"movielens_dw.fact_ratings", "movielens_dw.fact_ratings_2005", "movielens_dw.fact_tags_2005"} <= names
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_a_role_can_do_with_every_object_what_the_matrix_says(world: Platform, role: str) -> None:
+    assert observed(world, role) == expected(world, role)
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_a_role_can_create_in_a_schema_only_where_the_matrix_says(world: Platform, role: str) -> None:
+    schemas = [
+        name
+        for (name,) in world.query("SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'")
+    ]
+    with psycopg.connect(login(world.target, role).conninfo(), autocommit=True) as conn:
+        allowed = {name for name in schemas if may(conn, f"CREATE TABLE {name}.probe (value integer)")}
+        new_schema = may(conn, "CREATE SCHEMA probe")
+    assert allowed == {name for name in schemas if "CREATE" in MAY[role].get(KINDS.get(name, "public"), set())}
+    assert new_schema == (role in ("admin", "data_engineer"))
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_only_admins_manage_roles(world: Platform, role: str) -> None:
+    with psycopg.connect(login(world.target, role).conninfo(), autocommit=True) as conn:
+        assert may(conn, "CREATE ROLE probe LOGIN") == (role == "admin")
+        assert may(conn, "GRANT data_analyst TO cinestream_ml_engineer") == (role == "admin")
+        assert not may(conn, "ALTER ROLE cinestream_data_analyst SUPERUSER")
+        assert may(conn, "SET ROLE data_engineer") == (role in ("admin", "data_engineer"))
+
+
+def test_grants_hold_at_once_on_a_partition_that_was_just_swapped_in(world: Platform) -> None:
+    before = world.scalar("SELECT 'movielens_dw.fact_ratings_2005'::regclass::oid")
+    world.land("movielens/ratings/b.csv", ratings_csv([(3, 2, 5.0, Y2005), (3, 3, 1.0, 1_420_070_400)]))
+    world.load_and_build()
+    assert world.scalar("SELECT 'movielens_dw.fact_ratings_2005'::regclass::oid") != before
+
+    for role in MAY:
+        assert observed(world, role, "fact_ratings") == expected(world, role, "fact_ratings"), role
+    with connect(world.target) as conn:
+        assert drift(conn, TABLES, MART_SCHEMAS) == ([], [])
+
+
+def test_a_mart_that_is_made_anew_is_readable_at_once(world: Platform) -> None:
+    with connect(world.target) as conn, conn.transaction(force_rollback=True):
+        conn.execute("CREATE TABLE movielens_marts.mart_new (value integer)")
+        acl = conn.execute(
+            "SELECT array_agg(x.grantee::regrole::text || ' ' || x.privilege_type ORDER BY 1) FROM pg_class,"
+            " aclexplode(relacl) x WHERE relname = 'mart_new' AND x.grantee <> relowner"
+        ).fetchone()
+    assert acl == (["dashboard_reader SELECT", "data_analyst SELECT", "ml_engineer SELECT"],)
+
+
+PERSON = Table(
+    source="movielens",
+    schema="movielens_dw",
+    name="dim_person",
+    layer=Layer.DIMENSION,
+    mode=WriteMode.UPSERT,
+    description="People.",
+    grain="one row a person",
+    columns=(
+        Column("person_key", INTEGER, "Key."),
+        Column("person_id", INTEGER, "Number."),
+        Column("email", TEXT, "Address.", nullable=True, is_personal=True),
+        Column("country", TEXT, "Country.", nullable=True),
+    ),
+    primary_key=("person_key",),
+    natural_key=("person_id",),
+    surrogate_key="person_key",
+)
+VISITS = Table(
+    source="movielens",
+    schema="movielens_dw",
+    name="fact_visits",
+    layer=Layer.FACT,
+    mode=WriteMode.PARTITION,
+    description="Visits.",
+    grain="one row a visit",
+    columns=(
+        Column("visit_id", INTEGER, "Number."),
+        Column("date_key", INTEGER, "Day."),
+        Column("ip_address", TEXT, "From where.", nullable=True, is_personal=True),
+    ),
+    primary_key=("visit_id", "date_key"),
+    references=(Reference("date_key", DIM_DATE),),
+    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+)
+
+
+@pytest.fixture
+def people(world: Platform) -> Iterator[Platform]:
+    """The platform with two tables that hold personal columns."""
+    with connect(world.target) as conn:
+        ensure_tables(conn, [*TABLES, PERSON, VISITS])
+        apply_grants(conn, [*TABLES, PERSON, VISITS], MART_SCHEMAS)
+        conn.execute("INSERT INTO movielens_dw.dim_person (person_id, email, country) VALUES (1, 'a@example.org', 'NL')")
+    yield world
+    with connect(world.target) as conn:
+        conn.execute("DROP TABLE movielens_dw.dim_person, movielens_dw.fact_visits")
+
+
+def readable_columns(platform: Platform, role: str, relation: str, columns: list[str]) -> list[str]:
+    with psycopg.connect(login(platform.target, role).conninfo(), autocommit=True) as conn:
+        return [column for column in columns if may(conn, f"SELECT {column} FROM {relation}")]
+
+
+def test_analysts_see_all_but_personal_columns(people: Platform) -> None:
+    columns = ["person_key", "person_id", "email", "country", "*", "count(*)", "p::text"]
+    relation = "movielens_dw.dim_person p"
+    assert readable_columns(people, "data_analyst", relation, columns) == ["person_key", "person_id", "country", "count(*)"]
+    assert readable_columns(people, "dashboard_reader", relation, columns) == []
+    assert readable_columns(people, "ml_engineer", relation, columns) == columns
+    assert readable_columns(people, "data_engineer", relation, columns) == columns
+    with psycopg.connect(login(people.target, "data_analyst").conninfo(), autocommit=True) as conn:
+        assert conn.execute("SELECT country FROM movielens_dw.dim_person").fetchall() == [("NL",)]
+        assert not may(conn, "SELECT person_id FROM movielens_dw.dim_person WHERE email LIKE 'a%'")
+        assert not may(conn, "COPY movielens_dw.dim_person TO STDOUT")
+        assert not may(conn, "CREATE TEMP TABLE mine (LIKE movielens_dw.dim_person) ON COMMIT DROP; TABLE movielens_dw.dim_person")
+
+
+def test_personal_columns_stay_hidden_on_a_partition_that_was_just_published(people: Platform) -> None:
+    frame = pl.DataFrame(
+        {"visit_id": [1, 2], "date_key": [20050101, 20051231], "ip_address": ["10.0.0.1", None]},
+        schema={"visit_id": pl.Int32, "date_key": pl.Int32, "ip_address": pl.String},
+    )
+    columns = ["visit_id", "date_key", "ip_address", "*"]
+    for attempt in (frame, frame.with_columns(visit_id=pl.col("visit_id") + 10)):
+        publish_partition(people.target, VISITS, "2005", attempt, run_id="test", file_ids=[])
+        for relation in ("movielens_dw.fact_visits", "movielens_dw.fact_visits_2005"):
+            assert readable_columns(people, "data_analyst", relation, columns) == ["visit_id", "date_key"]
+            assert readable_columns(people, "dashboard_reader", relation, columns) == []
+            assert readable_columns(people, "ml_engineer", relation, columns) == columns
+    with connect(people.target) as conn:
+        assert drift(conn, [*TABLES, PERSON, VISITS], MART_SCHEMAS) == ([], [])
+
+
+def test_a_column_that_is_declared_personal_later_is_hidden_from_then_on(people: Platform) -> None:
+    country, others = PERSON.columns[3], PERSON.columns[:3]
+    stricter = replace(PERSON, columns=(*others, replace(country, is_personal=True)))
+    with connect(people.target) as conn:
+        apply_grants(conn, [*TABLES, stricter, VISITS], MART_SCHEMAS)
+    columns = ["person_id", "email", "country"]
+    assert readable_columns(people, "data_analyst", "movielens_dw.dim_person", columns) == ["person_id"]
+
+    open_again = replace(PERSON, columns=tuple(replace(c, is_personal=False) for c in PERSON.columns))
+    with connect(people.target) as conn:
+        apply_grants(conn, [*TABLES, open_again, VISITS], MART_SCHEMAS)
+        assert drift(conn, [*TABLES, open_again, VISITS], MART_SCHEMAS) == ([], [])
+    assert readable_columns(people, "data_analyst", "movielens_dw.dim_person", columns) == columns
+
+
+def test_a_dashboards_long_query_is_cancelled(world: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    dashboard = login(world.target, "dashboard_reader")
+    with psycopg.connect(dashboard.conninfo()) as conn:
+        assert conn.execute("SHOW statement_timeout").fetchone() == ("30s",)
+    logins = {role: SecretStr(f"pw-{role}") for role in ROLE_NAMES}
+    monkeypatch.setattr(access, "DASHBOARD_TIMEOUT", "200ms")  # 30 s would be a long test
+    try:
+        with connect(world.target, role=None) as conn:
+            ensure_roles(conn, logins)
+        with psycopg.connect(dashboard.conninfo()) as conn, pytest.raises(psycopg.errors.QueryCanceled):
+            conn.execute("SELECT pg_sleep(20)")
+    finally:
+        monkeypatch.undo()
+        with connect(world.target, role=None) as conn:
+            ensure_roles(conn, logins)
+    with psycopg.connect(dashboard.conninfo()) as conn:
+        assert conn.execute("SHOW statement_timeout").fetchone() == ("30s",)
+
+
+def test_dashboards_get_twenty_connections_and_no_more(world: Platform) -> None:
+    conninfo = login(world.target, "dashboard_reader").conninfo()
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(psycopg.connect(conninfo))
+        with pytest.raises(psycopg.OperationalError, match="too many connections"):
+            psycopg.connect(conninfo)
+    psycopg.connect(login(world.target, "data_analyst").conninfo()).close()
+
+
+BY_HAND = {
+    "GRANT SELECT ON raw_movielens.ratings TO data_analyst": "data_analyst: SELECT on raw_movielens.ratings",
+    "GRANT UPDATE (title) ON movielens_dw.dim_movie TO ml_engineer": "ml_engineer: UPDATE on movielens_dw.dim_movie.title",
+    "GRANT CREATE ON SCHEMA movielens_dw TO ml_engineer": "ml_engineer: CREATE on movielens_dw",
+    "GRANT USAGE ON SCHEMA ops TO PUBLIC": "PUBLIC: USAGE on ops",
+    "GRANT SELECT ON movielens_dw.dim_user TO PUBLIC": "PUBLIC: SELECT on movielens_dw.dim_user",
+    "GRANT DELETE ON movielens_dw.fact_ratings_2005 TO data_analyst": "data_analyst: DELETE on movielens_dw.fact_ratings_2005",
+    'GRANT SELECT ON ops.landed_file TO "Odd ""name"""': 'Odd "name": SELECT on ops.landed_file',
+}
+TAKEN = {
+    "REVOKE SELECT ON movielens_dw.dim_movie FROM data_analyst": "data_analyst: SELECT on movielens_dw.dim_movie",
+    "REVOKE SELECT ON movielens_dw.fact_ratings_2018 FROM ml_engineer": "ml_engineer: SELECT on movielens_dw.fact_ratings_2018",
+    "REVOKE USAGE ON SCHEMA movielens_marts FROM dashboard_reader": "dashboard_reader: USAGE on movielens_marts",
+    "REVOKE SELECT ON movielens_marts.mart_probe FROM dashboard_reader": "dashboard_reader: SELECT on movielens_marts.mart_probe",
+}
+
+
+def test_grants_made_and_revoked_by_hand_are_reported_and_mended(
+    world: Platform, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+    with connect(world.target, role=None) as conn:
+        conn.execute('CREATE ROLE "Odd ""name""" NOLOGIN')
+    try:
+        with connect(world.target) as conn:
+            for statement in (*BY_HAND, *TAKEN):
+                conn.execute(statement.encode())
+
+        assert report_grants(apply=False) == 1
+        lines = capsys.readouterr().out.splitlines()
+        wanted = [f"missing: {grant}" for grant in TAKEN.values()]
+        wanted += [f"nobody declared: {grant}" for grant in BY_HAND.values()]
+        assert sorted(lines) == sorted([*wanted, "cinestream roles --apply makes them so."])
+
+        assert report_grants(apply=True) == 0
+        done = capsys.readouterr().out
+        assert all(f"granted {grant}" in done for grant in TAKEN.values())
+        assert all(f"revoked {grant}" in done for grant in BY_HAND.values())
+
+        assert report_grants(apply=False) == 0
+        assert "All grants are as declared." in capsys.readouterr().out
+        for role in MAY:
+            assert observed(world, role) == expected(world, role), role
+    finally:
+        with connect(world.target, role=None) as conn:
+            conn.execute('DROP OWNED BY "Odd ""name"""')
+            conn.execute('DROP ROLE "Odd ""name"""')
+
+
+def test_what_was_passed_on_with_grant_option_goes_too(world: Platform) -> None:
+    with connect(world.target) as conn:
+        conn.execute("GRANT SELECT ON raw_movielens.ratings TO data_analyst WITH GRANT OPTION")
+        conn.execute("GRANT USAGE ON SCHEMA raw_movielens TO data_analyst, dashboard_reader")
+    with psycopg.connect(login(world.target, "data_analyst").conninfo(), autocommit=True) as conn:
+        conn.execute("SET ROLE data_analyst")
+        conn.execute("GRANT SELECT ON raw_movielens.ratings TO dashboard_reader")
+
+    assert report_grants(apply=True) == 0
+
+    with connect(world.target) as conn:
+        assert drift(conn, TABLES, MART_SCHEMAS) == ([], [])
+    for role in MAY:
+        assert observed(world, role, "raw_movielens") == expected(world, role, "raw_movielens"), role

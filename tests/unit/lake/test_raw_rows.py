@@ -1,0 +1,310 @@
+"""Rows in the lake: written by year, read back, and of every event exactly one record counts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.raw_rows import RawRows, Spool, find_overlap, orphaned_folders, scan_files
+from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.sources.movielens.feeds import LINKS, MOVIES, RATINGS, TAGS
+from cinestream_platform.warehouse.frames import polars_schema
+from cinestream_platform.warehouse.ledger import LandedFile
+from cinestream_platform.warehouse.raw_publish import Overlap
+from tests.unit.reading import landed
+
+NEW_YEAR = datetime(2005, 1, 1, tzinfo=UTC)
+IN_2004, IN_2005 = NEW_YEAR - timedelta(seconds=1), NEW_YEAR
+Event = tuple[int, int, str, datetime]
+
+
+def rating_rows(events: Sequence[Event], file_id: int) -> pl.DataFrame:
+    rows = [(u, m, Decimal(r), t, file_id, line) for line, (u, m, r, t) in enumerate(events, start=2)]
+    return pl.DataFrame(rows, schema=polars_schema(RATINGS.table), orient="row")
+
+
+@dataclass
+class Lake:
+    """A lake in a folder with the ledger rows that loading would have made."""
+
+    store: ObjectStore
+    files: dict[int, LandedFile] = field(default_factory=dict)
+
+    def spool(self, rows: pl.DataFrame, feed: Feed) -> Spool:
+        spool = Spool(Path(tempfile.mkdtemp(dir=self.store.folder.parent)), feed)
+        spool.add(rows)
+        return spool
+
+    def load(self, events: Sequence[Event], file_id: int, *, landed_at: int | None = None, key: str = "") -> Overlap:
+        """Load a ratings file as ``orchestration.file_loading`` does."""
+        spool = self.spool(rating_rows(events, file_id), RATINGS)
+        file = landed(
+            file_id,
+            lake_path=f"raw/movielens/ratings/file-{file_id}",
+            last_modified=NEW_YEAR + timedelta(days=file_id if landed_at is None else landed_at),
+            key=key or f"movielens/ratings/{file_id}.csv",
+            partition_rows=dict(spool.partition_rows),
+        )
+        self.store.put_folder(file.lake_path or "", spool._folder)
+        overlap = find_overlap(self.store, RATINGS, spool, file, list(self.files.values()))
+        file = replace(file, rows_repeated=overlap.repeated, rows_conflicting=overlap.conflicting)
+        self.files[file_id] = replace(file, partitions=sorted(file.partition_rows))
+        for other, partitions in overlap.partitions.items():
+            merged = sorted({*self.files[other].partitions, *partitions})
+            self.files[other] = replace(self.files[other], partitions=merged)
+        return overlap
+
+    def raw_rows(self) -> RawRows:
+        order = sorted(self.files.values(), key=lambda f: (f.last_modified, f.key, f.file_id))
+        return RawRows(self.store, RATINGS.table, order)
+
+    def winners(self, partition_key: str | None = None) -> set[tuple[int, int]]:
+        return set(self.raw_rows().rows(partition_key).select("_file_id", "_line").collect().rows())
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(ObjectStore((tmp_path / "lake").as_uri()))
+
+
+# ---- the spool -------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_split_by_year_in_utc_and_read_back_equal(lake: Lake):
+    events = [(1, 1, "3.5", IN_2004), (2, 1, "0.5", IN_2005), (3, 1, "5.0", IN_2005)]
+    rows = rating_rows(events, 7)
+    spool = lake.spool(rows, RATINGS)
+    assert spool.partition_rows == Counter({"2005": 2, "2004": 1})
+    assert [str(path.relative_to(spool._folder)) for path in spool.paths] == [
+        "partition_key=2004/part-00001.parquet",
+        "partition_key=2005/part-00001.parquet",
+    ]
+    back = spool.scan().collect().sort("_line")
+    assert back.drop("partition_key").equals(rows)
+    assert back["partition_key"].to_list() == ["2004", "2005", "2005"]
+
+
+def test_several_batches_make_several_parts_and_no_batch_is_lost(lake: Lake):
+    spool = Spool(lake.store.folder.parent / "rows", RATINGS)
+    for user in range(1, 4):
+        spool.add(rating_rows([(user, 1, "3.5", IN_2005)], 7))
+    spool.add(rating_rows([], 7))
+    assert spool.partition_rows == {"2005": 3}
+    assert [path.name for path in spool.paths] == ["part-00001.parquet", "part-00002.parquet", "part-00003.parquet"]
+    assert sorted(spool.scan().collect()["user_id"]) == [1, 2, 3]
+
+
+def test_a_table_without_years_is_one_partition(lake: Lake):
+    rows = pl.DataFrame([(1, "Toy (1995)", "Drama", 7, 2)], schema=polars_schema(MOVIES.table), orient="row")
+    spool = lake.spool(rows, MOVIES)
+    assert spool.partition_rows == {"whole": 1}
+    assert spool.scan().collect().rows() == [(1, "Toy (1995)", "Drama", 7, 2, "whole")]
+
+
+@pytest.mark.parametrize("feed", [RATINGS, MOVIES])
+def test_a_file_without_rows_has_no_partitions_and_still_has_a_schema(lake: Lake, feed: Feed):
+    spool = lake.spool(pl.DataFrame(schema=polars_schema(feed.table)), feed)
+    assert spool.partition_rows == {}
+    assert spool.paths == []
+    assert spool.scan().collect_schema() == {**polars_schema(feed.table), "partition_key": pl.String()}
+    assert spool.record_batches().read_all().num_rows == 0
+
+
+def test_record_batches_are_in_the_types_that_adbc_writes(lake: Lake):
+    rows = rating_rows([(1, 1, "3.5", IN_2004), (2, 1, "0.5", IN_2005)], 7)
+    batches = lake.spool(rows, RATINGS).record_batches()
+    assert [str(type_) for type_ in batches.schema.types] == [
+        "int32",
+        "int32",
+        "decimal128(2, 1)",
+        "timestamp[us, tz=UTC]",
+        "int64",
+        "int64",
+    ]
+    assert pl.from_arrow(batches.read_all()).equals(rows)
+    links = pl.DataFrame([(1, "0114709", None, 7, 2)], schema=polars_schema(LINKS.table), orient="row")
+    table = lake.spool(links, LINKS).record_batches().read_all()
+    assert str(table.schema.field("imdb_id").type) in ("string", "large_string")  # no string view
+    assert table.to_pylist() == [{"movie_id": 1, "imdb_id": "0114709", "tmdb_id": None, "_file_id": 7, "_line": 2}]
+
+
+def test_a_scan_is_limited_to_files_and_partition(lake: Lake):
+    lake.load([(1, 1, "3.5", IN_2004), (1, 2, "3.5", IN_2005)], 1)
+    lake.load([(2, 1, "3.5", IN_2005)], 2)
+    first, second = lake.files.values()
+
+    def users_of(files, partition_key=None):
+        return sorted(scan_files(lake.store, RATINGS.table, files, partition_key).collect()["user_id"])
+
+    assert users_of([first, second]) == [1, 1, 2]
+    assert users_of([first, second], "2005") == [1, 2]
+    assert users_of([second], "2004") == []
+    assert users_of([]) == []
+
+
+def test_the_folder_of_the_lake_may_have_any_name(tmp_path: Path):
+    lake = Lake(ObjectStore((tmp_path / "a [1] *b? {c} #x %20é" / "lake").as_uri()))
+    lake.load([(1, 1, "3.5", IN_2004)], 1)
+    lake.load([(1, 1, "4.0", IN_2005)], 2)
+    assert lake.winners() == {(2, 2)}
+
+
+# ---- events that occur more than once --------------------------------------------------------------------------------
+
+
+def test_files_without_common_events_do_not_overlap(lake: Lake):
+    assert lake.load([(1, 1, "3.5", IN_2005)], 1) == Overlap()
+    assert lake.load([(1, 2, "3.5", IN_2005), (2, 1, "3.5", IN_2004)], 2) == Overlap()
+    assert not lake.raw_rows().contested
+    assert lake.winners() == {(1, 2), (2, 2), (2, 3)}
+
+
+def test_an_equal_record_of_another_file_counts_once(lake: Lake):
+    lake.load([(1, 1, "3.5", IN_2005)], 1)
+    overlap = lake.load([(1, 1, "3.5", IN_2005), (9, 9, "1.0", IN_2004)], 2)
+    assert overlap == Overlap(1, 0, {1: frozenset({"2005"}), 2: frozenset({"2005"})})
+    assert lake.winners() == {(2, 2), (2, 3)}
+
+
+def test_of_conflicting_records_the_latest_counts_also_if_its_file_landed_first(lake: Lake):
+    lake.load([(1, 1, "5.0", IN_2005 + timedelta(days=9))], 1)
+    overlap = lake.load([(1, 1, "3.5", IN_2005)], 2)
+    assert (overlap.repeated, overlap.conflicting) == (0, 1)
+    assert lake.winners() == {(1, 2)}
+
+
+def test_at_the_same_second_the_file_that_landed_later_counts_whichever_was_loaded_first(tmp_path: Path):
+    for order in ([1, 2], [2, 1]):
+        lake = Lake(ObjectStore((tmp_path / f"first-{order[0]}").as_uri()))
+        for file_id in order:
+            lake.load([(1, 1, f"{file_id}.0", IN_2005)], file_id, landed_at=file_id)
+        assert lake.winners() == {(2, 2)}
+
+
+def test_files_that_landed_at_the_same_moment_are_ordered_by_key(lake: Lake):
+    lake.load([(1, 1, "1.0", IN_2005)], 1, landed_at=3, key="movielens/ratings/b.csv")
+    lake.load([(1, 1, "2.0", IN_2005)], 2, landed_at=3, key="movielens/ratings/a.csv")
+    assert lake.winners() == {(1, 2)}
+
+
+def test_within_a_file_the_later_line_counts_at_the_same_second(lake: Lake):
+    overlap = lake.load([(1, 1, "3.5", IN_2005), (1, 1, "4.0", IN_2005), (1, 1, "4.0", IN_2005)], 1)
+    assert (overlap.repeated, overlap.conflicting) == (1, 1)
+    assert lake.winners() == {(1, 4)}
+
+
+def test_an_event_that_moved_to_another_year_touches_both_years_of_both_files(lake: Lake):
+    lake.load([(1, 1, "3.5", IN_2004), (5, 5, "1.0", IN_2004)], 1)
+    overlap = lake.load([(1, 1, "3.5", IN_2005)], 2)
+    assert overlap.partitions == {1: frozenset({"2004", "2005"}), 2: frozenset({"2004", "2005"})}
+    assert (overlap.repeated, overlap.conflicting) == (0, 1)
+    assert lake.winners("2004") == {(1, 3)}
+    assert lake.winners("2005") == {(2, 2)}
+    assert lake.raw_rows().file_ids("2004") == lake.raw_rows().file_ids("2005") == lake.raw_rows().file_ids() == [1, 2]
+
+
+def test_a_year_is_made_from_the_files_that_touch_it(lake: Lake):
+    lake.load([(1, 1, "3.5", IN_2004)], 1)
+    lake.load([(2, 2, "3.5", IN_2005)], 2)
+    assert lake.raw_rows().file_ids("2004") == [1]
+    assert lake.raw_rows().file_ids("2005") == [2]
+    assert lake.raw_rows().file_ids("1999") == []
+
+
+def test_the_same_tag_again_is_one_event_and_another_spelling_is_another(lake: Lake):
+    schema = polars_schema(TAGS.table)
+    tags = [(1, 1, "Noir", IN_2004, 1, 2), (1, 1, "noir", IN_2004, 1, 3), (1, 1, "Noir", IN_2005, 1, 4)]
+    spool = lake.spool(pl.DataFrame(tags, schema=schema, orient="row"), TAGS)
+    file = landed(1, key="movielens/tags/a.csv")
+    assert find_overlap(lake.store, TAGS, spool, file, []) == Overlap(0, 1, {1: frozenset({"2004", "2005"})})
+
+
+def test_a_snapshot_that_repeats_a_key_has_no_partitions_to_touch(lake: Lake):
+    movies = [(1, "a", "x", 1, 2), (1, "a", "x", 1, 3), (1, "b", "x", 1, 4), (2, "c", "x", 1, 5)]
+    spool = lake.spool(pl.DataFrame(movies, schema=polars_schema(MOVIES.table), orient="row"), MOVIES)
+    file = landed(1, key="movielens/movies/a.csv")
+    assert find_overlap(lake.store, MOVIES, spool, file, []) == Overlap(0, 2, {})
+
+
+events = st.tuples(
+    st.integers(1, 2),
+    st.integers(1, 2),
+    st.sampled_from(["1.0", "2.0"]),
+    st.sampled_from([IN_2004, IN_2005, IN_2005 + timedelta(days=400)]),
+)
+# Each file with the position at which it is loaded; files land in the order of the list.
+worlds = st.lists(st.lists(events, max_size=4), min_size=1, max_size=4).flatmap(
+    lambda files: st.tuples(st.just(files), st.permutations(range(1, len(files) + 1)))
+)
+
+
+def records_by_event(files: dict[int, list[Event]]) -> dict[tuple[int, int], list[tuple[datetime, int, int, str]]]:
+    """All records of each event, the one that counts last: (time, file, line, rating)."""
+    found = defaultdict(list)
+    for file_id, rows in files.items():
+        for line, (user, movie, rating, at) in enumerate(rows, start=2):
+            found[user, movie].append((at, file_id, line, rating))
+    return {event: sorted(records) for event, records in found.items()}
+
+
+def expected_overlap(file_id: int, files: dict[int, list[Event]]) -> Overlap:
+    repeated = conflicting = 0
+    partitions: dict[int, set[str]] = defaultdict(set)
+    for records in records_by_event(files).values():
+        owners = {record[1] for record in records}
+        if file_id not in owners or len(records) == 1:
+            continue
+        *losers, winner = records
+        for owner in owners:
+            partitions[owner].update(str(record[0].year) for record in records)
+        for loser in losers:
+            if file_id in (loser[1], winner[1]):
+                same = (loser[0], loser[3]) == (winner[0], winner[3])
+                repeated, conflicting = repeated + same, conflicting + (not same)
+    return Overlap(repeated, conflicting, {owner: frozenset(years) for owner, years in partitions.items()})
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds)
+@example(([[(1, 1, "1.0", IN_2004)], [(1, 1, "1.0", IN_2005)], [(1, 1, "2.0", IN_2004)]], [3, 1, 2]))
+def test_winners_overlaps_and_touched_years_are_those_of_a_dict_whatever_the_order_of_loads(world):
+    files, order = world
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(ObjectStore((Path(folder) / "lake").as_uri()))
+        done: dict[int, list[Event]] = {}
+        for file_id in order:
+            done[file_id] = files[file_id - 1]
+            assert lake.load(done[file_id], file_id) == expected_overlap(file_id, done)
+        model = {records[-1] for records in records_by_event(done).values()}
+        assert lake.winners() == {(file_id, line) for _, file_id, line, _ in model}
+        for year in ("2004", "2005", "2006"):
+            winners = {(file_id, line) for at, file_id, line, _ in model if str(at.year) == year}
+            assert lake.winners(year) == winners
+            # What staleness relies on: a year depends on no file but those that touch it.
+            touching = [file for file in lake.raw_rows().files if year in file.partitions]
+            alone = RawRows(lake.store, RATINGS.table, touching).rows(year)
+            assert set(alone.select("_file_id", "_line").collect().rows()) == winners
+
+
+def test_folders_that_no_ledger_row_names_are_orphans(lake: Lake, tmp_path: Path):
+    (tmp_path / "x").write_bytes(b"x")
+    for path in ("file-1/partition_key=2004/a.parquet", "file-2/partition_key=2004/a.parquet", "file-2/b.parquet"):
+        lake.store.put_file(f"raw/movielens/ratings/{path}", tmp_path / "x")
+    orphans = orphaned_folders(lake.store, ["raw/movielens/ratings/file-1"])
+    assert {folder: sorted(keys) for folder, keys in orphans.items()} == {
+        "raw/movielens/ratings/file-2": [
+            "raw/movielens/ratings/file-2/b.parquet",
+            "raw/movielens/ratings/file-2/partition_key=2004/a.parquet",
+        ]
+    }
