@@ -22,130 +22,27 @@ from typing import TypeVar
 import polars as pl
 from polars import col
 
-# ---- shape of the real data (ml-latest-small) ------------------------------------------------------------------------
-
-RATING_COUNTS = {
-    "0.5": 1_370, "1.0": 2_811, "1.5": 1_791, "2.0": 7_551, "2.5": 5_550,
-    "3.0": 20_047, "3.5": 13_136, "4.0": 26_818, "4.5": 8_551, "5.0": 13_211,
-}  # fmt: skip
-GENRES = (
-    "Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir",
-    "Horror", "IMAX", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
-)  # fmt: skip
-NO_GENRES = "(no genres listed)"  # the twentieth value: it says that there is no genre
-FIRST_RATING, LAST_RATING = 828_124_615, 1_537_799_250  # 1996-03-29 and 2018-09-24, seconds UTC
-FIRST_TAG = 1_137_179_352  # 2006-01-13
-
-_HEADERS = {
-    "ratings": "userId,movieId,rating,timestamp",
-    "movies": "movieId,title,genres",
-    "tags": "userId,movieId,tag,timestamp",
-    "links": "movieId,imdbId,tmdbId",
-    "genome-tags": "tagId,tag",
-    "genome-scores": "movieId,tagId,relevance",
-}
-
-# ---- dirt: one bad record per kind, made from the good record before it ----------------------------------------------
-# {u} {m} {r} {t} {g} are fields of that record (see _LETTERS). Quotes are balanced everywhere: a
-# record that swallows the next line would make the number of bad records a matter of opinion.
-
-_LETTERS = {"userId": "u", "movieId": "m", "rating": "r", "timestamp": "t", "tagId": "g"}
-_RATING_DIRT = {
-    "rating_zero": b"{u},{m},0.0,{t}",
-    "rating_six": b"{u},{m},6.0,{t}",
-    "rating_off_step": b"{u},{m},3.25,{t}",
-    "rating_text": b"{u},{m},good,{t}",
-    "rating_empty": b"{u},{m},,{t}",
-    "user_id_over_int4": b"2147483648,{m},{r},{t}",
-    "user_id_over_int8": b"9223372036854775808,{m},{r},{t}",
-    "user_id_negative": b"-{u},{m},{r},{t}",
-    "user_id_empty": b",{m},{r},{t}",
-    "movie_id_negative": b"{u},-{m},{r},{t}",
-    "timestamp_text": b"{u},{m},{r},yesterday",
-    "timestamp_negative": b"{u},{m},{r},-{t}",
-    "timestamp_milliseconds": b"{u},{m},{r},{t}000",
-    "timestamp_empty": b"{u},{m},{r},",
-    "too_few_fields": b"{u},{m},{r}",
-    "too_many_fields": b"{u},{m},{r},{t},{t}",
-    "backslash_dot": b"\\.",
-}
-_TAG_DIRT = {
-    "user_id_over_int4": b"2147483648,{m},lamplight,{t}",
-    "movie_id_negative": b"{u},-{m},lamplight,{t}",
-    "timestamp_text": b"{u},{m},lamplight,yesterday",
-    "timestamp_milliseconds": b"{u},{m},lamplight,{t}000",
-    "timestamp_empty": b"{u},{m},lamplight,",
-    "too_few_fields": b"{u},{m},lamplight",
-    "too_many_fields": b"{u},{m},lamplight,{t},{t}",
-    "backslash_dot": b"\\.",
-    "invalid_utf8": b"{u},{m},caf\xe9,{t}",  # Latin-1's e with acute accent
-    "nul_byte": b"{u},{m},lamp\x00light,{t}",  # valid UTF-8 that Postgres cannot store
-    "malformed_quotes": b'{u},{m},"lamp"light,{t}',
-}
-# {x} is the id of a film that no good record mentions: rejecting it must not change anything elsewhere.
-_STRANGE_FILM = 900_000_000
-_MOVIE_DIRT = {
-    "title_empty": b"{x},,Drama",
-    "movie_id_negative": b"-{x},Sunken Ladder (1971),Drama",
-    "too_few_fields": b"{x},Sunken Ladder (1971)",
-    "too_many_fields": b"{x},Sunken Ladder, The (1971),Drama",  # the forgotten quotes
-    "invalid_utf8": b"{x},Caf\xe9 Ladder (1971),Drama",
-}
-_LINK_DIRT = {
-    "movie_id_over_int4": b"2147483648,0114709,862",
-    "movie_id_negative": b"-{x},0114709,862",
-    "tmdb_id_text": b"{x},0114709,unknown",
-    "too_few_fields": b"{x},0114709",
-    "too_many_fields": b"{x},0114709,862,862",
-}
-_SCORE_DIRT = {
-    "relevance_above_one": b"{m},{g},1.5",
-    "relevance_negative": b"{m},{g},-0.1",
-    "relevance_text": b"{m},{g},high",
-    "relevance_nan": b"{m},{g},NaN",  # parses as a float, and every comparison with it is false
-    "relevance_empty": b"{m},{g},",
-    "too_few_fields": b"{m},{g}",
-    "too_many_fields": b"{m},{g},0.5,0.5",
-}
-
-# ---- words -----------------------------------------------------------------------------------------------------------
-
-_ADJECTIVES = (
-    "Amber", "Borrowed", "Broken", "Copper", "Crooked", "Distant", "Drowsy", "Eleventh", "Fading", "Folded", "Gentle",
-    "Hollow", "Idle", "Ivory", "Jagged", "Kindly", "Last", "Lonesome", "Marble", "Misty", "Narrow", "Northern",
-    "Obscure", "Painted", "Patient", "Quiet", "Restless", "Rusty", "Scarlet", "Second", "Silver", "Sunken", "Tidal",
-    "Tin", "Uneven", "Velvet", "Wandering", "Weary", "Wooden", "Yonder",
-)  # fmt: skip
-_NOUNS = (
-    "Almanac", "Anchor", "Bakery", "Beacon", "Bridge", "Caravan", "Clockmaker", "Compass", "Corridor", "Dressmaker",
-    "Engine", "Feather", "Ferry", "Garden", "Glacier", "Harvest", "Horizon", "Island", "Juggler", "Kettle", "Ladder",
-    "Lantern", "Lighthouse", "Mirror", "Notebook", "Orchard", "Parade", "Pilot", "Postman", "Quarry", "Railway",
-    "River", "Sailor", "Shadow", "Staircase", "Teacup", "Umbrella", "Violin", "Window", "Zeppelin", "Ember",
-)  # fmt: skip
-_FOREIGN = (
-    "Été à Quimper, L'",
-    "Über den Dächern",
-    "Señorita Niño",
-    "Łódka",
-    "Smørrebrød",
-    "Città perduta, La",
-    "夜の灯台",
+from cinestream_platform.samples.movielens_content import (
+    ADJECTIVES,
+    FIRST_RATING,
+    FIRST_TAG,
+    FOREIGN,
+    GENRES_BY_USE,
+    HEADERS,
+    LAST_RATING,
+    LETTERS,
+    LINK_DIRT,
+    MOVIE_DIRT,
+    NO_GENRES,
+    NOUNS,
+    ODD_TITLES,
+    RATING_COUNTS,
+    RATING_DIRT,
+    SCORE_DIRT,
+    STRANGE_FILM,
+    TAG_DIRT,
+    TAG_WORDS,
 )
-_TAG_WORDS = (
-    "lamplight", "Lamplight", "slow burn", "SLOW BURN", "based on a letter", "sea voyage", "twist at the end",
-    "lost, then found", "great score", "rainy", "one take", "to watch again", "déjà vu", "1970s", "2001", "null", "NA",
-    "small town", "trains", "dry humor", '"artsy"', 'the "good" ending', "it's complicated", "naïve", "50% off",
-)  # fmt: skip
-
-_ODD_TITLES = (
-    "Harbor Nine", "Lantern Watch, The", "Yonder", "Kettle & Sons", "Second Pilot: The Series",  # no year
-    "Copper Ferry (1994) ", "Sailor, A (2003) ", "Tin Horizon (1977) ", "Drowsy Quarry (2011) ",  # end in a blank
-    "Quiet Railway (2006\u20132007)", "Island Parade, The (1998\u20132001)",  # en dash
-    '"Velvet" Umbrella, The (1961)', "12'30\" to Zeppelin (1998)", 'Man Called "Kettle", A (2009)',
-    "Silver Orchard (1980)", "Marble River (1996)", "Misty Corridor, The (2005)",  # each title under two ids
-    "Silver Orchard (1980)", "Marble River (1996)", "Misty Corridor, The (2005)",
-)  # fmt: skip
-_GENRES_BY_USE = (*GENRES, *["Drama"] * 8, *["Comedy"] * 7, *["Thriller"] * 3, *["Action"] * 3, *["Romance"] * 3)
 
 _CHUNK_ROWS = 1_000_000  # about 100 MB while a chunk is made
 _ItemT = TypeVar("_ItemT")
@@ -192,7 +89,7 @@ def generate(folder: Path, *, scale: float = 1.0, seed: int = 1, dirt: bool = Tr
         raise ValueError(f"scale {scale} is too small: below 0.05 the planted dirt would come near 1 % of the ratings")
     rows = round(100_000 * scale)
     folder.mkdir(parents=True, exist_ok=True)
-    files = {name: folder / f"{name}.csv" for name in _HEADERS}
+    files = {name: folder / f"{name}.csv" for name in HEADERS}
     sample = generate_ratings(files["ratings"], rows=rows, seed=seed, dirt=dirt)
     good = rows - len(_planted_ratings(rows, dirt))
     unknown = _some_rated_films(good, seed)
@@ -201,7 +98,7 @@ def generate(folder: Path, *, scale: float = 1.0, seed: int = 1, dirt: bool = Tr
     for name, (records, kinds) in tables.items():
         sample.files[name] = files[name]
         sample.planted[name] = dict.fromkeys(kinds, 1) if dirt else {}
-        sample.rows[name] = _write_table(files[name], _HEADERS[name], records, kinds if dirt else {})
+        sample.rows[name] = _write_table(files[name], HEADERS[name], records, kinds if dirt else {})
     return replace(sample, unknown_films=len(unknown))
 
 
@@ -225,7 +122,7 @@ def generate_ratings(path: Path, *, rows: int, seed: int = 1, dirt: bool = False
     kinds = _planted_ratings(rows, dirt)
     good = rows - len(kinds)
     places = _spread(kinds, good)
-    with _whole_file(path, _HEADERS["ratings"]) as out:
+    with _whole_file(path, HEADERS["ratings"]) as out:
         first = 0
         for chunk in _rating_chunks(good, seed):
             here = {at - first: kind for at, kind in places.items() if first <= at < first + chunk.height}
@@ -235,7 +132,7 @@ def generate_ratings(path: Path, *, rows: int, seed: int = 1, dirt: bool = False
     return Sample(
         files={"ratings": path},
         rows={"ratings": rows},
-        planted={"ratings": {kind: count[kind] for kind in _RATING_DIRT if count[kind]}},
+        planted={"ratings": {kind: count[kind] for kind in RATING_DIRT if count[kind]}},
         duplicates={"ratings": {kind: count[kind] for kind in ("equal", "conflicting")}},
         unknown_films=0,
     )
@@ -278,8 +175,8 @@ def _write_table(path: Path, header: str, records: Iterable[Sequence[str]], dirt
     lines = [(",".join(map(_field, record)) + "\r\n").encode() for record in good]
     for at, kind in reversed(_spread(list(dirt), len(good)).items()):
         fields = dict(zip(header.split(","), good[at], strict=True))
-        values = {letter: fields[column] for column, letter in _LETTERS.items() if column in fields}
-        lines.insert(at + 1, _filled(dirt[kind], {**values, "x": str(_STRANGE_FILM + at)}))
+        values = {letter: fields[column] for column, letter in LETTERS.items() if column in fields}
+        lines.insert(at + 1, _filled(dirt[kind], {**values, "x": str(STRANGE_FILM + at)}))
     with _whole_file(path, header) as out:
         out.write(b"".join(lines))
     return len(lines)
@@ -291,7 +188,7 @@ def _write_table(path: Path, header: str, records: Iterable[Sequence[str]], dirt
 def _planted_ratings(rows: int, dirt: bool) -> list[str]:
     """The kinds to plant, in the order of the file: each once, and once more per 100,000 rows up to 21."""
     times = 1 + min(rows // 100_000, 20) if dirt else 0
-    return [*_RATING_DIRT, *["equal"] * 3, *["conflicting"] * 5] * times
+    return [*RATING_DIRT, *["equal"] * 3, *["conflicting"] * 5] * times
 
 
 def _user_count(rows: int) -> int:
@@ -420,7 +317,7 @@ def _planted_rating(kind: str, record: tuple[int, int, str, int]) -> bytes:
     if kind == "conflicting":
         # 5.5 - rating is a rating again, and never the same one.
         return f"{user},{film},{5.5 - float(rating)},{timestamp + 86_400}\r\n".encode()
-    template = b"{u},{m},{r},{t}" if kind == "equal" else _RATING_DIRT[kind]
+    template = b"{u},{m},{r},{t}" if kind == "equal" else RATING_DIRT[kind]
     return _filled(template, {"u": str(user), "m": str(film), "r": rating, "t": str(timestamp)})
 
 
@@ -434,11 +331,11 @@ def _tables(
     growth = max(scale, 1.0)
     genome_tags, genome_films = round(50 * growth**0.5), round(60 * growth**0.5)
     return {
-        "movies": (_movies(films, _rng(seed, 1)), _MOVIE_DIRT),
-        "tags": (_tags(films, users, round(3_500 * growth), _rng(seed, 2)), _TAG_DIRT),
-        "links": (_links(films), _LINK_DIRT),
+        "movies": (_movies(films, _rng(seed, 1)), MOVIE_DIRT),
+        "tags": (_tags(films, users, round(3_500 * growth), _rng(seed, 2)), TAG_DIRT),
+        "links": (_links(films), LINK_DIRT),
         "genome-tags": (_genome_tags(genome_tags), {}),
-        "genome-scores": (_genome_scores(films[:genome_films], genome_tags, _rng(seed, 3)), _SCORE_DIRT),
+        "genome-scores": (_genome_scores(films[:genome_films], genome_tags, _rng(seed, 3)), SCORE_DIRT),
     }
 
 
@@ -452,17 +349,17 @@ def _pick(rng: Random, items: Sequence[_ItemT]) -> _ItemT:
 
 
 def _movies(films: Sequence[int], rng: Random) -> Iterator[_Record]:
-    odd = {17 + 61 * number: title for number, title in enumerate(_ODD_TITLES)}
-    seen = set(_ODD_TITLES)
+    odd = {17 + 61 * number: title for number, title in enumerate(ODD_TITLES)}
+    seen = set(ODD_TITLES)
     for number, film in enumerate(films):
         title = odd.get(number) or _new_title(rng, seen)
-        genres = sorted({_pick(rng, _GENRES_BY_USE) for _ in range(1 + int(rng.random() * 4))})
+        genres = sorted({_pick(rng, GENRES_BY_USE) for _ in range(1 + int(rng.random() * 4))})
         yield str(film), title, NO_GENRES if number % 250 == 5 else "|".join(genres)
 
 
 def _new_title(rng: Random, seen: set[str]) -> str:
     while True:
-        adjective, noun, other = _pick(rng, _ADJECTIVES), _pick(rng, _NOUNS), _pick(rng, _NOUNS)
+        adjective, noun, other = _pick(rng, ADJECTIVES), _pick(rng, NOUNS), _pick(rng, NOUNS)
         forms = (
             f"{adjective} {noun}",
             f"{adjective} {noun}, The",
@@ -470,7 +367,7 @@ def _new_title(rng: Random, seen: set[str]) -> str:
             f"{noun} of the {adjective} {other}, A",
             f"{adjective} {noun}: The {other} Years",
             f"{noun} {2 + int(rng.random() * 4)}",
-            f"{adjective} {noun} ({_pick(rng, _FOREIGN)})" if rng.random() < 0.2 else f"{adjective} {other}",
+            f"{adjective} {noun} ({_pick(rng, FOREIGN)})" if rng.random() < 0.2 else f"{adjective} {other}",
         )
         year = 2018 - int(98 * rng.random() ** 2)
         title = f"{_pick(rng, forms)} ({year})"
@@ -501,17 +398,17 @@ def _tags(films: Sequence[int], users: int, rows: int, rng: Random) -> Iterator[
         wanted = rows * (number + 1) // len(taggers) - rows * number // len(taggers)
         tagged: set[tuple[int, str]] = set()
         while len(tagged) < wanted:
-            tagged.add((films[int(rng.random() ** 2 * len(films))], _pick(rng, _TAG_WORDS)))
+            tagged.add((films[int(rng.random() ** 2 * len(films))], _pick(rng, TAG_WORDS)))
         for film, tag in sorted(tagged):
             yield str(user), str(film), tag, str(start + int(rng.random() * 30 * 86_400))
 
 
 def _genome_tags(count: int) -> Iterator[_Record]:
     """Distinct pairs of words, up to 1,640 of them; upstream has 1,128."""
-    size = len(_ADJECTIVES)
+    size = len(ADJECTIVES)
     for number in range(count):
-        noun = _NOUNS[(number // size + number % size) % len(_NOUNS)]
-        yield str(number + 1), f"{_ADJECTIVES[number % size]} {noun}".lower()
+        noun = NOUNS[(number // size + number % size) % len(NOUNS)]
+        yield str(number + 1), f"{ADJECTIVES[number % size]} {noun}".lower()
 
 
 def _genome_scores(films: Sequence[int], tags: int, rng: Random) -> Iterator[_Record]:

@@ -43,8 +43,10 @@ def _as_u64(column: pl.Series) -> pl.Series:
         # The unscaled integer: exact, and the same for every polars version.
         column = (column.cast(pl.Decimal(38, dtype.scale)) * 10**dtype.scale).cast(pl.Int64)
     elif dtype.is_float():
-        # The bits of the double, 0.0 added so that -0.0 and 0.0 hash alike; Arrow can look at them as integers.
-        return pl.Series(pl.from_arrow((column.cast(pl.Float64) + 0.0).to_arrow().view("uint64")))
+        # The bits of the double, -0.0 as 0.0 (polars skips an addition of 0.0); Arrow can look at them as integers.
+        double = column.cast(pl.Float64)
+        double = double.zip_with((double != 0).fill_null(True), pl.Series([0.0]))
+        return pl.Series(pl.from_arrow(double.to_arrow().view("uint64")))
     return column.cast(pl.Int64).reinterpret(signed=False)
 
 

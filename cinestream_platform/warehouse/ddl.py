@@ -62,7 +62,12 @@ def _sa_column(table: Table, column: Column) -> sa.Column[object]:
     # BY DEFAULT, not ALWAYS: a restore must be able to bring keys along, since they are kept for ever.
     identity = (sa.Identity(always=False),) if column.name == table.surrogate_key else ()
     return sa.Column(
-        column.name, _sa_type(column.type), *identity, nullable=column.nullable, comment=column.description
+        column.name,
+        _sa_type(column.type),
+        *identity,
+        autoincrement=bool(identity),  # by default an integer key such as date_key becomes a SERIAL
+        nullable=column.nullable,
+        comment=column.description,
     )
 
 

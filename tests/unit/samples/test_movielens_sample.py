@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from cinestream_platform.samples import movielens
-from cinestream_platform.samples.movielens import GENRES, NO_GENRES, RATING_COUNTS, Sample, generate, generate_ratings
+from cinestream_platform.samples.movielens import Sample, generate, generate_ratings
+from cinestream_platform.samples.movielens_content import GENRES, NO_GENRES, RATING_COUNTS
 
 HEADERS = {
     "ratings": "userId,movieId,rating,timestamp",

@@ -1,0 +1,43 @@
+"""Years, and ranges of neighbours among them."""
+
+import re
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cinestream_platform.orchestration.partitions import YEARS, contiguous_ranges
+
+KNOWN = [str(year) for year in range(1995, 2021)]
+
+
+def test_years_run_from_1995_to_the_current_one():
+    now = datetime(2026, 7, 1, tzinfo=UTC)
+    keys = list(YEARS.get_partition_keys(current_time=now))
+    assert (keys[0], keys[-1], len(keys)) == ("1995", "2026", 32)
+    assert all(re.fullmatch(r"\d{4}", key) for key in keys)
+
+
+def test_the_current_year_is_there_from_its_first_second():
+    assert list(YEARS.get_partition_keys(current_time=datetime(2026, 1, 1, tzinfo=UTC)))[-1] == "2026"
+    assert list(YEARS.get_partition_keys(current_time=datetime(2025, 12, 31, 23, tzinfo=UTC)))[-1] == "2025"
+
+
+def test_neighbours_make_one_range():
+    assert contiguous_ranges(["1997", "1996", "2004"], KNOWN) == [("1996", "1997"), ("2004", "2004")]
+    assert contiguous_ranges(["1995", "2020"], KNOWN) == [("1995", "1995"), ("2020", "2020")]
+    assert contiguous_ranges(KNOWN, KNOWN) == [("1995", "2020")]
+    assert contiguous_ranges([], KNOWN) == []
+
+
+def test_keys_that_are_no_partitions_are_left_out():
+    assert contiguous_ranges(["1994", "1995", "whole", "2021"], KNOWN) == [("1995", "1995")]
+
+
+@given(st.sets(st.sampled_from(KNOWN)))
+def test_ranges_cover_exactly_the_keys_and_no_two_of_them_touch(keys):
+    ranges = contiguous_ranges(sorted(keys, key=hash), KNOWN)
+    covered = [str(year) for first, last in ranges for year in range(int(first), int(last) + 1)]
+    assert covered == sorted(keys)
+    assert all(int(one[1]) + 1 < int(other[0]) for one, other in pairwise(ranges))
