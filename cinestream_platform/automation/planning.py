@@ -38,8 +38,12 @@ class BuildPlan:
 def plan_builds(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> BuildPlan:
     """What to build for a source: all that is stale, and the marts that will be stale by that."""
     plan = BuildPlan()
+    known = list(YEARS.get_partition_keys())
+    # A year that has not begun (files may be dated a day ahead) waits: nothing could make it fresh before.
     stale = {
-        key: stale_partitions(node, nodes, state) for key, node in nodes.items() if key.path[0] in (source, "conformed")
+        key: [partition for partition in stale_partitions(node, nodes, state) if partition in (WHOLE, *known)]
+        for key, node in nodes.items()
+        if key.path[0] in (source, "conformed")
     }
     for key, node in nodes.items():
         if node.is_mart and key in stale:
@@ -49,7 +53,6 @@ def plan_builds(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState)
                 stale[key] = sorted({*stale[key], *(partition for fact in facts for partition in fact)})
             elif any(inherited):
                 stale[key] = [WHOLE]
-    known = list(YEARS.get_partition_keys())
     for key, partitions in stale.items():
         if not partitions:
             continue

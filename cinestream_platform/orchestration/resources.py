@@ -41,7 +41,8 @@ class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
             yield self
             return
         with connect(self.target()) as conn:
-            conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (run_lock(context.run.run_id),))
+            # Shared: Dagster may make a resource once more for the IO managers that are given it.
+            conn.execute("SELECT pg_advisory_lock_shared(hashtextextended(%s, 0))", (run_lock(context.run.run_id),))
             yield self
 
     def target(self) -> PostgresTarget:

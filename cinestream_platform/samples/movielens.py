@@ -11,7 +11,6 @@ integer arithmetic are used, neither of which changes between versions. Titles a
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import FileIO
 from math import isqrt
@@ -30,7 +29,6 @@ from cinestream_platform.samples.movielens_content import (
     GENRES_BY_USE,
     HEADERS,
     LAST_RATING,
-    LETTERS,
     LINK_DIRT,
     MOVIE_DIRT,
     NO_GENRES,
@@ -39,10 +37,10 @@ from cinestream_platform.samples.movielens_content import (
     RATING_COUNTS,
     RATING_DIRT,
     SCORE_DIRT,
-    STRANGE_FILM,
     TAG_DIRT,
     TAG_WORDS,
 )
+from cinestream_platform.samples.planting import filled, spread, whole_file, write_table
 
 _CHUNK_ROWS = 1_000_000  # about 100 MB while a chunk is made
 _ItemT = TypeVar("_ItemT")
@@ -98,7 +96,7 @@ def generate(folder: Path, *, scale: float = 1.0, seed: int = 1, dirt: bool = Tr
     for name, (records, kinds) in tables.items():
         sample.files[name] = files[name]
         sample.planted[name] = dict.fromkeys(kinds, 1) if dirt else {}
-        sample.rows[name] = _write_table(files[name], HEADERS[name], records, kinds if dirt else {})
+        sample.rows[name] = write_table(files[name], HEADERS[name], records, kinds if dirt else {})
     return replace(sample, unknown_films=len(unknown))
 
 
@@ -121,8 +119,8 @@ def generate_ratings(path: Path, *, rows: int, seed: int = 1, dirt: bool = False
         raise ValueError(f"{rows} ratings are too few: at least {least:,} {'with' if dirt else 'without'} dirt")
     kinds = _planted_ratings(rows, dirt)
     good = rows - len(kinds)
-    places = _spread(kinds, good)
-    with _whole_file(path, HEADERS["ratings"]) as out:
+    places = spread(kinds, good)
+    with whole_file(path, HEADERS["ratings"]) as out:
         first = 0
         for chunk in _rating_chunks(good, seed):
             here = {at - first: kind for at, kind in places.items() if first <= at < first + chunk.height}
@@ -136,50 +134,6 @@ def generate_ratings(path: Path, *, rows: int, seed: int = 1, dirt: bool = False
         duplicates={"ratings": {kind: count[kind] for kind in ("equal", "conflicting")}},
         unknown_films=0,
     )
-
-
-# ---- writing ---------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _whole_file(path: Path, header: str) -> Iterator[FileIO]:
-    """A file that gets its name when it is whole: the folder may be a landing zone that somebody watches."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb", buffering=0) as out:  # polars writes past Python's buffer
-            out.write(f"{header}\r\n".encode())
-            yield out
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _field(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
-
-
-def _spread(kinds: Sequence[str], rows: int) -> dict[int, str]:
-    """Index of a good record -> kind of the record planted after it, evenly over the file."""
-    return {rows * (number + 1) // (len(kinds) + 1): kind for number, kind in enumerate(kinds)}
-
-
-def _filled(template: bytes, values: Mapping[str, str]) -> bytes:
-    for letter, value in values.items():
-        template = template.replace(b"{%s}" % letter.encode(), value.encode())
-    return template + b"\r\n"
-
-
-def _write_table(path: Path, header: str, records: Iterable[Sequence[str]], dirt: Mapping[str, bytes]) -> int:
-    """Write a small table; returns its physical records."""
-    good = list(records)
-    lines = [(",".join(map(_field, record)) + "\r\n").encode() for record in good]
-    for at, kind in reversed(_spread(list(dirt), len(good)).items()):
-        fields = dict(zip(header.split(","), good[at], strict=True))
-        values = {letter: fields[column] for column, letter in LETTERS.items() if column in fields}
-        lines.insert(at + 1, _filled(dirt[kind], {**values, "x": str(STRANGE_FILM + at)}))
-    with _whole_file(path, header) as out:
-        out.write(b"".join(lines))
-    return len(lines)
 
 
 # ---- ratings ---------------------------------------------------------------------------------------------------------
@@ -318,7 +272,7 @@ def _planted_rating(kind: str, record: tuple[int, int, str, int]) -> bytes:
         # 5.5 - rating is a rating again, and never the same one.
         return f"{user},{film},{5.5 - float(rating)},{timestamp + 86_400}\r\n".encode()
     template = b"{u},{m},{r},{t}" if kind == "equal" else RATING_DIRT[kind]
-    return _filled(template, {"u": str(user), "m": str(film), "r": rating, "t": str(timestamp)})
+    return filled(template, {"u": str(user), "m": str(film), "r": rating, "t": str(timestamp)})
 
 
 # ---- the small tables ------------------------------------------------------------------------------------------------

@@ -1,0 +1,167 @@
+"""What landed, and which loads are asked for."""
+
+from datetime import UTC, datetime
+
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus, job, op
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cinestream_platform.automation.landing import (
+    FILES_TAG,
+    LoadRequest,
+    count_earlier_runs,
+    files_in_flight,
+    load_requests,
+    sight,
+)
+from cinestream_platform.lake.store import StoredObject
+from cinestream_platform.warehouse.ledger import DueFile
+
+
+def listed(key: str) -> StoredObject:
+    return StoredObject(key, "etag", 1, datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def due(*file_ids: int, attempts: int = 0, dataset: str = "ratings", source: str = "movielens") -> list[DueFile]:
+    return [DueFile(source, dataset, file_id, attempts) for file_id in file_ids]
+
+
+# ---- seeing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["movielens/ratings/a.csv", "movielens/ratings/2019/11/a.csv", "movielens/ratings/any name"])
+def test_a_key_below_a_feeds_folder_is_that_feeds_file(key):
+    seen = sight(listed(key))
+    assert (seen.source, seen.dataset, seen.problem) == ("movielens", "ratings", None)
+    assert seen.listed.key == key
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("movielens/genome_tags/a.csv", "no feed takes files below movielens/genome_tags/; feeds are movielens/movies/,"),
+        ("netflix/ratings/a.csv", "no feed takes files below netflix/ratings/"),
+        ("movielens/ratings.csv", "a key has the form <source>/<dataset>/<file>"),
+        ("ratings.csv", "a key has the form"),
+        ("movielens/ratings/../a.csv", "an empty segment, '.' or '..'"),
+        ("movielens/ratings/a\n.csv", "control character"),
+    ],
+)
+def test_any_other_key_is_seen_with_the_reason_why_it_cannot_be_loaded(key, problem):
+    assert problem in (sight(listed(key)).problem or "")
+
+
+# ---- asking ----------------------------------------------------------------------------------------------------------
+
+
+def test_files_are_asked_for_by_source_in_their_order_and_in_batches():
+    files = [*due(3, 1), *due(7, source="netflix"), *due(2, 5)]
+    requests = load_requests(files, set(), per_run=3)
+    assert [(r.source, [f.file_id for f in r.files]) for r in requests] == [("movielens", [3, 1, 2]), ("netflix", [7])]
+
+
+def test_files_that_an_unfinished_run_has_are_left_out():
+    requests = load_requests(due(1, 2, 3), {1, 3, 99}, per_run=10)
+    assert [[file.file_id for file in request.files] for request in requests] == [[2]]
+    assert load_requests(due(1, 2), {1, 2}, per_run=10) == []
+
+
+@given(
+    st.lists(st.integers(1, 30), unique=True, max_size=20),
+    st.sets(st.integers(1, 30)),
+    st.integers(1, 5),
+)
+def test_tick_by_tick_every_file_is_asked_for_once(file_ids, in_flight, per_run):
+    asked: list[int] = []
+    while requests := load_requests(due(*file_ids), in_flight | set(asked), per_run):
+        [request] = requests
+        assert 1 <= len(request.files) <= per_run
+        asked += [file.file_id for file in request.files]
+    assert asked == [file_id for file_id in file_ids if file_id not in in_flight]
+
+
+def test_a_run_is_for_exactly_its_files_by_table():
+    files = [*due(1, 2), *due(5, dataset="genome-tags")]
+    run = LoadRequest("movielens", files).run_request()
+    assert run.job_name == "movielens_load"
+    assert run.run_config == {
+        "ops": {
+            "movielens__ratings": {"config": {"file_ids": [1, 2]}},
+            "movielens__genome_tags": {"config": {"file_ids": [5]}},
+        }
+    }
+    assert [key.path for key in run.asset_selection or ()] == [["movielens", "ratings"], ["movielens", "genome_tags"]]
+    assert list(run.tags) == [FILES_TAG]
+
+
+def run_key(*files: DueFile, earlier_runs: int = 0) -> str:
+    return LoadRequest("movielens", files, earlier_runs).run_key
+
+
+def test_two_sensors_ask_with_the_same_run_key_and_any_retry_with_another():
+    first, second = due(1, 2)
+    assert run_key(first, second) == run_key(first, second)
+    keys = [
+        run_key(first, second),
+        run_key(first),
+        run_key(second),
+        run_key(*due(1, 2, attempts=1)),
+        run_key(*due(1), *due(2, attempts=1)),
+        run_key(*due(12)),
+        run_key(first, second, earlier_runs=1),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+@op
+def nothing() -> None: ...
+
+
+@job(name="movielens_load")
+def load_job() -> None:
+    nothing()
+
+
+@job(name="movielens_build")
+def build_job() -> None:
+    nothing()
+
+
+def make_run(instance: DagsterInstance, request: LoadRequest, status: DagsterRunStatus, job_def=load_job) -> None:
+    run = request.run_request()
+    instance.create_run_for_job(job_def, run_config=run.run_config, tags=run.tags, status=status)
+
+
+def test_a_run_that_was_killed_is_asked_for_again_although_no_attempt_was_counted():
+    """Dagster never starts a second run with the key of an older one, whatever became of that."""
+    request = LoadRequest("movielens", due(1, 2))
+    with DagsterInstance.ephemeral() as instance:
+        first = count_earlier_runs(instance, request)
+        assert count_earlier_runs(instance, request).run_key == first.run_key
+        make_run(instance, first, DagsterRunStatus.FAILURE)
+        second = count_earlier_runs(instance, request)
+        assert second.run_key != first.run_key
+        make_run(instance, second, DagsterRunStatus.SUCCESS)
+        keys = {first.run_key, second.run_key, count_earlier_runs(instance, request).run_key}
+        assert len(keys) == 3
+        other = LoadRequest("movielens", due(3))
+        assert count_earlier_runs(instance, other) == other
+
+
+@pytest.mark.parametrize("status", list(DagsterRunStatus))
+def test_files_are_in_flight_while_their_load_is_unfinished(status):
+    finished = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED, DagsterRunStatus.MANAGED}
+    with DagsterInstance.ephemeral() as instance:
+        make_run(instance, LoadRequest("movielens", [*due(1, 2), *due(3, dataset="tags")]), status)
+        make_run(instance, LoadRequest("movielens", due(9)), status, build_job)
+        assert files_in_flight(instance) == (set() if status in finished else {1, 2, 3})
+
+
+def test_a_run_without_files_of_its_own_has_none_in_flight():
+    """Somebody materializes a raw asset by hand: it loads what waits, and claims each file in Postgres."""
+    with DagsterInstance.ephemeral() as instance:
+        instance.create_run_for_job(load_job, status=DagsterRunStatus.STARTED)
+        config = {"ops": {"movielens__ratings": {"config": {"file_ids": None}}}}
+        instance.create_run_for_job(load_job, run_config=config, status=DagsterRunStatus.STARTED)
+        assert files_in_flight(instance) == set()

@@ -1,0 +1,146 @@
+"""Which tables are stale follows from the ledger alone, and exactly."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.ledger_model import MARTS, READERS, WHOLE, Ledger, built
+
+YEARS = ("2004", "2005", "2006")
+BY_YEAR = ("fact_ratings", "fact_tags")
+
+
+def test_before_anything_landed_only_computed_tables_and_marts_of_everything_are_missing():
+    assert Ledger().stale() == {"dim_date": [WHOLE], "mart_movies": [WHOLE]}
+
+
+def test_nothing_is_stale_when_all_is_made_from_what_is_loaded():
+    assert built().stale() == {}
+
+
+def test_a_new_file_makes_its_readers_stale_facts_in_the_years_that_it_touches():
+    ledger = built()
+    ledger.load("ratings", "2006", "1999")
+    assert ledger.stale() == {"dim_user": [WHOLE], "fact_ratings": ["1999", "2006"]}
+
+
+def test_a_dim_is_stale_by_any_of_its_feeds():
+    for dataset in ("movies", "links"):
+        ledger = built()
+        ledger.load(dataset)
+        assert ledger.stale() == {"dim_movie": [WHOLE]}
+
+
+def test_a_file_without_rows_makes_its_dims_stale_and_no_year():
+    ledger = built()
+    ledger.load("ratings")
+    assert ledger.stale() == {"dim_user": [WHOLE]}
+
+
+def test_a_superseded_file_makes_the_years_of_both_versions_stale():
+    ledger = built()
+    ledger.unload("ratings", 4)
+    ledger.load("ratings", "2006", "2007")
+    assert ledger.stale() == {"dim_user": [WHOLE], "fact_ratings": ["2005", "2006", "2007"]}
+
+
+def test_a_retracted_only_file_leaves_its_year_stale_until_it_is_published_empty():
+    ledger = built()
+    ledger.unload("tags", 5)
+    assert ledger.stale() == {"dim_user": [WHOLE], "fact_tags": ["2005"]}
+    ledger.publish_all()
+    assert ledger.stale() == {}
+
+
+def test_an_event_that_another_file_moved_makes_its_old_year_stale():
+    ledger = built()
+    new = ledger.load("ratings", "2006")
+    ledger.touch("ratings", 3, "2006")
+    ledger.touch("ratings", new, "2004")
+    assert ledger.stale_tables()["fact_ratings"] == ["2004", "2006"]
+
+
+def test_a_partition_that_somebody_dropped_is_stale_and_nothing_else():
+    ledger = built()
+    ledger.drop_partition("fact_ratings", "2005")
+    assert ledger.stale() == {"fact_ratings": ["2005"]}
+
+
+def test_marts_follow_what_was_published_by_year_where_they_can():
+    ledger = built()
+    ledger.load("ratings", "2006")
+    ledger.publish("fact_ratings")
+    assert ledger.stale() == {"dim_user": [WHOLE], "mart_movies": [WHOLE], "mart_years": ["2006"]}
+    ledger.load("movies")
+    ledger.publish("dim_movie")
+    assert ledger.stale()["mart_years"] == list(YEARS)
+
+
+def test_a_mart_is_not_stale_when_its_inputs_were_published_unchanged():
+    ledger = built()
+    ledger.load("ratings", "2006")
+    ledger.publish("fact_ratings", changed=False)
+    ledger.publish("dim_user")
+    assert ledger.stale() == {}
+
+
+def test_another_sources_files_make_nothing_stale():
+    ledger = built()
+    ledger.state.files["netflix", "ratings"] = {99: frozenset({"2005"})}
+    assert ledger.stale() == {}
+
+
+loads = st.lists(
+    st.tuples(st.sampled_from(sorted(READERS)), st.sets(st.sampled_from(YEARS))).map(
+        lambda load: (load[0], load[1] if load[0] in ("ratings", "tags") else set())
+    ),
+    max_size=6,
+)
+
+
+def filled(files) -> Ledger:
+    ledger = Ledger()
+    for dataset, years in files:
+        ledger.load(dataset, *years)
+    return ledger
+
+
+@given(loads, st.booleans())
+def test_after_publishing_everything_nothing_is_stale(files, changed):
+    ledger = filled(files)
+    ledger.publish_all(changed=changed)
+    assert ledger.stale() == {}
+
+
+def expected(dataset: str, years: set[str]) -> dict[str, list[str]]:
+    tables = {name: sorted(years) if name in BY_YEAR else [WHOLE] for name in READERS[dataset]}
+    return {name: partitions for name, partitions in tables.items() if partitions}
+
+
+@given(loads, st.sampled_from(sorted(READERS)), st.sets(st.sampled_from([*YEARS, "2010"])))
+def test_one_more_file_makes_exactly_the_tables_and_years_that_read_it_stale(files, dataset, years):
+    ledger = filled(files)
+    ledger.publish_all()
+    years = years if dataset in ("ratings", "tags") else set()
+    ledger.load(dataset, *years)
+    assert ledger.stale() == expected(dataset, years)
+
+
+@given(loads.filter(bool), st.data())
+def test_one_file_less_makes_exactly_the_tables_and_years_that_read_it_stale(files, data):
+    ledger = filled(files)
+    ledger.publish_all()
+    number = data.draw(st.integers(1, len(files)))
+    dataset, years = files[number - 1]
+    ledger.unload(dataset, number)
+    assert ledger.stale() == expected(dataset, years)
+
+
+@given(loads, st.data())
+def test_building_stops_by_itself(files, data):
+    """Whatever order tables are built in, each is built at most twice: no update runs for ever."""
+    ledger = filled(files)
+    names = ["dim_date", "dim_movie", "dim_user", *BY_YEAR, *MARTS]
+    for _ in range(2):
+        for name in data.draw(st.permutations(names)):
+            ledger.publish(name)
+    assert ledger.stale() == {}
