@@ -97,7 +97,7 @@ def _generate(scale: float) -> Sample:
 
 
 def _land(folder: Path) -> list[str]:
-    """Land the folder's files; those that the landing zone already holds byte for byte are left alone."""
+    """Land the folder's files, and note that they are the demo's."""
     keys = list(land_path(SOURCE, folder))
     marker = get_settings().home_dir / MARKER
     known: dict[str, Any] = json.loads(marker.read_text())

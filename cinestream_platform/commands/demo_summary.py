@@ -64,7 +64,7 @@ class Summary:
             with log.open("w", encoding="utf-8") as sink, redirect_stdout(sink):  # dbt talks to stdout
                 self._results += load_landed(defs, landing=open_landing(get_settings()), **run)
                 self._results += build_stale(defs, everything=True, **run)
-            progress.update(task, description="done")
+            progress.update(task, description="done", total=progress.tasks[0].completed)
 
     def print(self, sample: Sample | None) -> int:
         """Print the table; how many things are not as they should be."""

@@ -101,9 +101,24 @@ class FileLoader:
             for file in ledger.pending(conn, self.feed.source, self.feed.dataset, file_ids=self.file_ids):
                 if _claim(conn, file):
                     try:
-                        yield self._load(conn, file)
+                        yield self._attempt(conn, file)
                     finally:
                         _unclaim(conn, file)
+
+    def _attempt(self, conn: Connection[Any], file: LandedFile) -> Report:
+        if file.attempts >= self.settings.load_attempts:
+            reason = (
+                f"{file.attempts} attempts ended without a result: each time the process was killed, perhaps for lack "
+                "of memory. cinestream reload asks for it again."
+            )
+            ledger.park(conn, file, reason)
+            return Report(file, Outcome.PARKED, reason=reason)
+        if not ledger.begin_attempt(conn, file, backoff_seconds=self.settings.load_backoff_seconds):
+            return Report(file, Outcome.LEFT, reason="another run was faster")
+        report = self._load(conn, file)
+        if report.outcome is Outcome.LEFT:
+            ledger.end_attempt(conn, file)
+        return report
 
     def _load(self, conn: Connection[Any], file: LandedFile) -> Report:
         try:
@@ -116,8 +131,7 @@ class FileLoader:
             return Report(file, Outcome.LEFT, reason=str(error))
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            attempts, backoff = self.settings.load_attempts, self.settings.load_backoff_seconds
-            ledger.mark_failed(conn, file, reason, attempts=attempts, backoff_seconds=backoff)
+            ledger.mark_failed(conn, file, reason, attempts=self.settings.load_attempts)
             return Report(file, Outcome.FAILED, reason=reason)
 
     def _load_in(self, conn: Connection[Any], file: LandedFile, scratch: Path) -> Report:

@@ -6,6 +6,7 @@ random password, kept in ``<home>/logins/<role>`` (readable by the owner alone),
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -29,10 +30,12 @@ def login_secrets(settings: Settings) -> dict[str, SecretStr]:
 
 def _kept_password(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii")
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(password := secrets.token_urlsafe(24))
-    return password
+    if not path.exists():
+        # Linked when whole: two processes agree on the first one's, and a crash leaves no empty password.
+        fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(24))
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+        fresh.unlink()
+    return path.read_text(encoding="ascii")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -31,6 +32,9 @@ from cinestream_platform.services.postmaster import (
     stop_server,
 )
 from cinestream_platform.services.process import PostgresServiceError, exclusive_lock
+
+if TYPE_CHECKING:
+    import psycopg
 
 __all__ = [
     "PostgresServer",
@@ -91,7 +95,7 @@ def ensure_postgres(home: Path, *, start_timeout: float = 120) -> PostgresServer
             server = _running_server(room)
             if server is None:
                 raise PostgresServiceError(f"PostgreSQL stopped just after its start.{log_tail(cluster.log_file)}")
-            _ensure_databases(server, room)
+            _ensure_databases(server, room, deadline)
             return server
 
 
@@ -162,25 +166,13 @@ def _running_server(room: Path) -> PostgresServer | None:
     return PostgresServer(HOST, written.port, SUPERUSER, password, state.data_dir, state.version or "unknown")
 
 
-def _ensure_databases(server: PostgresServer, room: Path) -> None:
+def _ensure_databases(server: PostgresServer, room: Path, deadline: float) -> None:
     """Log in with the remembered password and create the databases that are missing."""
     import psycopg  # here, as it would double the time to import this module
     from psycopg import sql
 
     try:
-        # Every option that a PG* variable of the caller could otherwise turn elsewhere is given.
-        with psycopg.connect(
-            host=server.host,
-            hostaddr=server.host,
-            port=server.port,
-            user=server.superuser,
-            password=server.password.get_secret_value(),
-            dbname="postgres",
-            sslmode="prefer",
-            options="",
-            connect_timeout=10,
-            autocommit=True,
-        ) as connection:
+        with _login(server, deadline) as connection:
             present = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
             for name in DATABASES:
                 if name not in present:
@@ -191,3 +183,29 @@ def _ensure_databases(server: PostgresServer, room: Path) -> None:
             f"If the password is refused, {room / 'password'} is not the one in force. "
             f"{password_remedy(room, server.data_dir)}"
         ) from error
+
+
+def _login(server: PostgresServer, deadline: float) -> "psycopg.Connection[Any]":
+    """Connect as the superuser; while the server recovers from the crash of one of its processes, wait for it."""
+    import psycopg
+
+    while True:
+        try:
+            # Every option that a PG* variable of the caller could otherwise turn elsewhere is given.
+            return psycopg.connect(
+                host=server.host,
+                hostaddr=server.host,
+                port=server.port,
+                user=server.superuser,
+                password=server.password.get_secret_value(),
+                dbname="postgres",
+                sslmode="prefer",
+                options="",
+                connect_timeout=10,
+                autocommit=True,
+            )
+        except psycopg.OperationalError as error:
+            # "the database system is starting up", "… in recovery mode", "… not yet accepting connections"
+            if "the database system is" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

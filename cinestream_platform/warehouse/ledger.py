@@ -259,17 +259,39 @@ def _stays_loaded(conn: Connection[Any], file_id: int) -> bool:
     return bool(row and row[0] == "loaded")
 
 
-def mark_failed(conn: Connection[Any], file: LandedFile, reason: str, *, attempts: int, backoff_seconds: float) -> None:
-    """Count a failed attempt: the file waits longer each time and is parked after ``attempts`` of them."""
+def begin_attempt(conn: Connection[Any], file: LandedFile, *, backoff_seconds: float) -> bool:
+    """Count an attempt before it is made, since a process that is killed cannot count it afterwards.
+
+    Returns:
+        False if the file waits no longer.
+    """
+    return bool(
+        conn.execute(
+            """
+            UPDATE ops.landed_file SET attempts = attempts + 1,
+                next_attempt_at = clock_timestamp() + make_interval(secs => %s * power(2, attempts))
+            WHERE file_id = %s AND status = 'pending'
+            """,
+            (backoff_seconds, file.file_id),
+        ).rowcount
+    )
+
+
+def end_attempt(conn: Connection[Any], file: LandedFile) -> None:
+    """Do not count the attempt: nothing was wrong with the file, it is only not this version's turn."""
     conn.execute(
-        """
-        UPDATE ops.landed_file SET
-            attempts = attempts + 1, reason = %s,
-            status = CASE WHEN attempts + 1 >= %s THEN 'parked' ELSE 'pending' END,
-            next_attempt_at = clock_timestamp() + make_interval(secs => %s * power(2, attempts))
-        WHERE file_id = %s AND status = 'pending'
-        """,
-        (reason[:10_000], attempts, backoff_seconds, file.file_id),
+        "UPDATE ops.landed_file SET attempts = attempts - 1, next_attempt_at = '-infinity'"
+        " WHERE file_id = %s AND status = 'pending'",
+        (file.file_id,),
+    )
+
+
+def mark_failed(conn: Connection[Any], file: LandedFile, reason: str, *, attempts: int) -> None:
+    """Say why the attempt failed: the file waits longer each time and is parked after ``attempts`` of them."""
+    conn.execute(
+        "UPDATE ops.landed_file SET reason = %s,"
+        " status = CASE WHEN attempts >= %s THEN 'parked' ELSE 'pending' END WHERE file_id = %s AND status = 'pending'",
+        (reason[:10_000], attempts, file.file_id),
     )
 
 
@@ -299,7 +321,7 @@ def park(
     with conn.transaction():
         conn.execute(
             """
-            UPDATE ops.landed_file SET status = 'parked', attempts = attempts + 1, reason = %s, sha256 = %s,
+            UPDATE ops.landed_file SET status = 'parked', reason = %s, sha256 = %s,
                 rows_read = %s, rows_loaded = 0, rows_rejected = %s
             WHERE file_id = %s AND status = 'pending'
             """,

@@ -130,7 +130,7 @@ class FileTransaction:
         touched = set(result.partition_rows) | overlap.partitions.get(self._file.file_id, frozenset())
         self._query(
             """
-            UPDATE ops.landed_file SET status = 'loaded', attempts = attempts + 1, reason = NULL, sha256 = $2,
+            UPDATE ops.landed_file SET status = 'loaded', reason = NULL, sha256 = $2,
                 rows_read = $3, rows_loaded = $4, rows_rejected = $5, rows_repeated = $6, rows_conflicting = $7,
                 ends_without_line_end = $8, lake_path = $9, partition_rows = $10::text::jsonb, partitions = $11,
                 run_id = $12, loaded_at = clock_timestamp()

@@ -210,6 +210,18 @@ def test_committed_data_survives_a_kill_of_the_postmaster(home):
     assert ask(ensure_postgres(home), "SELECT sum(x) FROM kept") == 500500
 
 
+def test_a_server_that_recovers_from_the_kill_of_a_backend_is_waited_for(home):
+    server = ensure_postgres(home)
+    with connect(server) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT 1 AS one")
+        conn.commit()
+        [backend] = conn.execute("SELECT pg_backend_pid()").fetchone()
+        os.kill(backend, signal.SIGKILL)  # the postmaster now restarts all its processes
+    for _ in range(20):
+        assert ensure_postgres(home).port == server.port
+    assert ask(server, "SELECT one FROM kept") == 1
+
+
 def test_a_session_that_computes_on_after_the_kill_of_the_postmaster_does_not_prevent_the_start(home):
     server = ensure_postgres(home)
     connection = connect(server)

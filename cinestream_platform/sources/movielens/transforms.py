@@ -7,8 +7,8 @@ tables' references say. Every function takes the raw rows that count (one record
 import polars as pl
 
 NO_GENRES = "(no genres listed)"
-FINAL_YEAR = r"\((\d{4})\)$"
-"""`Toy Story (1995)`; `(2006–2007)` is a span of years and no release year."""
+FINAL_YEAR = r"\((18[7-9][0-9]|19[0-9]{2}|20[0-9]{2}|2100)\)$"
+"""`Toy Story (1995)`; `(2006–2007)` is a span of years, and a number that `dim_movie` refuses is part of the title."""
 
 
 def date_key(timestamp: str) -> pl.Expr:
