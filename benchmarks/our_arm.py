@@ -1,4 +1,4 @@
-"""Our way: the file is landed, and its raw asset's loader takes it from there. our_arm.py CSV; settings by environment."""
+"""Our way: the file is landed, and its raw asset's loader takes it from there: our_arm.py CSV."""
 
 import sys
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Raw load of generated ratings: ours, psql \\copy and dlt, in turns on one file and one server.
+"""Raw load of generated ratings: ours, psql's copy and dlt, in turns on one file and one server.
 
-Ours reads, judges every record, writes Parquet to the lake, copies rows with their origin into the raw table and commits
-the ledger. ``psql \\copy`` only copies the text into a bare table with the same four columns. dlt normalizes to Parquet
-and loads it by ADBC. Each arm is a process of its own; time and peak memory are the whole process's.
+Ours reads, judges every record, writes Parquet to the lake, copies rows with their origin into the raw table and
+commits the ledger. psql's copy only copies the text into a bare table with the same four columns. dlt normalizes to
+Parquet and loads it by ADBC. Each arm is a process of its own; time and peak memory are the whole process's.
 
     make bench ROWS=25000000
 """
