@@ -106,7 +106,13 @@ def create_statements(table: Table) -> list[str]:
         name = f"{table.name}_{'_'.join(index.columns)}_idx"
         columns = [built.c[column] for column in index.columns]
         statements.append(CreateIndex(sa.Index(name, *columns, postgresql_using=index.method)))
-    statements.append(sa.schema.SetTableComment(built))
+    return [str(statement.compile(dialect=_DIALECT)) for statement in statements] + comment_statements(table)
+
+
+def comment_statements(table: Table) -> list[str]:
+    """The statements that describe a table and its columns."""
+    built = _sa_table(table, sa.MetaData())
+    statements: list[sa.schema.ExecutableDDLElement] = [sa.schema.SetTableComment(built)]
     statements += [sa.schema.SetColumnComment(column) for column in built.columns]
     return [str(statement.compile(dialect=_DIALECT)) for statement in statements]
 
@@ -124,6 +130,8 @@ def ensure_tables(conn: Connection, tables: Iterable[Table]) -> list[str]:
             existing = _existing_columns(conn, table)
             if existing:
                 changes += _evolve(conn, table, existing)
+                for statement in comment_statements(table):
+                    conn.execute(statement.encode())
                 continue
             for schema in (table.schema, table.staging_schema) if table.partitioning else (table.schema,):
                 conn.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
@@ -170,6 +178,10 @@ def _evolve(conn: Connection, table: Table, existing: dict[str, tuple[str, bool]
                 continue
             conn.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(target, name, sql.SQL(wanted)))
             changes.append(f"added {table.qualified_name}.{column.name} {wanted}")
+            for rule in column.rules:
+                check = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})")
+                condition = sql.SQL(check_expression(rule, column.name))
+                conn.execute(check.format(target, sql.Identifier(f"{table.name}_{column.name}_{rule.name}"), condition))
             continue
         has, nullable = existing[column.name]
         if has != wanted and _is_wider(has, column.type):

@@ -55,7 +55,9 @@ def clean(
 def members(platform: Platform) -> str:
     """The dimensions but for their surrogate keys, which may skip numbers after a rollback."""
     movies = platform.row_hash("movielens_dw.dim_movie", "movie_id, title, release_year, is_inferred, is_in_source")
-    users = platform.row_hash("movielens_dw.dim_user", "user_id, rating_count, first_rated_at, last_rated_at, is_inferred")
+    users = platform.row_hash(
+        "movielens_dw.dim_user", "user_id, rating_count, first_rated_at, last_rated_at, is_inferred"
+    )
     return f"{movies} {users}"
 
 
@@ -63,17 +65,20 @@ def assert_as_clean(platform: Platform, clean: dict[str, str]) -> None:
     assert platform.hashes() | {"members": members(platform)} == clean
     assert platform.leftovers() == []
     assert platform.files() == [(key, "loaded") for key in KEYS]
-    assert platform.query(
-        "SELECT count(*) FROM raw_movielens.ratings GROUP BY _file_id, _line HAVING count(*) > 1"
-    ) == []
+    assert (
+        platform.query("SELECT count(*) FROM raw_movielens.ratings GROUP BY _file_id, _line HAVING count(*) > 1") == []
+    )
     [(loaded, in_table)] = platform.query(
         "SELECT sum(rows_loaded), (SELECT count(*) FROM raw_movielens.ratings)"
         " FROM ops.landed_file WHERE dataset = 'ratings'"
     )
     assert loaded == in_table == 71
-    assert platform.query(
-        "SELECT table_name, partition_key FROM ops.publication WHERE is_latest GROUP BY 1, 2 HAVING count(*) > 1"
-    ) == []
+    assert (
+        platform.query(
+            "SELECT table_name, partition_key FROM ops.publication WHERE is_latest GROUP BY 1, 2 HAVING count(*) > 1"
+        )
+        == []
+    )
     assert platform.build() == []
 
 

@@ -170,7 +170,8 @@ def test_a_login_secret_is_not_in_the_message_of_a_missing_right(dba: PostgresTa
 def test_a_membership_that_was_taken_away_is_named(dba: PostgresTarget) -> None:
     target = owner_of_database(dba, "CREATEROLE")
     prepare_warehouse(target, TABLES, MART_SCHEMAS, {})
-    execute(dba, f"REVOKE data_engineer FROM {LOGIN}", f"REVOKE data_engineer FROM {LOGIN} GRANTED BY {LOGIN}")
+    by_itself = f"REVOKE data_engineer FROM {LOGIN} GRANTED BY {LOGIN}"
+    execute(dba, by_itself, f"REVOKE data_engineer FROM {LOGIN} CASCADE")
     with pytest.raises(PostgresUnreachableError, match=r'GRANT "data_engineer" TO "warehouse_owner"'), connect(target):
         pass
 

@@ -140,7 +140,8 @@ class Platform:
     def ledger_row(self, key: str) -> dict[str, Any]:
         """The newest version of a key, as the ledger has it."""
         [(row,)] = self.query(
-            "SELECT to_jsonb(f) FROM ops.landed_file f WHERE key = %s ORDER BY is_newest DESC, file_id DESC LIMIT 1", (key,)
+            "SELECT to_jsonb(f) FROM ops.landed_file f WHERE key = %s ORDER BY is_newest DESC, file_id DESC LIMIT 1",
+            (key,),
         )
         return row
 
@@ -157,11 +158,11 @@ class Platform:
         retract_key(key)
 
     def load_files(self, *keys: str) -> ExecuteInProcessResult:
-        """Enter what landed, and load these keys alone, as a requested run does."""
-        self.scan()
+        """Load these keys alone, which a scan has entered, as a requested run does."""
         with connect(self.target) as conn:
             rows = conn.execute(
-                "SELECT source, dataset, file_id, attempts FROM ops.landed_file WHERE key = ANY (%s) AND is_newest", (list(keys),)
+                "SELECT source, dataset, file_id, attempts FROM ops.landed_file WHERE key = ANY (%s) AND is_newest",
+                (list(keys),),
             ).fetchall()
         [request] = load_requests([DueFile(*row) for row in rows], set(), per_run=len(rows))
         run = request.run_request()

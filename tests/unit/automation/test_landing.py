@@ -40,7 +40,9 @@ def due(*file_ids: int, attempts: int = 0, dataset: str = "ratings", source: str
 # ---- seeing ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["movielens/ratings/a.csv", "movielens/ratings/2019/11/a.csv", "movielens/ratings/any name"])
+@pytest.mark.parametrize(
+    "key", ["movielens/ratings/a.csv", "movielens/ratings/2019/11/a.csv", "movielens/ratings/any name"]
+)
 def test_a_key_below_a_feeds_folder_is_that_feeds_file(key):
     seen = sight(listed(key))
     assert (seen.source, seen.dataset, seen.problem) == ("movielens", "ratings", None)
@@ -50,7 +52,10 @@ def test_a_key_below_a_feeds_folder_is_that_feeds_file(key):
 @pytest.mark.parametrize(
     ("key", "problem"),
     [
-        ("movielens/genome_tags/a.csv", "no feed takes files below movielens/genome_tags/; feeds are movielens/movies/,"),
+        (
+            "movielens/genome_tags/a.csv",
+            "no feed takes files below movielens/genome_tags/; feeds are movielens/movies/,",
+        ),
         ("netflix/ratings/a.csv", "no feed takes files below netflix/ratings/"),
         ("movielens/ratings.csv", "a key has the form <source>/<dataset>/<file>"),
         ("ratings.csv", "a key has the form"),

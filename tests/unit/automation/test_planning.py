@@ -1,6 +1,6 @@
 """From what is stale to the runs that are asked for."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.automation.planning import BuildPlan, plan_builds
@@ -79,6 +79,7 @@ loads = st.lists(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(loads)
 def test_doing_what_is_planned_ends_with_nothing_to_do_after_three_plans_at_most(files):
     ledger = built()

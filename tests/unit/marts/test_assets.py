@@ -12,8 +12,8 @@ from cinestream_platform.marts.assets import dbt_arguments, marts_assets
 from cinestream_platform.marts.project import ensure_manifest
 from cinestream_platform.marts.resource import MartsDbt
 from cinestream_platform.marts.translator import source_of_schema
-from cinestream_platform.settings import Settings
 from cinestream_platform.orchestration.resources import Warehouse
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget
 
 YEARS = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="1995", fmt="%Y")

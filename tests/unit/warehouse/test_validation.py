@@ -84,7 +84,10 @@ def test_an_empty_frame_breaks_no_rule():
         ((3, "here", None, 1.5), {"share_range": 1}),
         ((3, "here", None, float("nan")), {"share_range": 1}),
         ((2, "here", None, None), {"grain_unique": 2}),
-        ((-1, "x", Decimal("9.9"), -1.0), {n: 1 for n in ("thing_range", "place_values", "stars_range", "stars_step", "share_range")}),
+        (
+            (-1, "x", Decimal("9.9"), -1.0),
+            dict.fromkeys(("thing_range", "place_values", "stars_range", "stars_step", "share_range"), 1),
+        ),
     ],
 )
 def test_each_rule_counts_the_rows_that_break_it_and_no_other_rule_does(row, expected):
@@ -92,7 +95,10 @@ def test_each_rule_counts_the_rows_that_break_it_and_no_other_rule_does(row, exp
 
 
 def test_a_sample_shows_some_of_the_failing_rows():
-    found = {r.name: r for r in validate(THINGS, things(*((3 + n, "x", None, None) for n in range(9)), (1, "here", None, None)))}
+    found = {
+        r.name: r
+        for r in validate(THINGS, things(*((3 + n, "x", None, None) for n in range(9)), (1, "here", None, None)))
+    }
     assert found["place_values"].failed_rows == 9
     assert [row["thing"] for row in found["place_values"].sample] == [3, 4, 5, 6, 7]
     assert found["grain_unique"].failed_rows == 2
@@ -152,7 +158,9 @@ def test_a_rule_that_crashes_is_raised_and_not_taken_for_bad_data(column, value)
 def test_the_message_of_a_stopped_publish_names_table_partition_rules_counts_and_rows():
     results = validate(THINGS, things((0, "x", None, None), (-1, "here", None, None)))
     message = str(BrokenRulesError(THINGS, "2005", results))
-    assert message.startswith("s_dw.things (2005) is not published, its rows break rules: thing_range: 2 rows, e.g. [{'thing': 0")
+    assert message.startswith(
+        "s_dw.things (2005) is not published, its rows break rules: thing_range: 2 rows, e.g. [{'thing': 0"
+    )
     assert "; place_values: 1 rows, e.g. [{'thing': 0" in message
     assert str(BrokenRulesError(THINGS, "whole", results)).startswith("s_dw.things is not published")
 

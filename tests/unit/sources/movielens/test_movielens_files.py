@@ -166,11 +166,15 @@ def test_13_titles_have_no_year_and_are_left_as_they_are(small: Release):
         "The OA",
     ]
     assert small.film(171749)["title"].endswith("(2006–2007)")
-    assert {title.strip() for title in without.join(small.movies.rows, on="movie_id")["title_right"]} == set(without["title"])
+    assert {title.strip() for title in without.join(small.movies.rows, on="movie_id")["title_right"]} == set(
+        without["title"]
+    )
 
 
 def test_11_titles_end_in_a_blank_after_the_year_and_lose_both(small: Release):
-    blank = small.movies.rows.filter(pl.col("title").str.ends_with(" ") & pl.col("title").str.strip_chars().str.ends_with(")"))
+    blank = small.movies.rows.filter(
+        pl.col("title").str.ends_with(" ") & pl.col("title").str.strip_chars().str.ends_with(")")
+    )
     assert blank.height == 11
     assert 27008 in blank["movie_id"]
     cleaned = small.dim_movie.filter(pl.col("movie_id").is_in(blank["movie_id"].implode()))

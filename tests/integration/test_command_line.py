@@ -1,0 +1,345 @@
+"""The command line end to end, each command in a process of its own, on an embedded Postgres of its own home."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import subprocess
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from cinestream_platform.services.postgres import postgres_binary, stop_postgres
+from tests.conftest import REGION, S3Server
+from tests.support.command_line import CommandLine
+from tests.support.platform import Y2005, ratings_csv
+from tests.support.swift import SwiftServer, swift_available
+
+DATASETS = ("links", "movies", "ratings", "tags")
+
+
+@pytest.fixture(scope="module")
+def cinestream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """A home in which nothing has happened yet; its server is stopped at the end."""
+    line = CommandLine(tmp_path_factory.mktemp("command-line") / "home")
+    yield line
+    stop_postgres(line.home)
+
+
+@pytest.fixture(scope="module")
+def first_demo(cinestream: CommandLine) -> str:
+    """What the first demo of this home prints."""
+    return cinestream.output("demo", "--scale", "0.05")
+
+
+@pytest.fixture
+def sample(tmp_path: Path, cinestream: CommandLine) -> Path:
+    """A folder of generated files."""
+    cinestream.output("sample", tmp_path / "sample", "--scale", "0.05", "--seed", "9", "--clean")
+    return tmp_path / "sample"
+
+
+def query(line: CommandLine, statement: str, role: str | None = None) -> list[tuple[Any, ...]]:
+    dsn = line.output("dsn", *(["--role", role] if role else [])).strip()
+    with psycopg.connect(dsn) as conn:
+        return conn.execute(statement.encode()).fetchall()
+
+
+def rows_of_assets(printed: str) -> dict[str, str]:
+    """Asset and rows of the demo's table."""
+    cells = [[cell.strip() for cell in re.split("[│┃|]", line)[1:3]] for line in printed.splitlines() if "/" in line]
+    return {name: rows for name, rows in (c for c in cells if len(c) == 2) if re.fullmatch(r"[\d,]+", rows)}
+
+
+PUBLISHED = "SELECT count(*), max(publication_id), max(published_at) FROM ops.publication"
+
+
+def test_the_demo_runs_green(cinestream: CommandLine, first_demo: str) -> None:
+    assert "(equal)" in first_demo
+    assert "NOT AS IT SHOULD BE" not in first_demo
+    assert {"movielens/ratings", "movielens/fact_ratings", "movielens/mart_movie_ratings"} <= set(rows_of_assets(first_demo))
+
+
+def test_a_second_demo_prints_the_same_totals_and_publishes_nothing_new(cinestream: CommandLine, first_demo: str) -> None:
+    before = query(cinestream, PUBLISHED)
+    second = cinestream.output("demo", "--scale", "0.05")
+    assert query(cinestream, PUBLISHED) == before
+    totals = rows_of_assets(second)
+    assert totals, "the star and the marts are shown again"
+    assert {name: rows_of_assets(first_demo)[name] for name in totals} == totals
+    assert [line for line in second.splitlines() if line.startswith("Quarantine")] == [
+        line for line in first_demo.splitlines() if line.startswith("Quarantine")
+    ]
+
+
+def test_status_tells_feeds_files_and_publications(cinestream: CommandLine, first_demo: str) -> None:
+    short = cinestream.output("status")
+    assert cinestream.home.joinpath("landing").as_uri() in short
+    assert re.search(r"movielens\s*│\s*ratings\s*│\s*1\s*│\s*0\s*│\s*0", short)
+    assert "movielens_dw.fact_ratings" in short
+    assert "movielens/ratings/ratings.csv" not in short
+    assert re.search(r"movielens/ratings/ratings.csv\s*│\s*loaded", cinestream.output("status", "--files"))
+
+
+@pytest.mark.parametrize("role", ["admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader", None])
+def test_a_dsn_lets_its_role_in(cinestream: CommandLine, first_demo: str, role: str | None) -> None:
+    [(who,)] = query(cinestream, "SELECT current_user", role)
+    assert who == (f"cinestream_{role}" if role else "cinestream")
+
+
+def test_a_dsn_works_with_psql(cinestream: CommandLine, first_demo: str) -> None:
+    psql = shutil.which("psql") or str(postgres_binary(cinestream.home, "psql"))
+    dsn = cinestream.output("dsn", "--role", "data_analyst").strip()
+
+    def ask(statement: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([psql, dsn, "-XAtc", statement], capture_output=True, text=True, timeout=60, check=False)
+
+    assert int(ask("SELECT count(*) FROM movielens_dw.fact_ratings").stdout) > 1000
+    assert "permission denied" in ask("SELECT count(*) FROM raw_movielens.ratings").stderr
+
+
+def test_a_file_is_landed_loaded_reloaded_and_retracted(cinestream: CommandLine, first_demo: str, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.csv"
+    mine.write_bytes(ratings_csv([(990_001, 1, 4.5, Y2005)]))
+    key = "movielens/ratings/mine.csv"
+    counted = "SELECT count(*) FROM movielens_dw.fact_ratings JOIN movielens_dw.dim_user USING (user_key) WHERE user_id = 990001"
+
+    assert cinestream.output("land", "movielens", mine, "--dataset", "ratings") == f"landed {key}\n"
+    assert (cinestream.home / "landing" / key).read_bytes() == mine.read_bytes()
+    cinestream.output("demo", "--scale", "0.05")
+    assert query(cinestream, counted, "data_analyst") == [(1,)]
+
+    assert f"{key} waits to be read again (it was loaded)" in cinestream.output("reload", key)
+    assert "waits" in cinestream.output("reload", f"{(cinestream.home / 'landing').as_uri()}/{key}")
+    cinestream.output("demo", "--scale", "0.05")
+    assert query(cinestream, counted, "data_analyst") == [(1,)]
+
+    assert "stale now: 2005" in cinestream.output("retract", key)
+    cinestream.output("demo", "--scale", "0.05")
+    assert query(cinestream, counted, "data_analyst") == [(0,)]
+
+
+def test_a_folder_is_landed_by_the_publishers_names(tmp_path: Path, sample: Path) -> None:
+    other = CommandLine(tmp_path / "home")
+    landed = other.output("land", "movielens", sample)
+    assert {f"landed movielens/{name}/{name}.csv" for name in DATASETS} <= set(landed.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["land", "spotify", "{file}"], "there is no source spotify; sources are movielens"),
+        (["land", "movielens", "{file}"], "Name one with --dataset"),
+        (["land", "movielens", "{file}", "--dataset", "films"], "no feed of movielens takes"),
+        (["land", "movielens", "{file}", "--dataset", "ratings", "--name", "../x.csv"], "Choose another --name"),
+        (["reload", "movielens/ratings/rating.csv"], "See cinestream status --files"),
+        (["reload", "ratings.csv"], "Did you mean movielens/ratings/ratings.csv?"),
+        (["retract", "movielens/ratings/nothing.csv"], "no landed file has the key"),
+        (["retract", "nothing"], "See cinestream status --files"),
+        (["demo", "--data", "/nowhere"], "there is no folder /nowhere"),
+        (["demo", "--data", "{folder}"], "Choose one with RELEASE="),
+        (["fetch", "movielens", "--release", "ml-1900"], "there are ml-latest-small, ml-25m, ml-32m"),
+        (["fetch", "movielens", "--base-url", "http://127.0.0.1:1"], "Check the network"),
+        (["sample", "{folder}", "--scale", "0.001"], "too small"),
+    ],
+)
+def test_a_wrong_argument_gives_one_line_with_a_remedy(
+    cinestream: CommandLine, first_demo: str, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    file = tmp_path / "unknown.csv"
+    file.write_text("a,b\n")
+    filled = [argument.format(file=file, folder=tmp_path) for argument in arguments]
+    assert words in cinestream.error(*filled)
+
+
+def test_an_unknown_option_is_explained(cinestream: CommandLine) -> None:
+    done = cinestream.run("dsn", "--role", "king")
+    assert done.returncode == 2
+    assert "data_analyst" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_fetch_downloads_unpacks_and_lands(tmp_path: Path, sample: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    with zipfile.ZipFile(site / "ml-latest-small.zip", "w") as archive:
+        for path in sample.iterdir():
+            archive.write(path, f"ml-latest-small/{path.name}")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        line = CommandLine(tmp_path / "home")
+        landed = line.output("fetch", "movielens", "--base-url", f"http://127.0.0.1:{server.server_port}/")
+        assert {f"landed movielens/{name}/{name}.csv" for name in DATASETS} <= set(landed.splitlines())
+        wrong = line.error("fetch", "movielens", "--release", "ml-25m", "--base-url", f"http://127.0.0.1:{server.server_port}")
+        assert "does not exist (404)" in wrong
+    finally:
+        server.shutdown()
+
+
+def test_two_homes_live_side_by_side(cinestream: CommandLine, first_demo: str, tmp_path: Path) -> None:
+    other = CommandLine(tmp_path / "other")
+    try:
+        assert "not running" in other.output("services", "status")
+        started = other.output("services", "start")
+        assert started == other.output("services", "start")
+        assert started == other.output("services", "status")
+        assert started != cinestream.output("services", "start")
+        assert query(other, "SELECT count(*) FROM ops.landed_file") == [(0,)]
+        assert query(cinestream, "SELECT count(*) > 0 FROM ops.landed_file") == [(True,)]
+        assert other.output("services", "stop") == "stopped\n"
+        assert other.output("services", "stop") == "it was not running\n"
+        assert "runs on" in cinestream.output("services", "status")
+    finally:
+        stop_postgres(other.home)
+
+
+def failures(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert "Traceback" not in done.stdout + done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+
+
+def test_doctor_finds_a_demo_in_good_health(cinestream: CommandLine, first_demo: str) -> None:
+    printed = cinestream.output("doctor")
+    assert printed.splitlines()[-1] == "All is well."
+    names = [line.split()[1] for line in printed.splitlines()[:-1]]
+    assert names == [
+        *("python", "packages", "home", "disk", "postgres", "rights", "warehouse", "roles", "grants"),
+        *("landing", "lake", "dagster", "dagster", "dbt", "files"),
+    ]
+    assert not list((cinestream.home / "lake").glob(".doctor*"))
+
+
+def test_doctor_starts_a_stopped_embedded_server_and_finds_it_well(cinestream: CommandLine, first_demo: str) -> None:
+    cinestream.output("services", "stop")
+    assert cinestream.output("doctor").splitlines()[-1] == "All is well."
+
+
+def test_doctor_gives_a_login_its_password_again(cinestream: CommandLine, first_demo: str) -> None:
+    query_of_owner = cinestream.output("dsn").strip()
+    with psycopg.connect(query_of_owner, autocommit=True) as conn:
+        conn.execute("ALTER ROLE cinestream_data_analyst PASSWORD 'forgotten'")
+    assert "made or given their password anew: cinestream_data_analyst" in cinestream.output("doctor")
+    assert query(cinestream, "SELECT 1", "data_analyst") == [(1,)]
+
+
+def test_doctor_shows_drift_a_changed_table_and_a_parked_file(cinestream: CommandLine, first_demo: str, tmp_path: Path) -> None:
+    dsn = cinestream.output("dsn").strip()
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("GRANT SELECT ON raw_movielens.tags TO dashboard_reader")
+    assert "dashboard_reader: SELECT on raw_movielens.tags" in failures(cinestream.run("doctor"))[0]
+    assert cinestream.run("roles").returncode == 1
+    cinestream.output("roles", "--apply")
+
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("ALTER TABLE movielens_dw.dim_movie ADD COLUMN surplus text; COMMENT ON SCHEMA ops IS 'changed'")
+    [line] = failures(cinestream.run("doctor"))
+    assert "ALTER TABLE movielens_dw.dim_movie DROP COLUMN surplus" in line
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("ALTER TABLE movielens_dw.dim_movie DROP COLUMN surplus")
+
+    bad = tmp_path / "bad.csv"
+    bad.write_text("no,such,columns\n1,2,3\n")
+    cinestream.output("land", "movielens", bad, "--dataset", "ratings")
+    assert cinestream.run("demo", "--scale", "0.05").returncode == 1
+    done = cinestream.run("doctor")
+    assert (done.returncode, failures(done)) == (0, [])
+    assert re.search(r"warning  files +1 parked -> ", done.stdout)
+    assert "bad.csv" in cinestream.output("status")
+    cinestream.output("retract", "movielens/ratings/bad.csv")
+    (cinestream.home / "landing" / "movielens" / "ratings" / "bad.csv").unlink()
+
+
+def test_doctor_says_that_a_home_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = CommandLine(tmp_path / "file" / "home").run("doctor")
+    assert done.returncode == 1
+    [home, *_] = failures(done)
+    assert "set CINESTREAM_HOME" in home
+
+
+def test_doctor_names_a_setting_that_is_wrong_without_its_value(tmp_path: Path) -> None:
+    done = CommandLine(tmp_path / "home", {"CINESTREAM_POSTGRES_PORT": "many"}).run("doctor")
+    [line] = failures(done)
+    assert "POSTGRES_PORT" in line
+    assert "many" not in line
+
+
+def on_s3(home: Path, endpoint: str, key: str, secret: str, bucket: str) -> CommandLine:
+    settings = {
+        "CINESTREAM_LANDING_URL": f"s3://{bucket}/landing",
+        "CINESTREAM_LAKE_URL": f"s3://{bucket}/lake",
+        "CINESTREAM_S3_ENDPOINT_URL": endpoint,
+        "CINESTREAM_S3_REGION": REGION,
+        "CINESTREAM_S3_ACCESS_KEY_ID": key,
+        "CINESTREAM_S3_SECRET_ACCESS_KEY": secret,
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    return CommandLine(home, settings)
+
+
+def test_doctor_tells_a_missing_bucket_from_a_dead_endpoint(
+    cinestream: CommandLine, first_demo: str, s3_server: S3Server
+) -> None:
+    access = (s3_server.access_key, s3_server.secret_key)
+    good = on_s3(cinestream.home, s3_server.endpoint, *access, s3_server.create_bucket())
+    assert good.output("doctor").splitlines()[-1] == "All is well."
+
+    lines = failures(on_s3(cinestream.home, s3_server.endpoint, *access, "no-such-bucket").run("doctor"))
+    assert len(lines) == 2
+    assert "the bucket does not exist -> Create it, or correct CINESTREAM_LANDING_URL." in lines[0]
+    assert "correct CINESTREAM_LAKE_URL" in lines[1]
+
+    lines = failures(on_s3(cinestream.home, "http://127.0.0.1:1", *access, "any").run("doctor"))
+    assert len(lines) == 2
+    assert "the server does not answer" in lines[0]
+    assert "CINESTREAM_S3_ENDPOINT_URL" in lines[0]
+
+
+def test_prepare_makes_the_buckets(cinestream: CommandLine, first_demo: str, s3_server: S3Server) -> None:
+    import uuid
+
+    name = f"made-{uuid.uuid4().hex[:8]}"
+    line = on_s3(cinestream.home, s3_server.endpoint, s3_server.access_key, s3_server.secret_key, name)
+    assert f"landing zone: s3://{name}/landing (made)" in line.output("prepare")
+    assert "(made)" not in line.output("prepare")
+    assert line.output("doctor").splitlines()[-1] == "All is well."
+
+
+def test_wrong_s3_keys_are_told_from_each_other_by_a_server_that_checks_them(
+    cinestream: CommandLine, first_demo: str, tmp_path: Path
+) -> None:
+    if reason := swift_available(tmp_path):
+        pytest.skip(reason)
+    with SwiftServer(tmp_path, region=REGION) as server:
+        server.client().create_bucket(Bucket="bucket")
+        good = on_s3(cinestream.home, server.endpoint, server.access_key, server.secret_key, "bucket")
+        assert good.output("doctor").splitlines()[-1] == "All is well."
+
+        wrong_secret = on_s3(cinestream.home, server.endpoint, server.access_key, "x" * 32, "bucket")
+        done = wrong_secret.run("doctor")
+        assert done.returncode == 1
+        for line in failures(done):
+            assert "the secret key is wrong" in line
+            assert "CINESTREAM_S3_SECRET_ACCESS_KEY" in line
+            assert "x" * 32 not in line
+        assert "the secret key is wrong" in wrong_secret.error("demo", "--scale", "0.05")
+
+        wrong_key = on_s3(cinestream.home, server.endpoint, "cinestream:nobody", server.secret_key, "bucket")
+        assert all("CINESTREAM_S3_ACCESS_KEY_ID" in line for line in failures(wrong_key.run("doctor")))
+        mine = tmp_path / "ratings.csv"
+        mine.write_bytes(ratings_csv([(1, 1, 4.5, Y2005)]))
+        refused = wrong_secret.error("land", "movielens", mine)
+        assert "CINESTREAM_S3_SECRET_ACCESS_KEY" in refused

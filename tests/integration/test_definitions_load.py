@@ -1,0 +1,151 @@
+"""Loading the definitions: quickly, without any connection, and every asset has all that people are promised."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "cinestream_platform"
+
+LOAD = """
+import socket, time, warnings
+
+def refuse(*arguments, **options):
+    raise AssertionError(f"a connection to {arguments[1:]}")
+
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
+started = time.monotonic()
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from cinestream_platform.definitions import defs
+    graph = defs.resolve_asset_graph()
+    defs.resolve_all_job_defs() if hasattr(defs, "resolve_all_job_defs") else None
+print(f"{time.monotonic() - started:.2f}")
+print(len(graph.executable_asset_keys))
+for warning in caught:
+    text = str(warning.message)
+    if issubclass(warning.category, DeprecationWarning) and "dagster" in text.lower() and "cinestream_platform" in warning.filename:
+        print("deprecated:", warning.filename, text)
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed_home(manifest_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with nothing but the dbt manifest."""
+    home = tmp_path_factory.mktemp("definitions") / "home"
+    shutil.copytree(manifest_home / "dbt", home / "dbt")
+    return home
+
+
+def in_process(script: str, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("CINESTREAM_", "DAGSTER_", "AWS_"))}
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=inherited | {"CINESTREAM_HOME": str(home)} | settings,
+        cwd=home.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"CINESTREAM_POSTGRES_HOST": "127.0.0.1", "CINESTREAM_POSTGRES_PORT": "1"},
+        {"CINESTREAM_LANDING_URL": "s3://nowhere/landing", "CINESTREAM_S3_ENDPOINT_URL": "http://127.0.0.1:1"},
+    ],
+    ids=["embedded", "external", "s3"],
+)
+def test_the_definitions_load_without_any_connection(
+    parsed_home: Path, settings: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = in_process(LOAD, parsed_home, **settings)
+    assert done.returncode == 0, done.stderr
+    seconds, assets, *deprecated = done.stdout.splitlines()
+    with capsys.disabled():
+        print(f" definitions loaded in {seconds} s", end="")
+    assert float(seconds) < 15  # 5 on idle cores; a busy machine must not fail the suite
+    assert int(assets) > 20
+    assert deprecated == []
+    assert {path.name for path in parsed_home.iterdir()} == {"dbt"}, "loading has written into the home"
+
+
+def test_without_a_manifest_the_error_says_how_to_make_it(tmp_path: Path) -> None:
+    done = in_process("import cinestream_platform.definitions", tmp_path / "home")
+    assert done.returncode != 0
+    assert "ensure_manifest" in done.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "home").exists()
+
+
+def test_help_imports_neither_dagster_nor_polars() -> None:
+    script = (
+        "import sys; from click.testing import CliRunner; from cinestream_platform.cli import cli\n"
+        "answer = CliRunner().invoke(cli, ['--help']); assert answer.exit_code == 0 and 'doctor' in answer.output\n"
+        "print([name for name in ('dagster', 'polars', 'dbt', 'boto3', 'psycopg', 'pandera') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def graph(environment: dict[str, str]) -> Any:
+    from cinestream_platform.definitions import build_definitions
+
+    return build_definitions().resolve_asset_graph()
+
+
+def test_every_asset_has_what_people_are_promised(graph: Any) -> None:
+    checks = {key.asset_key for key in graph.asset_check_keys}
+    lacking = []
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        wants = {
+            "group": bool(node.group_name) and node.group_name != "default",
+            "owners": bool(node.owners),
+            "kinds": bool(node.kinds),
+            "description": bool(node.description),
+            "columns": bool(node.metadata.get("dagster/column_schema")),
+            "described columns": all(c.description for c in _columns(node)),
+        }
+        if node.is_executable:
+            wants |= {"table_name": "dagster/table_name" in node.metadata, "a check": key in checks}
+        lacking += [f"{key.to_user_string()}: {name}" for name, has in wants.items() if not has]
+    assert lacking == []
+
+
+def _columns(node: Any) -> list[Any]:
+    schema = node.metadata.get("dagster/column_schema")
+    return list(schema.columns) if schema else []
+
+
+def test_table_names_are_those_in_postgres(graph: Any, platform: Any) -> None:
+    tables = {f"{schema}.{name}" for schema, name in platform.query("SELECT schemaname, tablename FROM pg_tables")}
+    for key in graph.executable_asset_keys:
+        name = graph.get(key).metadata["dagster/table_name"]
+        if not key.path[-1].startswith("mart_"):  # dbt makes those at their first run
+            assert name in tables, name
+        else:
+            assert name == f"{key.path[0]}_marts.{key.path[-1]}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AutoMaterializePolicy", "compute_kind", "SourceAsset", "get_s3_keys", "auto_materialize", "FreshnessPolicy(maximum"],
+)
+def test_no_module_uses_what_dagster_has_retired(name: str) -> None:
+    assert [path.name for path in PACKAGE.rglob("*.py") if name in path.read_text()] == []
+
+
+def test_no_module_imports_dagsters_private_parts() -> None:
+    private = re.compile(r"(from|import) dagster(_\w+)?\._")
+    assert [path.name for path in PACKAGE.rglob("*.py") if private.search(path.read_text())] == []

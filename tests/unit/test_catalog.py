@@ -1,0 +1,90 @@
+"""What is declared fits together."""
+
+import re
+
+from cinestream_platform.catalog import FEEDS, MART_SCHEMAS, TABLES
+from cinestream_platform.warehouse.table import Kind, Layer, PartitionUnit, WriteMode
+
+
+def test_every_table_is_listed_once_and_after_those_it_refers_to():
+    listed: list[str] = []
+    for table in TABLES:
+        assert table.qualified_name not in listed
+        assert [r.table.qualified_name for r in table.references if r.table.qualified_name not in listed] == []
+        listed.append(table.qualified_name)
+
+
+def test_every_raw_table_has_exactly_one_feed_and_every_feed_a_listed_raw_table():
+    raw = [table for table in TABLES if table.layer is Layer.RAW]
+    assert sorted(feed.table.qualified_name for feed in FEEDS) == sorted(table.qualified_name for table in raw)
+    assert len({(feed.source, feed.dataset) for feed in FEEDS}) == len(FEEDS)
+
+
+def test_a_feed_has_the_columns_that_its_reader_needs():
+    for feed in FEEDS:
+        delivered = [column for column in feed.table.columns if not column.name.startswith("_")]
+        assert all(column.source_name for column in delivered)
+        assert len({column.source_name for column in delivered}) == len(delivered) > 1
+        assert feed.table.natural_key
+        assert 0 < feed.reject_threshold < 0.5
+        if feed.year_of:
+            assert feed.table.column(feed.year_of).type.kind is Kind.TIMESTAMP
+        if feed.table.latest_by:
+            assert feed.table.column(feed.table.latest_by).nullable is False
+        assert feed.table.mode in (WriteMode.FILE, WriteMode.SNAPSHOT)
+
+
+def test_names_follow_the_grammar():
+    prefixes = {Layer.DIMENSION: "dim_", Layer.BRIDGE: "bridge_", Layer.FACT: "fact_", Layer.RAW: ""}
+    for table in TABLES:
+        assert table.name.startswith(prefixes[table.layer])
+        assert table.schema.startswith("raw_") == (table.layer is Layer.RAW)
+        for column in table.columns:
+            assert re.fullmatch(r"_?[a-z][a-z0-9_]*", column.name)
+            assert column.name.endswith("_at") <= (column.type.kind is Kind.TIMESTAMP)
+            assert column.name.startswith("is_") == (column.type.kind is Kind.BOOLEAN)
+            assert column.name.endswith("_key") <= (column.type.kind in (Kind.INTEGER, Kind.BIGINT))
+            assert column.description.endswith(".")
+    assert all(schema.endswith("_marts") for schema in MART_SCHEMAS)
+
+
+def test_keys_are_never_null():
+    for table in TABLES:
+        for name in (*table.primary_key, *table.natural_key, *(r.column for r in table.references)):
+            assert not table.column(name).nullable, f"{table.qualified_name}.{name}"
+
+
+def test_a_dim_can_have_inferred_members_if_anything_refers_to_it_by_its_own_ids():
+    from cinestream_platform.warehouse.keys import _default, _needs_default
+
+    for table in TABLES:
+        for reference in table.references:
+            target = reference.table
+            if reference.on:
+                assert set(reference.on) == set(target.natural_key)
+                for column in target.columns:
+                    if _needs_default(target, column):
+                        _default(target, column)  # raises where a member cannot be made
+                assert _default(target, target.column("is_inferred")) is True
+
+
+def test_facts_have_a_grain_that_holds_the_partition_and_no_text():
+    for table in TABLES:
+        if table.layer is Layer.FACT:
+            assert table.partitioning is not None
+            assert table.partitioning.column in table.primary_key
+            assert table.mode is WriteMode.PARTITION
+            assert {column.type.kind for column in table.columns} & {Kind.TEXT} == set()
+            assert {column for column in table.primary_key if column.endswith("_key")} == set(table.primary_key)
+            referenced = {reference.column for reference in table.references}
+            assert set(table.primary_key) <= referenced
+            assert (table.partitioning.unit is PartitionUnit.YEAR) == ("date_key" in table.primary_key)
+
+
+def test_dims_keep_their_keys_and_mark_what_vanished():
+    for table in TABLES:
+        if table.layer is Layer.DIMENSION and table.surrogate_key:
+            assert table.mode is WriteMode.UPSERT
+            assert table.primary_key == (table.surrogate_key,)
+            assert table.surrogate_key == f"{table.name.removeprefix('dim_')}_key"
+            assert {"is_inferred", "is_in_source"} <= {column.name for column in table.columns}

@@ -1,0 +1,105 @@
+"""Settings come from the environment, and their secrets stay there."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from cinestream_platform.settings import Settings, get_settings
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch):
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("CINESTREAM_"):
+            monkeypatch.delenv(name)
+
+
+def test_without_any_variable_everything_is_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings()
+    assert settings.postgres_host is None
+    assert settings.home_dir == tmp_path / ".cinestream"
+    assert settings.landing == (tmp_path / ".cinestream/landing").as_uri()
+    assert settings.lake == (tmp_path / ".cinestream/lake").as_uri()
+
+
+def test_variables_are_read_by_their_prefix(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CINESTREAM_POSTGRES_HOST", "db.example")
+    monkeypatch.setenv("CINESTREAM_POSTGRES_PORT", "6543")
+    monkeypatch.setenv("CINESTREAM_LANDING_URL", "s3://bucket/landing/")
+    monkeypatch.setenv("CINESTREAM_LANDING_SETTLE_SECONDS", "0.5")
+    monkeypatch.setenv("POSTGRES_USER", "somebody")
+    settings = Settings()
+    assert (settings.postgres_host, settings.postgres_port, settings.postgres_user) == (
+        "db.example",
+        6543,
+        "cinestream",
+    )
+    assert settings.landing == "s3://bucket/landing"
+    assert settings.landing_settle_seconds == 0.5
+
+
+@pytest.mark.parametrize("home", ["~/cine", "relative", "a/../b"])
+def test_the_home_is_absolute(home: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CINESTREAM_HOME", home)
+    monkeypatch.chdir(tmp_path)
+    settings = Settings()
+    assert settings.home_dir.is_absolute()
+    assert settings.home_dir == tmp_path / home.removeprefix("~/")
+    assert settings.landing.startswith("file:///")
+
+
+def test_a_home_with_blanks_and_signs_is_a_url_that_leads_back(tmp_path: Path):
+    from cinestream_platform.lake.store import ObjectStore
+
+    home = tmp_path / "my home #1 %20 é"
+    assert ObjectStore(Settings(home=home).landing).folder == home / "landing"
+
+
+def test_a_wrong_value_names_the_setting(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CINESTREAM_POSTGRES_PORT", "five")
+    with pytest.raises(ValidationError, match="postgres_port"):
+        Settings()
+
+
+SECRETS = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+
+
+def test_no_secret_shows_in_any_text_of_the_settings(monkeypatch: pytest.MonkeyPatch, secret: SecretStr):
+    hush = secret.get_secret_value()
+    for name in SECRETS:
+        monkeypatch.setenv(f"CINESTREAM_{name}", hush)
+    settings = Settings()
+    for name in SECRETS:
+        assert getattr(settings, name.lower()).get_secret_value() == hush
+    for text in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())):
+        assert hush not in text
+
+
+def test_every_setting_that_sounds_secret_is_one():
+    for name, field in Settings.model_fields.items():
+        if any(word in name for word in ("password", "secret", "access_key", "token")):
+            assert "SecretStr" in str(field.annotation), name
+        assert field.description, name
+
+
+def test_settings_are_read_once_a_process(monkeypatch: pytest.MonkeyPatch):
+    get_settings.cache_clear()
+    try:
+        first = get_settings()
+        monkeypatch.setenv("CINESTREAM_POSTGRES_PORT", "1")
+        assert get_settings() is first
+    finally:
+        get_settings.cache_clear()
+
+
+def test_the_password_of_postgres_shows_in_no_text_of_the_target(secret: SecretStr):
+    from cinestream_platform.warehouse.connection import PostgresTarget
+
+    target = PostgresTarget.from_settings(Settings(postgres_host="db.example", postgres_password=secret))
+    assert secret.get_secret_value() not in repr(target)
+    assert target.password.get_secret_value() == secret.get_secret_value()
