@@ -281,7 +281,7 @@ class ObjectStore:
             obstore.delete(self._store, list(keys))
 
     def location(self, key: str) -> str:
-        """The address of ``key`` for polars: a path in a folder, a URL in S3; only the key's own ``*`` is a wildcard."""
+        """The address of ``key`` for polars, a path or a URL; of a path only the key's own ``*`` is a wildcard."""
         return f"{escape(str(self.folder))}/{key}" if self.is_folder else f"{self.url}/{key}"
 
     def storage_options(self) -> dict[str, str] | None:

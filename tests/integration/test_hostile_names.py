@@ -100,7 +100,8 @@ def test_names_outside_the_grammar_are_parked_with_the_reason(any_platform: Plat
     put(any_platform, f"movielens/ratings/{name}", ratings_csv([(1, 1, 3.0, Y2005)]))
     put(any_platform, "movielens/ratings/good.csv", ratings_csv([(2, 1, 3.0, Y2005)]))
     any_platform.load()
-    [(key, status, why)] = any_platform.query("SELECT key, status, reason FROM ops.landed_file WHERE status <> 'loaded'")
+    not_loaded = "SELECT key, status, reason FROM ops.landed_file WHERE status <> 'loaded'"
+    [(key, status, why)] = any_platform.query(not_loaded)
     assert (key, status) == (f"movielens/ratings/{name}", "parked")
     assert reason in why
     assert any_platform.scalar("SELECT count(*) FROM raw_movielens.ratings") == 1

@@ -96,8 +96,10 @@ def shop(platform: Platform) -> Platform:
     """A platform with a dim of one row and a fact with one partition of two."""
     prepare(platform, DIM, FACT)
     with connect(platform.target) as conn:
-        conn.execute("INSERT INTO conformed.dim_date SELECT k, DATE '2005-01-01', 2005, 1, 1, DATE '2005-01-01', 1, 1, 1,"
-                     " 'x', 'x', false FROM unnest(ARRAY[20050101, 20050630, 20060101]) k")
+        conn.execute(
+            "INSERT INTO conformed.dim_date SELECT k, DATE '2005-01-01', 2005, 1, 1, DATE '2005-01-01', 1, 1, 1,"
+            " 'x', 'x', false FROM unnest(ARRAY[20050101, 20050630, 20060101]) k"
+        )
         conn.execute("INSERT INTO movielens_dw.dim_shop (shop_id, area, name) VALUES (7, 12.5, 'North')")
     publish_partition(platform.target, FACT, "2005", SALES, run_id="one", file_ids=[1])
     return platform
@@ -129,9 +131,11 @@ def test_a_new_nullable_column_is_added_in_place(shop: Platform) -> None:
     ]
     assert column(shop, "fact_sales_2005", "note") == ("text", False)
     assert shop.query("SELECT shop_id, name, note FROM movielens_dw.dim_shop") == [(7, "North", None)]
-    assert shop.query("SELECT sale_id, pieces, note FROM movielens_dw.fact_sales ORDER BY 1") == [(1, 3, None), (2, 4, None)]
-    comment = "SELECT col_description('movielens_dw.dim_shop'::regclass, attnum) FROM pg_attribute"
-    assert shop.scalar(f"{comment} WHERE attrelid = 'movielens_dw.dim_shop'::regclass AND attname = 'note'") == "What was said."
+    sales = shop.query("SELECT sale_id, pieces, note FROM movielens_dw.fact_sales ORDER BY 1")
+    assert sales == [(1, 3, None), (2, 4, None)]
+    comment = "SELECT col_description(attrelid, attnum) FROM pg_attribute"
+    where = "WHERE attrelid = 'movielens_dw.dim_shop'::regclass AND attname = 'note'"
+    assert shop.scalar(f"{comment} {where}") == "What was said."
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,8 @@ def test_the_rules_of_a_new_column_hold_in_postgres_too(shop: Platform) -> None:
 
 def test_a_description_that_changed_is_the_new_one_in_postgres(shop: Platform) -> None:
     prepare(shop, replace(DIM, description="Shops and kiosks."), FACT)
-    assert shop.scalar("SELECT obj_description('movielens_dw.dim_shop'::regclass)") == "Shops and kiosks. Grain: one row a shop."
+    comment = shop.scalar("SELECT obj_description('movielens_dw.dim_shop'::regclass)")
+    assert comment == "Shops and kiosks. Grain: one row a shop."
 
 
 def test_a_second_preparation_finds_nothing_to_do(shop: Platform) -> None:

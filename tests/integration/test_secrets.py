@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -48,7 +47,7 @@ class Watched:
         return process.returncode
 
     def _watch(self, ended: threading.Event) -> None:
-        while not ended.wait(0.1):
+        while not ended.wait(0.3):
             self.arguments.update(command_lines_of_all_processes().splitlines())
 
 

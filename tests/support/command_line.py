@@ -16,7 +16,8 @@ class CommandLine:
 
     def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
         self.home = home
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CINESTREAM_", "DAGSTER_"))}
+        ours = ("CINESTREAM_", "DAGSTER_")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         quick = {"CINESTREAM_LANDING_SETTLE_SECONDS": "0", "COLUMNS": "200"}
         self.environment = inherited | quick | {"CINESTREAM_HOME": str(home)} | dict(settings or {})
 
@@ -30,12 +31,12 @@ class CommandLine:
         """What is executed."""
         return [sys.executable, "-m", "cinestream_platform.cli", *map(str, arguments)]
 
-    def run(self, *arguments: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str | Path, timeout: float = 500) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             self.command(*arguments),
             env=self.environment,
-            cwd=self.home.parent,
+            cwd=next(folder for folder in self.home.parents if folder.is_dir()),
             capture_output=True,
             text=True,
             timeout=timeout,

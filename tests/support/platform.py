@@ -124,6 +124,11 @@ class Platform:
         with connect(self.target) as conn:
             return conn.execute(statement.encode(), parameters).fetchall()
 
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> None:
+        """A statement as the warehouse's owner."""
+        with connect(self.target) as conn:
+            conn.execute(statement.encode(), parameters)
+
     def scalar(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
         """The single value of a query."""
         [[value]] = self.query(statement, parameters)
@@ -238,12 +243,13 @@ class Platform:
 
 
 @contextmanager
-def database(server: PostgresTarget, name: str) -> Iterator[PostgresTarget]:
-    """A database of its own on a running server, dropped at the end."""
+def database(server: PostgresTarget, name: str, template: str | None = None) -> Iterator[PostgresTarget]:
+    """A database of its own on a running server, empty or a copy of another, dropped at the end."""
     admin = psycopg.connect(server.conninfo(), autocommit=True)
     with admin:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        admin.execute(create.format(sql.Identifier(name), sql.Identifier(template or "template1")))
         try:
             from dataclasses import replace
 

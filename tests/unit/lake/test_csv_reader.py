@@ -148,6 +148,16 @@ def test_a_malformed_record_is_rejected_by_rule_line_and_text_and_its_neighbours
     assert reading.lines == [2, 4, 5]
 
 
+def test_a_field_too_many_at_the_end_does_not_make_up_for_one_that_is_missing_before():
+    """As many commas as three good lines have, and polars reads three rows."""
+    reading = ratings(GOOD_LINE, b"1,2,3.5\n", GOOD_LINE.rstrip() + b",")
+    assert reading.records == [GOOD]
+    assert reading.rejects == [
+        (3, "record_field_count", "1,2,3.5"),
+        (4, "record_field_count", "1,2,3.5,1000000000,"),
+    ]
+
+
 def test_an_empty_line_is_no_record_but_is_counted_as_a_line():
     reading = ratings(GOOD_LINE, b"\n", b"\r\n", GOOD_LINE, b"\n")
     assert reading.lines == [2, 5]

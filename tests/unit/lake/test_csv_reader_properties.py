@@ -74,6 +74,7 @@ plain_lines = st.lists(
 @example(["1,2,3", "", "1,2,3,4,5"], "\n", True)
 @example(["\ufeff1,2,3"], "\n", True)
 @example(["1,2,", ",,"], "\r\n", False)
+@example(["1,2,3", "1,2", "1,2,3,"], "\n", False)
 def test_the_fast_framing_agrees_with_the_one_by_one_wherever_it_is_used(lines, end, ends_with_line_end):
     names = ["a", "b", "c"]
     block = (end.join(lines) + (end if ends_with_line_end else "")).encode()
