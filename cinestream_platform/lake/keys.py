@@ -28,5 +28,5 @@ def key_problem(key: str) -> str | None:
 
 
 def is_in_transit(key: str) -> bool:
-    """Whether the file's name begins with a dot, as rsync, sftp clients and editors write until they are done."""
-    return key.rsplit("/", 1)[-1].startswith(".")
+    """Whether a part of the key begins with a dot, as rsync, sftp clients and editors write until they are done."""
+    return any(segment.startswith(".") and segment.strip(".") for segment in key.split("/"))

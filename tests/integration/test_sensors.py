@@ -121,9 +121,7 @@ def create_run(platform: Platform, request: RunRequest, status: DagsterRunStatus
     )
 
 
-@pytest.mark.parametrize(
-    "status", [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-)
+@pytest.mark.parametrize("status", [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING])
 def test_files_of_an_unfinished_run_are_not_asked_for_again_but_newer_ones_are(
     platform: Platform, status: DagsterRunStatus
 ) -> None:

@@ -54,8 +54,9 @@ def test_a_file_that_has_not_rested_yet_is_left_to_a_later_listing(store: Object
 
 def test_names_in_transit_are_left_out(store: ObjectStore):
     write(store, "m/r/.a.csv.x7Gs9")
-    write(store, "m/r/.hidden/b.csv")
-    assert [item.key for item in store.list()] == ["m/r/.hidden/b.csv"]
+    write(store, "m/r/.rsync-partial/b.csv")
+    write(store, "m/r/c.csv")
+    assert [item.key for item in store.list()] == ["m/r/c.csv"]
 
 
 @pytest.mark.parametrize(

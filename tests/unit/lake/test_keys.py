@@ -68,9 +68,10 @@ def test_the_limits_are_inclusive():
         ("m/r/.ratings.csv.x7Gs9", True),
         (".ratings.csv", True),
         ("m/r/ratings.csv", False),
-        ("m/.r/ratings.csv", False),
+        ("m/.rsync-partial/ratings.csv", True),
+        ("m/../ratings.csv", False),
         ("m/r/ratings.csv.", False),
     ],
 )
-def test_a_file_name_that_begins_with_a_dot_is_still_being_written(key, expected):
+def test_a_name_that_begins_with_a_dot_is_still_being_written(key, expected):
     assert is_in_transit(key) is expected
