@@ -173,7 +173,7 @@ def _evolve(conn: Connection, table: Table, existing: dict[str, tuple[str, bool]
         if column.name not in existing:
             if not column.nullable:
                 refused.append(
-                    f"ALTER TABLE {table.qualified_name} ADD COLUMN {column.name} {wanted} NOT NULL (with which default?)"
+                    f"ALTER TABLE {table.qualified_name} ADD COLUMN {column.name} {wanted} NOT NULL (which default?)"
                 )
                 continue
             conn.execute(sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(target, name, sql.SQL(wanted)))

@@ -216,7 +216,7 @@ def test_a_postgres_that_crashes_in_mid_load_and_in_mid_build_has_the_same_rows_
     platform.load()
 
     crash_after(partition_publish, "_constrain", stop_immediately)
-    with pytest.raises(Exception, match="connection|terminat|server"):
+    with pytest.raises(Exception, match=r"connection|terminat|server"):
         platform.build()
     ensure_postgres(own_server)
     go_on(platform)

@@ -155,6 +155,6 @@ def test_with_a_wrong_secret_nothing_is_listed_and_nothing_is_marked(
     monkeypatch.setenv("CINESTREAM_S3_SECRET_ACCESS_KEY", "wrong")
     get_settings.cache_clear()
 
-    with pytest.raises(Exception, match="SignatureDoesNotMatch|AccessDenied|Forbidden"):
+    with pytest.raises(Exception, match=r"SignatureDoesNotMatch|AccessDenied|Forbidden"):
         Platform().scan()
     assert on_swift.files() == []

@@ -315,7 +315,8 @@ class World:
                 "dagster/asset_partition_range_end": str(years[1]),
             }
         return dg.materialize(
-            [assets], resources={"dbt": self.dbt, "warehouse": NoLedger()},
+            [assets],
+            resources={"dbt": self.dbt, "warehouse": NoLedger()},
             instance=self.instance,
             tags=tags,
             raise_on_error=False,

@@ -332,7 +332,9 @@ def test_keys_that_belong_to_no_feed_or_are_outside_the_grammar_are_parked_with_
         "movie_lens/ratings/a.csv": "no feed takes files below movie_lens/ratings/",
         "loose.csv": "a key has the form <source>/<dataset>/<file>",
         # moto takes no newline, a folder no empty segment.
-        "movielens/ratings/new\nline.csv" if any_platform.landing.is_folder else "movielens/ratings//a.csv": "the key has",
+        "movielens/ratings/new\nline.csv"
+        if any_platform.landing.is_folder
+        else "movielens/ratings//a.csv": "the key has",
     }
     for key in wrong:
         if any_platform.landing.is_folder:
