@@ -86,15 +86,22 @@ def store_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def database_template() -> str | None:
+    """The database that each test's own is copied from; modules that build much override it."""
+    return None
+
+
+@pytest.fixture
 def environment(
     postgres: PostgresTarget,
+    database_template: str | None,
     manifest_home: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[dict[str, str]]:
     """The settings of a platform with a database and a home of its own; folders as stores."""
     # The home is the manifest's, so that dbt need not be parsed for each test; stores and database are the test's.
-    with database(postgres, f"t{uuid.uuid4().hex[:12]}") as target:
+    with database(postgres, f"t{uuid.uuid4().hex[:12]}", database_template) as target:
         variables = environment_of(target, manifest_home)
         variables["CINESTREAM_LANDING_URL"] = (tmp_path / "landing").as_uri()
         variables["CINESTREAM_LAKE_URL"] = (tmp_path / "lake").as_uri()

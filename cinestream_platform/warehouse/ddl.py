@@ -180,8 +180,8 @@ def _evolve(conn: Connection, table: Table, existing: dict[str, tuple[str, bool]
             changes.append(f"added {table.qualified_name}.{column.name} {wanted}")
             for rule in column.rules:
                 check = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})")
-                condition = sql.SQL(check_expression(rule, column.name))
-                conn.execute(check.format(target, sql.Identifier(f"{table.name}_{column.name}_{rule.name}"), condition))
+                rule_name = sql.Identifier(f"{table.name}_{column.name}_{rule.name}")
+                conn.execute(check.format(target, rule_name, sql.SQL(check_expression(rule, column.name))))
             continue
         has, nullable = existing[column.name]
         if has != wanted and _is_wider(has, column.type):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
+from dagster import AssetKey
 
 from cinestream_platform.orchestration import warehouse
 from cinestream_platform.settings import get_settings
@@ -13,12 +16,31 @@ from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import Platform, database, environment_of
 
 
+@pytest.fixture(scope="session")
+def calendar_template(
+    postgres: PostgresTarget, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A prepared database with dim_date, made once: 100 years of days take a second in every first build."""
+    stores = tmp_path_factory.mktemp("calendar")
+    with database(postgres, "calendar_template") as target:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment_of(target, manifest_home).items():
+                patch.setenv(name, value)
+            patch.setenv("CINESTREAM_LANDING_URL", (stores / "landing").as_uri())
+            patch.setenv("CINESTREAM_LAKE_URL", (stores / "lake").as_uri())
+            get_settings.cache_clear()
+            Platform().run([AssetKey(["conformed", "dim_date"])])
+        get_settings.cache_clear()
+        yield target.database
+
+
 @pytest.fixture
 def marts_platform(
     postgres: PostgresTarget, manifest_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Platform]:
     """A platform on folders in a fresh database named ``cinestream``, the name that the dbt manifest was made for."""
-    with database(postgres, "cinestream") as target:
+    admin = replace(postgres, database="postgres")
+    with database(admin, "cinestream") as target:
         variables = environment_of(target, manifest_home)
         variables["CINESTREAM_LANDING_URL"] = (tmp_path / "landing").as_uri()
         variables["CINESTREAM_LAKE_URL"] = (tmp_path / "lake").as_uri()
@@ -28,6 +50,6 @@ def marts_platform(
         warehouse._prepared.cache_clear()  # an earlier database had the same name
         yield Platform()
     get_settings.cache_clear()
-    # The session's server has a database of that name, for whoever asks next.
-    with database(postgres, "cinestream"):
-        pass
+    # Other fixtures log in to the session's server by that database.
+    with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
+        conn.execute("CREATE DATABASE cinestream")

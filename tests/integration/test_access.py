@@ -346,14 +346,14 @@ BY_HAND = {
     "ml_engineer: CREATE on movielens_dw": "CREATE ON SCHEMA movielens_dw TO ml_engineer",
     "PUBLIC: USAGE on ops": "USAGE ON SCHEMA ops TO PUBLIC",
     "PUBLIC: SELECT on movielens_dw.dim_user": "SELECT ON movielens_dw.dim_user TO PUBLIC",
-    "data_analyst: DELETE on movielens_dw.fact_ratings_2005": "DELETE ON movielens_dw.fact_ratings_2005 TO data_analyst",
+    "data_analyst: DELETE on movielens_dw.fact_tags_2005": "DELETE ON movielens_dw.fact_tags_2005 TO data_analyst",
     'Odd "name": SELECT on ops.landed_file': 'SELECT ON ops.landed_file TO "Odd ""name"""',
 }
 TAKEN = {
     "data_analyst: SELECT on movielens_dw.dim_movie": "SELECT ON movielens_dw.dim_movie FROM data_analyst",
-    "ml_engineer: SELECT on movielens_dw.fact_ratings_2018": "SELECT ON movielens_dw.fact_ratings_2018 FROM ml_engineer",
+    "ml_engineer: SELECT on movielens_dw.fact_tags_2005": "SELECT ON movielens_dw.fact_tags_2005 FROM ml_engineer",
     "dashboard_reader: USAGE on movielens_marts": "USAGE ON SCHEMA movielens_marts FROM dashboard_reader",
-    "dashboard_reader: SELECT on movielens_marts.mart_probe": "SELECT ON movielens_marts.mart_probe FROM dashboard_reader",
+    "ml_engineer: SELECT on movielens_marts.mart_probe": "SELECT ON movielens_marts.mart_probe FROM ml_engineer",
 }
 """What is reported, and what was granted or revoked by hand."""
 

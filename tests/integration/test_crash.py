@@ -27,6 +27,12 @@ CONTENTS = [
 ]
 
 
+@pytest.fixture
+def database_template(calendar_template: str) -> str:
+    """Every test begins with a prepared database."""
+    return calendar_template
+
+
 def land_all(platform: Platform) -> None:
     for key, content in zip(KEYS, CONTENTS, strict=True):
         platform.land(key, content)

@@ -33,9 +33,11 @@ def test_marts_are_whole_for_readers_rebuilt_where_stale_and_complete(marts_plat
     platform = marts_platform
     platform.land("movielens/movies/movies.csv", MOVIES)
     for year in (2004, 2005, 2006):
-        platform.land(f"movielens/ratings/{year}.csv", ratings(range(year, year + 1), range(10 * year, 10 * year + 40)))
+        platform.land(
+            f"movielens/ratings/{year}.csv", ratings(range(year, year + 1), range(1_000 * year, 1_000 * year + 40))
+        )
     platform.land(
-        "movielens/tags/tags.csv", csv_bytes("userId,movieId,tag,timestamp", [(20_050, 2, "slow", seconds(2005))])
+        "movielens/tags/tags.csv", csv_bytes("userId,movieId,tag,timestamp", [(2_005_001, 2, "slow", seconds(2005))])
     )
     platform.load_and_build(marts=True)
     assert {name for name, *_ in marts(platform, 0)} == BY_YEAR | WHOLE
@@ -82,7 +84,7 @@ def test_marts_are_whole_for_readers_rebuilt_where_stale_and_complete(marts_plat
 
     # A tag on a film that nothing else mentions: the mart of films has it like dim_movie.
     platform.land(
-        "movielens/tags/odd.csv", csv_bytes("userId,movieId,tag,timestamp", [(20_050, 77, "odd", seconds(2005))])
+        "movielens/tags/odd.csv", csv_bytes("userId,movieId,tag,timestamp", [(2_005_001, 77, "odd", seconds(2005))])
     )
     platform.load_and_build(marts=True)
     assert platform.scalar("SELECT is_inferred FROM movielens_dw.dim_movie WHERE movie_id = 77") is True

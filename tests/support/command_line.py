@@ -17,7 +17,9 @@ class CommandLine:
     def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
         self.home = home
         ours = ("CINESTREAM_", "DAGSTER_")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        inherited = {
+            n: v for n, v in os.environ.items() if not n.startswith(ours) or n == "CINESTREAM_POSTGRES_DATA_ROOT"
+        }
         quick = {"CINESTREAM_LANDING_SETTLE_SECONDS": "0", "COLUMNS": "200"}
         self.environment = inherited | quick | {"CINESTREAM_HOME": str(home)} | dict(settings or {})
 
