@@ -107,6 +107,14 @@ def retract(key: str) -> None:
 
 
 @cli.command()
+def sweep() -> None:
+    """Delete what crashed loads left in the lake, over a day old."""
+    from cinestream_platform.commands.files import sweep as sweep_lake
+
+    click.echo(sweep_lake())
+
+
+@cli.command()
 @click.option("--role", type=click.Choice(ROLES), help="Log in as a member of this role; without, as the owner.")
 def dsn(role: str | None) -> None:
     """Print a DSN for psql: psql "$(cinestream dsn --role data_analyst)"."""

@@ -1,6 +1,7 @@
 """Commands about landed files: land, fetch, reload, retract."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from psycopg.sql import Identifier
@@ -8,7 +9,8 @@ from psycopg.sql import Identifier
 from cinestream_platform.catalog import FEEDS, feeds_of
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.keys import key_problem
-from cinestream_platform.lake.store import open_landing
+from cinestream_platform.lake.raw_rows import orphaned_folders
+from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import ledger
@@ -81,3 +83,14 @@ def retract_key(key: str) -> str:
         partitions = ledger.retract(conn, get_settings().landing, key, table)
     touched = f"; stale now: {', '.join(partitions)}" if partitions else ""
     return f"{key} is retracted, its rows left {feed.table.qualified_name}{touched}. The sensors rebuild what is stale."
+
+
+def sweep() -> str:
+    """Delete what crashed loads left in the lake: folders over a day old that no ledger row names."""
+    lake = open_lake(get_settings())
+    with connect(prepared_target()) as conn:
+        known = [row[0] for row in conn.execute("SELECT lake_path FROM ops.landed_file WHERE lake_path IS NOT NULL")]
+    garbage = orphaned_folders(lake, known, before=datetime.now(UTC) - timedelta(days=1))
+    for keys in garbage.values():
+        lake.delete(keys)
+    return f"{len(garbage):,} folders of crashed loads deleted from {get_settings().lake}"

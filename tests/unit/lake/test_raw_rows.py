@@ -308,3 +308,5 @@ def test_folders_that_no_ledger_row_names_are_orphans(lake: Lake, tmp_path: Path
             "raw/movielens/ratings/file-2/partition_key=2004/a.parquet",
         ]
     }
+    long_ago = datetime(2000, 1, 1, tzinfo=UTC)
+    assert orphaned_folders(lake.store, [], before=long_ago) == {}  # a load may still be writing them
