@@ -87,7 +87,7 @@ class WarehouseIOManager(ConfigurableIOManager):
             BrokenRulesError: Rows break a rule; partitions before this one are published, this one and later are not.
         """
         target, table = self.warehouse.target(), build.table
-        keys = KeyResolver(target)
+        keys = KeyResolver(target, context.run_id)
         for partition_key, lazy in build.frames.items():
             frame = keys.resolve(table, lazy.collect(engine="streaming")) if table.references else lazy.collect()
             build.results[partition_key] = validate(table, frame)

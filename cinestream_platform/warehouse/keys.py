@@ -13,7 +13,8 @@ from psycopg import sql
 
 from cinestream_platform.warehouse.connection import PostgresTarget, connect, connect_bulk
 from cinestream_platform.warehouse.frames import polars_type
-from cinestream_platform.warehouse.table import Column, Kind, Reference, Table
+from cinestream_platform.warehouse.publications import publishing, record_added_members
+from cinestream_platform.warehouse.table import WHOLE, Column, Kind, Reference, Table
 
 
 @dataclass
@@ -21,6 +22,7 @@ class KeyResolver:
     """Looks surrogate keys up, reading each dimension once a run and again only where an id is new."""
 
     target: PostgresTarget
+    run_id: str
     inferred: dict[str, int] = field(default_factory=dict)
     _known: dict[str, pl.DataFrame] = field(default_factory=dict)
 
@@ -55,7 +57,10 @@ class KeyResolver:
         return self._known[dimension.name]
 
     def _infer(self, dimension: Table, ids: pl.DataFrame) -> None:
-        """Insert members that only facts mention; another run may have been faster."""
+        """Insert members that only facts mention; another run may have been faster.
+
+        The dimension counts as published anew: marts that list its members are stale by them.
+        """
         filled = {c.name: _default(dimension, c) for c in dimension.columns if _needs_default(dimension, c)}
         columns = [*dimension.natural_key, *filled]
         statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
@@ -63,8 +68,9 @@ class KeyResolver:
             sql.SQL(", ").join(map(sql.Identifier, columns)),
             sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
         )
-        with connect(self.target) as conn, conn.transaction():
+        with connect(self.target) as conn, publishing(conn, dimension, WHOLE), conn.transaction():
             conn.cursor().executemany(statement, [(*row, *filled.values()) for row in ids.iter_rows()])
+            record_added_members(conn, dimension, self.run_id)
         self.inferred[dimension.name] = self.inferred.get(dimension.name, 0) + ids.height
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from cinestream_platform.warehouse.table import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,6 +96,17 @@ def record(conn: Connection[Any], schema: str, table: str, run_id: str, publicat
             publication.relation,
         ),
     )
+
+
+def record_added_members(conn: Connection[Any], dimension: Table, run_id: str) -> None:
+    """Enter that a published dimension got inferred members; call it in the transaction that adds them."""
+    before = latest(conn, dimension.schema, dimension.name, WHOLE)
+    if before is None:
+        return
+    count = SQL("SELECT count(*) FROM {}").format(Identifier(dimension.schema, dimension.name))
+    row = conn.execute(count).fetchone()
+    now = replace(before, rows=int(row[0]) if row else 0, changed=True)
+    record(conn, dimension.schema, dimension.name, run_id, now)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def frame(platform: Platform, users: int, rating: str) -> pl.DataFrame:
             "rated_at": pl.Series([datetime(2018, 6, 15, tzinfo=UTC)] * users, dtype=pl.Datetime("us", "UTC")),
         }
     )
-    return KeyResolver(platform.target).resolve(FACT_RATINGS, natural)
+    return KeyResolver(platform.target, "test").resolve(FACT_RATINGS, natural)
 
 
 @pytest.fixture
