@@ -258,6 +258,34 @@ def test_doctor_gives_a_login_its_password_again(cinestream: CommandLine, first_
     assert query(cinestream, "SELECT 1", "data_analyst") == [(1,)]
 
 
+def test_doctor_shows_drift_a_changed_table_and_a_parked_file(cinestream: CommandLine, first_demo: str) -> None:
+    dsn = cinestream.output("dsn").strip()
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("GRANT SELECT ON raw_movielens.tags TO dashboard_reader")
+    assert "dashboard_reader: SELECT on raw_movielens.tags" in failures(cinestream.run("doctor"))[0]
+    assert cinestream.run("roles").returncode == 1
+    cinestream.output("roles", "--apply")
+
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("ALTER TABLE movielens_dw.dim_movie ADD COLUMN surplus text; COMMENT ON SCHEMA ops IS 'changed'")
+    [line] = failures(cinestream.run("doctor"))
+    assert "ALTER TABLE movielens_dw.dim_movie DROP COLUMN surplus" in line
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("ALTER TABLE movielens_dw.dim_movie DROP COLUMN surplus")
+
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute(
+            "UPDATE ops.landed_file SET status = 'parked', reason = 'unreadable'"
+            " WHERE dataset = 'links' AND status = 'loaded'"
+        )
+    done = cinestream.run("doctor")
+    assert (done.returncode, failures(done)) == (0, [])
+    assert re.search(r"warning  files +1 parked -> ", done.stdout)
+    assert re.search(r"movielens/links/links.csv\s*│\s*parked.*unreadable", cinestream.output("status"))
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("UPDATE ops.landed_file SET status = 'loaded', reason = NULL WHERE reason = 'unreadable'")
+
+
 def test_doctor_says_that_a_home_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = CommandLine(tmp_path / "file" / "home").run("doctor")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -245,17 +246,18 @@ class Platform:
 @contextmanager
 def database(server: PostgresTarget, name: str, template: str | None = None) -> Iterator[PostgresTarget]:
     """A database of its own on a running server, empty or a copy of another, dropped at the end."""
-    admin = psycopg.connect(server.conninfo(), autocommit=True)
-    with admin:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        admin.execute(create.format(sql.Identifier(name), sql.Identifier(template or "template1")))
-        try:
-            from dataclasses import replace
-
-            yield replace(server, database=name)
-        finally:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    # Each statement has its own session, in a database that nobody drops: another fixture drops ``cinestream``.
+    admin = replace(server, database="postgres")
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
+        conn.execute(drop)
+        conn.execute(create.format(sql.Identifier(name), sql.Identifier(template or "template1")))
+    try:
+        yield replace(server, database=name)
+    finally:
+        with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
+            conn.execute(drop)
 
 
 def environment_of(target: PostgresTarget, home: Path) -> dict[str, str]:
