@@ -13,6 +13,7 @@ from dagster import (
 warnings.filterwarnings("ignore", category=BetaWarning)
 
 from cinestream_platform.automation.build_sensor import staleness_sensor  # noqa: E402
+from cinestream_platform.automation.housekeeping import HOUSEKEEPING_SCHEDULE, housekeeping  # noqa: E402
 from cinestream_platform.automation.jobs import JOBS  # noqa: E402
 from cinestream_platform.automation.landing import landing_sensor  # noqa: E402
 from cinestream_platform.automation.reaper import dead_run_sensor  # noqa: E402
@@ -21,21 +22,22 @@ from cinestream_platform.marts.assets import marts_assets  # noqa: E402
 from cinestream_platform.marts.resource import MartsDbt  # noqa: E402
 from cinestream_platform.orchestration.io_managers import RawIOManager, WarehouseIOManager  # noqa: E402
 from cinestream_platform.orchestration.partitions import YEARS  # noqa: E402
-from cinestream_platform.orchestration.resources import Stores, Warehouse, s3_resource  # noqa: E402
+from cinestream_platform.orchestration.resources import Stores, Warehouse  # noqa: E402
 from cinestream_platform.settings import get_settings  # noqa: E402
 from cinestream_platform.sources.movielens import assets as movielens  # noqa: E402
 
 
 def build_definitions() -> Definitions:
     """All assets, checks, jobs, sensors and resources."""
-    warehouse, stores = Warehouse(), Stores(s3=s3_resource())
+    warehouse, stores = Warehouse(), Stores()
     interval = get_settings().sensor_interval_seconds
     return Definitions(
         assets=[
             *load_assets_from_modules([conformed, movielens], include_specs=True),
             *marts_assets(years=YEARS),
         ],
-        jobs=JOBS,
+        jobs=[*JOBS, housekeeping],
+        schedules=[HOUSEKEEPING_SCHEDULE],
         sensors=[landing_sensor(interval), staleness_sensor(interval), dead_run_sensor()],
         # A process per step costs 3 to 7 s of imports; these steps are seconds or run in Postgres.
         executor=in_process_executor,

@@ -1,7 +1,6 @@
 """Commands about landed files: land, fetch, reload, retract."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from psycopg.sql import Identifier
@@ -9,11 +8,10 @@ from psycopg.sql import Identifier
 from cinestream_platform.catalog import FEEDS, feeds_of
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.keys import key_problem
-from cinestream_platform.lake.raw_rows import orphaned_folders
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import ledger
+from cinestream_platform.warehouse import corrections
 from cinestream_platform.warehouse.connection import connect
 
 
@@ -65,7 +63,7 @@ def _full_key(key: str) -> str:
 def reload_key(key: str) -> str:
     """Ask for a file to be read again."""
     with connect(prepared_target()) as conn:
-        file = ledger.reload(conn, get_settings().landing, _full_key(key))
+        file = corrections.reload(conn, get_settings().landing, _full_key(key))
     return (
         f"{file.key} waits to be read again (it was {file.status}); the landing sensor or `cinestream demo` loads it."
     )
@@ -77,20 +75,17 @@ def retract_key(key: str) -> str:
     source, dataset = [*key.split("/"), "", ""][:2]
     feed = next((feed for feed in feeds_of(source) if feed.dataset == dataset), None)
     if feed is None:
-        raise ledger.UnknownFileError(f"no feed has the key {key}. See cinestream status --files.")
+        raise corrections.UnknownFileError(f"no feed has the key {key}. See cinestream status --files.")
     with connect(prepared_target()) as conn:
         table = Identifier(feed.table.schema, feed.table.name)
-        partitions = ledger.retract(conn, get_settings().landing, key, table)
+        partitions = corrections.retract(conn, get_settings().landing, key, table)
     touched = f"; stale now: {', '.join(partitions)}" if partitions else ""
     return f"{key} is retracted, its rows left {feed.table.qualified_name}{touched}. The sensors rebuild what is stale."
 
 
 def sweep() -> str:
     """Delete what crashed loads left in the lake: folders over a day old that no ledger row names."""
-    lake = open_lake(get_settings())
-    with connect(prepared_target()) as conn:
-        known = [row[0] for row in conn.execute("SELECT lake_path FROM ops.landed_file WHERE lake_path IS NOT NULL")]
-    garbage = orphaned_folders(lake, known, before=datetime.now(UTC) - timedelta(days=1))
-    for keys in garbage.values():
-        lake.delete(keys)
-    return f"{len(garbage):,} folders of crashed loads deleted from {get_settings().lake}"
+    from cinestream_platform.automation.housekeeping import sweep_lake
+
+    swept = sweep_lake(prepared_target(), open_lake(get_settings()))
+    return f"{swept:,} folders of crashed loads deleted from {get_settings().lake}"

@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import cached_property
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -23,9 +22,6 @@ from cinestream_platform.warehouse.frames import polars_schema
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import Overlap
 from cinestream_platform.warehouse.table import WHOLE, Table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 PARTITION_KEY = "partition_key"
 
@@ -61,18 +57,9 @@ class Spool:
         """Every Parquet file written, in order."""
         return sorted(self._folder.rglob("*.parquet"))
 
-    def record_batches(self) -> pa.RecordBatchReader:
-        """The rows as Arrow, one Parquet file in memory at a time."""
-        import pyarrow as pa
-
-        empty = pl.DataFrame(schema=polars_schema(self._feed.table))
-        oldest = pl.CompatLevel.oldest()  # ADBC reads plain strings, not string views
-        batches = (
-            batch
-            for path in self.paths
-            for batch in pl.read_parquet(path, hive_partitioning=False).to_arrow(compat_level=oldest).to_batches()
-        )
-        return pa.RecordBatchReader.from_batches(empty.to_arrow(compat_level=oldest).schema, batches)
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The rows, one Parquet file in memory at a time."""
+        return (pl.read_parquet(path, hive_partitioning=False) for path in self.paths)
 
     def scan(self) -> pl.LazyFrame:
         """The rows with their ``partition_key``."""
@@ -164,7 +151,10 @@ def find_overlap(
     ranked = _ranked(both, table, landed)
     key = list(table.natural_key)
     mine = pl.col("_file_id") == file.file_id
-    losers = ranked.filter(~pl.col("wins") & (mine | mine.last().over(key)))
+    # Every record that loses is counted once, by the file that beat it: mine, and who won before mine came.
+    rank = pl.int_range(pl.len()).over(key)
+    won_before = rank == pl.when(~mine).then(rank).max().over(key)
+    losers = ranked.filter(~pl.col("wins") & (mine | won_before.fill_null(False)))
     touched = ranked.filter(mine.any().over(key)).with_columns(years=pl.col(PARTITION_KEY).unique().implode().over(key))
     per_file = touched.explode("years").group_by("_file_id").agg(pl.col("years").unique())
     return Overlap(

@@ -203,8 +203,7 @@ class FileLoader:
                     if other.file_id not in transaction.replaced
                 ]
                 overlap = find_overlap(self.lake, self.feed, reading.spool, file, others)
-                rejected_rows = rejected.to_arrow(compat_level=pl.CompatLevel.oldest())
-                transaction.write(reading.spool.record_batches(), rejected_rows)
+                transaction.write(reading.spool.frames(), rejected)
                 transaction.commit(result, overlap)
         except TwinLoadedError as error:
             return _duplicate(conn, file, copy.sha256, error.file_id)

@@ -1,34 +1,16 @@
 """Dagster resources: the warehouse and the two object stores. Nothing connects before a run needs it."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from dagster import ConfigurableResource, EnvVar, InitResourceContext, ResourceDependency
-from dagster_aws.s3 import S3Resource
+from dagster import ConfigurableResource, InitResourceContext
 from pydantic import SecretStr
 
 from cinestream_platform.lake.store import ObjectStore, S3Access
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-
-
-def _secret(name: str) -> str | None:
-    """A reference to an environment variable: the value itself is never part of a definition or of run config."""
-    return EnvVar(name) if os.environ.get(name) else None
-
-
-def s3_resource() -> S3Resource:
-    """dagster-aws' S3Resource as ``CINESTREAM_S3_*`` say; unset keys leave boto3's own credential chain."""
-    settings = get_settings()
-    return S3Resource(
-        endpoint_url=settings.s3_endpoint_url,
-        region_name=settings.s3_region,
-        aws_access_key_id=_secret("CINESTREAM_S3_ACCESS_KEY_ID"),
-        aws_secret_access_key=_secret("CINESTREAM_S3_SECRET_ACCESS_KEY"),
-    )
 
 
 class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
@@ -58,18 +40,36 @@ def run_lock(run_id: str) -> str:
 class Stores(ConfigurableResource):  # type: ignore[type-arg]
     """The landing zone and the lake."""
 
-    s3: ResourceDependency[S3Resource]
-
-    def _access(self) -> S3Access:
-        keys = (self.s3.aws_access_key_id, self.s3.aws_secret_access_key, self.s3.aws_session_token)
-        key_id, secret, token = (SecretStr(value) if value else None for value in keys)
-        region = self.s3.region_name or get_settings().s3_region
-        return S3Access(self.s3.endpoint_url, region, key_id, secret, token, self.s3.profile_name)
-
     def landing(self) -> ObjectStore:
         """Where files land."""
-        return ObjectStore(get_settings().landing, self._access())
+        return _open(get_settings().landing)
 
     def lake(self) -> ObjectStore:
         """Where raw rows are kept as Parquet."""
-        return ObjectStore(get_settings().lake, self._access())
+        return _open(get_settings().lake)
+
+
+def _open(url: str) -> ObjectStore:
+    return ObjectStore(url, s3_access() if url.startswith("s3://") else None)
+
+
+def s3_access() -> S3Access:
+    """Endpoint and credentials by dagster-aws' S3Resource; unset keys leave boto3's own credential chain.
+
+    Made where a store is opened and not as a definition: the keys' values never come near run config or the UI.
+    """
+    from dagster_aws.s3 import S3Resource  # 0.8 s, which neither the definitions nor a platform on folders need
+
+    settings = get_settings()
+    keys = (settings.s3_access_key_id, settings.s3_secret_access_key)
+    key_id, secret = (value.get_secret_value() if value else None for value in keys)
+    s3 = S3Resource(
+        endpoint_url=settings.s3_endpoint_url,
+        region_name=settings.s3_region,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+    )
+    resolved = (s3.aws_access_key_id, s3.aws_secret_access_key, s3.aws_session_token)
+    access_key, secret_key, token = (SecretStr(value) if value else None for value in resolved)
+    region = s3.region_name or settings.s3_region
+    return S3Access(s3.endpoint_url, region, access_key, secret_key, token, s3.profile_name)

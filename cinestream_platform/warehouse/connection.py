@@ -1,4 +1,4 @@
-"""Connections to the warehouse: psycopg for every conversation, ADBC for rows in bulk.
+"""Connections to the warehouse: psycopg for every conversation, ADBC for reading rows in bulk.
 
 Every connection acts as the role ``data_engineer``, so that whatever the platform creates belongs to that role and
 not to the login that happened to run it.
@@ -117,7 +117,7 @@ def connect(
 
 @contextmanager
 def connect_bulk(target: PostgresTarget) -> Iterator[dbapi.Connection]:
-    """An ADBC connection in one transaction, acting as the owner; the caller commits."""
+    """An ADBC connection in one transaction, acting as the owner: for reading rows as Arrow."""
     from adbc_driver_postgresql import dbapi
 
     with dbapi.connect(target.uri()) as conn:

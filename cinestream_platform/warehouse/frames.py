@@ -20,7 +20,7 @@ _DTYPES: dict[Kind, pl.DataType] = {
 
 
 def polars_type(data_type: DataType) -> pl.DataType:
-    """The polars type of a declared type; ADBC writes it into the Postgres type without a cast."""
+    """The polars type that holds the same values as the declared type does in Postgres."""
     if data_type.kind is Kind.NUMERIC:
         return pl.Decimal(data_type.precision or 38, data_type.scale or 0)
     return _DTYPES[data_type.kind]

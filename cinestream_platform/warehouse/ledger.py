@@ -1,7 +1,7 @@
 """The ledger of landed files (``ops.landed_file``): what was seen, what waits, what became of it.
 
 The one place that decides which version of which file counts. What does not belong here: reading files
-(``lake``), writing rows (``raw_publish``, ``publish``).
+(``lake``), writing rows (``raw_publish``, ``publish``), what operators ask for (``corrections``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from psycopg import Connection, sql
+from psycopg import Connection
 from psycopg.rows import class_row
 
 
@@ -80,12 +80,14 @@ class Sighting:
     problem: str | None = None
 
 
-_COLUMNS = (
+COLUMNS = (
     "file_id, source, dataset, bucket, key, etag, size_bytes, last_modified, first_seen_at, status, attempts, reason,"
     " lake_path, partition_rows, partitions, rows_loaded, rows_rejected, rows_repeated, rows_conflicting,"
     " ends_without_line_end"
 )
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('cinestream.ledger', 0))"
+"""What ``LandedFile`` holds of ``ops.landed_file``."""
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('cinestream.ledger', 0))"
+"""One at a time changes which version of a key is the newest."""
 
 
 def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) -> int:
@@ -96,7 +98,7 @@ def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) 
     is superseded at once; a loaded one when its successor is loaded.
     """
     with conn.transaction():
-        conn.execute(_LOCK)
+        conn.execute(LOCK)
         conn.execute(
             "CREATE TEMP TABLE listing (source text, dataset text, key text, etag text, size_bytes bigint,"
             " last_modified timestamptz, problem text) ON COMMIT DROP"
@@ -152,7 +154,7 @@ def pending(
     with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
         return cursor.execute(
             f"""
-            SELECT {_COLUMNS} FROM ops.landed_file
+            SELECT {COLUMNS} FROM ops.landed_file
             WHERE source = %s AND dataset = %s AND status = 'pending' AND next_attempt_at <= clock_timestamp()
               AND (%s::bigint[] IS NULL OR file_id = ANY (%s::bigint[]))
             ORDER BY last_modified, key LIMIT %s
@@ -194,7 +196,7 @@ def loaded(conn: Connection[Any], source: str, dataset: str) -> list[LandedFile]
     """Files whose rows are in the raw table, in the order in which later ones win."""
     with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
         return cursor.execute(
-            f"SELECT {_COLUMNS} FROM ops.landed_file"  # noqa: S608 - the columns are this module's own
+            f"SELECT {COLUMNS} FROM ops.landed_file"  # noqa: S608 - the columns are this module's own
             " WHERE source = %s AND dataset = %s AND status = 'loaded' ORDER BY last_modified, key, file_id",
             (source, dataset),
         ).fetchall()
@@ -333,111 +335,13 @@ def park(
         )
 
 
-class UnknownFileError(LookupError):
-    """No landed file has that key."""
-
-
-def _newest(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
-    with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
-        found = cursor.execute(
-            f"SELECT {_COLUMNS} FROM ops.landed_file WHERE bucket = %s AND key = %s"  # noqa: S608
-            " ORDER BY is_newest DESC, status = 'loaded' DESC, file_id DESC LIMIT 1",
-            (bucket, key),
-        ).fetchone()
-    if found is None:
-        similar = conn.execute(
-            "SELECT key FROM ops.landed_file WHERE bucket = %s AND is_newest AND key LIKE '%%' || %s"
-            " ORDER BY key LIMIT 5",
-            (bucket, key.rsplit("/", 1)[-1]),
-        ).fetchall()
-        hint = (
-            f" Did you mean {', '.join(row[0] for row in similar)}?" if similar else " See cinestream status --files."
-        )
-        raise UnknownFileError(f"no landed file has the key {key}.{hint}")
-    return found
-
-
-def reload(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
-    """Ask for a file to be read again, whatever became of it; its new version takes the old one's place when loaded."""
-    with conn.transaction():
-        conn.execute(_LOCK)
-        file = _newest(conn, bucket, key)
-        if file.status != "loaded":
-            conn.execute(
-                "UPDATE ops.landed_file SET status = 'pending', attempts = 0, next_attempt_at = '-infinity',"
-                " reason = NULL, duplicate_of = NULL, is_reload = true WHERE file_id = %s",
-                (file.file_id,),
-            )
-            return file
-        conn.execute("UPDATE ops.landed_file SET is_newest = false WHERE file_id = %s", (file.file_id,))
-        conn.execute(
-            """
-            INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, is_reload)
-            SELECT source, dataset, bucket, key, etag, size_bytes, last_modified, true
-            FROM ops.landed_file WHERE file_id = %s
-            """,
-            (file.file_id,),
-        )
-        return file
-
-
-def release(conn: Connection[Any], file_ids: Sequence[int]) -> None:
-    """Give files that stood back for these, as duplicates or as replaced snapshots, their turn again."""
+def release_duplicates(conn: Connection[Any], left: Sequence[int]) -> None:
+    """Give files with the same content as these, which are no longer loaded, their turn."""
     conn.execute(
         """
-        UPDATE ops.landed_file SET status = 'pending', attempts = 0, next_attempt_at = '-infinity', reason = NULL,
-            duplicate_of = NULL, superseded_by = NULL
-        WHERE is_newest AND (status = 'duplicate' AND duplicate_of = ANY (%s)
-            OR status = 'superseded' AND superseded_by = ANY (%s))
-        """,
-        (list(file_ids), list(file_ids)),
-    )
-
-
-def retract(conn: Connection[Any], bucket: str, key: str, raw_table: sql.Identifier) -> list[str]:
-    """Undo a file: its rows leave the raw table, and files that it had pushed aside get their turn.
-
-    Returns:
-        The fact partitions that it touched; they are stale from now on.
-    """
-    with conn.transaction():
-        conn.execute(_LOCK)
-        newest = _newest(conn, bucket, key)
-        # All versions, newest first: a load in progress locks its own, is waited for, and its rows are then seen.
-        versions = conn.execute(
-            "SELECT file_id, status, partitions FROM ops.landed_file WHERE bucket = %s AND key = %s"
-            " ORDER BY file_id DESC FOR UPDATE",
-            (bucket, key),
-        ).fetchall()
-        rows = {file_id: partitions for file_id, status, partitions in versions if status == "loaded"}
-        file_ids = list(rows)
-        conn.execute(sql.SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (file_ids,))
-        conn.execute(
-            "UPDATE ops.landed_file SET status = 'retracted', reason = 'retracted by an operator'"
-            " WHERE file_id = ANY (%s) OR file_id = %s",
-            (file_ids, newest.file_id),
-        )
-        _release(conn, file_ids)
-        return sorted({partition for partitions in rows.values() for partition in partitions})
-
-
-def _release(conn: Connection[Any], file_ids: Sequence[int]) -> None:
-    """Give their turn to files that stood back for these, which are no longer loaded.
-
-    That are files with the same content, and of a snapshot feed the file that landed last before them: only there
-    the newest version of a key can be superseded, namely by another key's.
-    """
-    conn.execute(
-        """
-        UPDATE ops.landed_file SET status = 'pending', duplicate_of = NULL, superseded_by = NULL, reason = NULL,
+        UPDATE ops.landed_file SET status = 'pending', duplicate_of = NULL, reason = NULL,
             attempts = 0, next_attempt_at = '-infinity'
-        WHERE (is_newest AND status = 'duplicate' AND duplicate_of = ANY (%(left)s)) OR file_id IN (
-            SELECT DISTINCT ON (old.source, old.dataset, old.bucket) old.file_id
-            FROM ops.landed_file old
-            JOIN ops.landed_file gone USING (source, dataset, bucket)
-            WHERE gone.file_id = ANY (%(left)s) AND old.is_newest AND old.status = 'superseded'
-            ORDER BY old.source, old.dataset, old.bucket, old.last_modified DESC, old.key COLLATE "C" DESC
-        )
+        WHERE is_newest AND status = 'duplicate' AND duplicate_of = ANY (%s)
         """,
-        {"left": list(file_ids)},
+        (list(left),),
     )

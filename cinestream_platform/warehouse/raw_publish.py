@@ -7,18 +7,19 @@ all others). The commit is the only moment that counts: a crash before it leaves
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, LiteralString
 
-from cinestream_platform.warehouse.connection import PostgresTarget, connect_bulk
-from cinestream_platform.warehouse.ledger import LandedFile
+import polars as pl
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.copy import copy_frames
+from cinestream_platform.warehouse.ledger import LandedFile, release_duplicates
 from cinestream_platform.warehouse.table import Table, WriteMode
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from adbc_driver_postgresql import dbapi
 
 
 class FileSettledError(RuntimeError):
@@ -68,7 +69,7 @@ class Overlap:
 class FileTransaction:
     """The open transaction of one file. Nothing is visible before ``commit``."""
 
-    def __init__(self, conn: dbapi.Connection, table: Table, file: LandedFile, run_id: str) -> None:
+    def __init__(self, conn: Connection[Any], table: Table, file: LandedFile, run_id: str) -> None:
         self._conn, self._table, self._file, self._run_id = conn, table, file, run_id
         self.replaced: list[int] = []
 
@@ -79,15 +80,15 @@ class FileTransaction:
             FileSettledError, TwinLoadedError, SnapshotOvertakenError: It is not to be loaded after all.
         """
         self._query(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"cinestream.raw.{self._table.qualified_name}"
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", f"cinestream.raw.{self._table.qualified_name}"
         )
-        status = self._query("SELECT status FROM ops.landed_file WHERE file_id = $1 FOR UPDATE", self._file.file_id)
+        status = self._query("SELECT status FROM ops.landed_file WHERE file_id = %s FOR UPDATE", self._file.file_id)
         if status != [("pending",)]:
             raise FileSettledError(f"{self._file.key} is {status[0][0]}")
         others = self._query(
             """
             SELECT file_id, key, sha256 FROM ops.landed_file
-            WHERE source = $1 AND dataset = $2 AND bucket = $3 AND status = 'loaded' ORDER BY last_modified, key
+            WHERE source = %s AND dataset = %s AND bucket = %s AND status = 'loaded' ORDER BY last_modified, key
             """,
             self._file.source,
             self._file.dataset,
@@ -108,7 +109,7 @@ class FileTransaction:
             """
             SELECT coalesce(later.duplicate_of, later.file_id) FROM ops.landed_file later
             JOIN ops.landed_file me USING (source, dataset, bucket)
-            WHERE me.file_id = $1 AND later.key <> me.key AND later.status IN ('loaded', 'duplicate')
+            WHERE me.file_id = %s AND later.key <> me.key AND later.status IN ('loaded', 'duplicate')
                 AND (later.last_modified, later.key COLLATE "C") > (me.last_modified, me.key COLLATE "C")
             ORDER BY later.last_modified DESC, later.key COLLATE "C" DESC LIMIT 1
             """,
@@ -116,27 +117,27 @@ class FileTransaction:
         )
         return found[0][0] if found else None
 
-    def write(self, rows: pa.RecordBatchReader, rejected: pa.Table) -> None:
+    def write(self, rows: Iterable[pl.DataFrame], rejected: pl.DataFrame) -> None:
         """Replace the rows of older versions by these, and keep the rejected records."""
-        raw = f'"{self._table.schema}"."{self._table.name}"'
+        raw = Identifier(self._table.schema, self._table.name)
         if self.replaced:
-            self._query(f"DELETE FROM {raw} WHERE _file_id = ANY ($1)", self.replaced)  # noqa: S608 - declared names
-        self._ingest(self._table.schema, self._table.name, rows)
-        self._query("DELETE FROM ops.rejected_row WHERE file_id = $1", self._file.file_id)
-        self._ingest("ops", "rejected_row", rejected.to_reader())
+            self._conn.execute(SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw), (self.replaced,))
+        columns = [column.name for column in self._table.columns]
+        copy_frames(self._conn, raw, columns, rows)
+        self._query("DELETE FROM ops.rejected_row WHERE file_id = %s", self._file.file_id)
+        copy_frames(self._conn, Identifier("ops", "rejected_row"), rejected.columns, [rejected])
 
     def commit(self, result: FileResult, overlap: Overlap) -> None:
         """Turn the ledger row to ``loaded``, those it replaces to ``superseded``, and make it all visible."""
         touched = set(result.partition_rows) | overlap.partitions.get(self._file.file_id, frozenset())
         self._query(
             """
-            UPDATE ops.landed_file SET status = 'loaded', reason = NULL, sha256 = $2,
-                rows_read = $3, rows_loaded = $4, rows_rejected = $5, rows_repeated = $6, rows_conflicting = $7,
-                ends_without_line_end = $8, lake_path = $9, partition_rows = $10::text::jsonb, partitions = $11,
-                run_id = $12, loaded_at = clock_timestamp()
-            WHERE file_id = $1
+            UPDATE ops.landed_file SET status = 'loaded', reason = NULL, sha256 = %s,
+                rows_read = %s, rows_loaded = %s, rows_rejected = %s, rows_repeated = %s, rows_conflicting = %s,
+                ends_without_line_end = %s, lake_path = %s, partition_rows = %s::jsonb, partitions = %s,
+                run_id = %s, loaded_at = clock_timestamp()
+            WHERE file_id = %s
             """,
-            self._file.file_id,
             result.sha256,
             result.rows_loaded + result.rows_rejected,
             result.rows_loaded,
@@ -146,15 +147,16 @@ class FileTransaction:
             result.ends_without_line_end,
             result.lake_path,
             json.dumps(dict(result.partition_rows)),
-            sorted(touched) or [],
+            sorted(touched),
             self._run_id,
+            self._file.file_id,
         )
         for file_id, partitions in overlap.partitions.items():
             self._query(
                 "UPDATE ops.landed_file SET partitions ="
-                " ARRAY(SELECT DISTINCT p FROM unnest(partitions || $2::text[]) p ORDER BY p) WHERE file_id = $1",
-                file_id,
+                " ARRAY(SELECT DISTINCT p FROM unnest(partitions || %s::text[]) p ORDER BY p) WHERE file_id = %s",
                 sorted(partitions),
+                file_id,
             )
         self._supersede()
         self._conn.commit()
@@ -163,30 +165,21 @@ class FileTransaction:
         if not self.replaced:
             return
         self._query(
-            "UPDATE ops.landed_file SET status = 'superseded', superseded_by = $2 WHERE file_id = ANY ($1)",
-            self.replaced,
+            "UPDATE ops.landed_file SET status = 'superseded', superseded_by = %s WHERE file_id = ANY (%s)",
             self._file.file_id,
-        )
-        self._query(
-            "UPDATE ops.landed_file SET status = 'pending', duplicate_of = NULL, reason = NULL, attempts = 0"
-            " WHERE is_newest AND status = 'duplicate' AND duplicate_of = ANY ($1)",
             self.replaced,
         )
+        release_duplicates(self._conn, self.replaced)
 
-    def _query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with self._conn.cursor() as cursor:
-            cursor.execute(statement, list(parameters))
-            return cursor.fetchall() if cursor.description else []
-
-    def _ingest(self, schema: str, name: str, rows: pa.RecordBatchReader) -> None:
-        with self._conn.cursor() as cursor:
-            cursor.adbc_ingest(name, rows, mode="append", db_schema_name=schema)
+    def _query(self, statement: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:
+        cursor = self._conn.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager
 def file_transaction(target: PostgresTarget, table: Table, file: LandedFile, run_id: str) -> Iterator[FileTransaction]:
     """Open the transaction of a file; rolled back unless it is committed inside."""
-    with connect_bulk(target) as conn:
+    with connect(target, autocommit=False) as conn:
         try:
             yield FileTransaction(conn, table, file, run_id)
         finally:

@@ -10,33 +10,27 @@ from typing import Any
 import polars as pl
 from psycopg import Connection, sql
 
-from cinestream_platform.warehouse.connection import PostgresTarget, connect_bulk
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.copy import copy_frames
 from cinestream_platform.warehouse.table import Table
-
-
-def _quoted(*names: str) -> str:
-    """A quoted qualified name for ADBC, which knows no psycopg.sql."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def stage(target: PostgresTarget, table: Table, frame: pl.DataFrame, name: str) -> sql.Identifier:
     """Create ``<star>_staging.<name>`` with the table's columns and NOT NULLs, and COPY the frame into it.
 
-    Creation and COPY share one transaction, so that Postgres with ``wal_level=minimal`` writes no WAL for the rows.
+    Creation and COPY share one transaction: with ``wal_level=minimal`` Postgres writes no WAL for the rows, and they
+    are frozen. A reader whose snapshot is older than the rows sees them too once they are swapped in, and not an
+    empty partition.
     """
-    staged, like = _quoted(table.staging_schema, name), _quoted(table.schema, table.name)
-    columns = frame.columns
-    with connect_bulk(target) as conn:
-        with conn.cursor() as cursor:
-            cursor.execute(f"DROP TABLE IF EXISTS {staged}")
-            cursor.execute(f"CREATE TABLE {staged} (LIKE {like})")
-            for surplus in [c.name for c in table.columns if c.name not in columns]:
-                cursor.execute(f"ALTER TABLE {staged} DROP COLUMN {_quoted(surplus)}")
-            if frame.height:
-                batches = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-                cursor.adbc_ingest(name, batches, mode="append", db_schema_name=table.staging_schema)
-        conn.commit()
-    return sql.Identifier(table.staging_schema, name)
+    staged = sql.Identifier(table.staging_schema, name)
+    with connect(target, autocommit=False) as conn:
+        drop_staged(conn, staged)
+        like = sql.Identifier(table.schema, table.name)
+        conn.execute(sql.SQL("CREATE TABLE {} (LIKE {})").format(staged, like))
+        for surplus in [c.name for c in table.columns if c.name not in frame.columns]:
+            conn.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(staged, sql.Identifier(surplus)))
+        copy_frames(conn, staged, frame.columns, [frame], freeze=True)
+    return staged
 
 
 def drop_staged(conn: Connection[Any], staged: sql.Identifier) -> None:

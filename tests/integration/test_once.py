@@ -15,7 +15,7 @@ from psycopg.sql import Identifier
 
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import ledger
+from cinestream_platform.warehouse import corrections, ledger
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.raw_publish import FileTransaction
 from tests.support import crash
@@ -452,7 +452,7 @@ def test_the_duplicate_of_an_overwritten_file_takes_its_place(platform: Platform
 
 def retract_directly(platform: Platform, key: str) -> None:
     with connect(platform.target) as conn:
-        ledger.retract(conn, platform.landing.url, key, Identifier("raw_movielens", "ratings"))
+        corrections.retract(conn, platform.landing.url, key, Identifier("raw_movielens", "ratings"))
 
 
 def test_a_file_whose_twin_is_retracted_at_that_moment_does_not_become_its_duplicate(

@@ -9,7 +9,7 @@ from dagster import AssetKey, DagsterRunStatus, RunRequest, build_sensor_context
 
 from cinestream_platform.automation.jobs import build_job_name, load_job_name
 from cinestream_platform.lake.store import ObjectStore
-from cinestream_platform.orchestration.resources import Stores, Warehouse, s3_resource
+from cinestream_platform.orchestration.resources import Stores, Warehouse
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
 
 A, B, MOVIES_KEY = "movielens/ratings/a.csv", "movielens/ratings/b.csv", "movielens/movies/movies.csv"
@@ -20,7 +20,7 @@ def tick(platform: Platform, sensor: str) -> Any:
     with build_sensor_context(
         instance=platform.instance,
         repository_def=platform.defs.get_repository_def(),
-        resources={"warehouse": Warehouse(), "stores": Stores(s3=s3_resource())},
+        resources={"warehouse": Warehouse(), "stores": Stores()},
     ) as context:
         return platform.defs.resolve_sensor_def(sensor).evaluate_tick(context)
 

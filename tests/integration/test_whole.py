@@ -126,9 +126,6 @@ def test_a_swap_that_is_blocked_for_too_long_gives_up_and_the_old_partition_stay
     assert star.leftovers() == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="A snapshot older than the COPY does not see the rows of the partition that is swapped in."
-)
 def test_a_repeatable_read_transaction_that_began_before_a_swap_sees_the_old_or_the_new_partition(
     star: Platform,
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -81,31 +81,35 @@ def _after(owner: Any, name: str, only: Callable[..., bool] = lambda *_: True) -
     setattr(owner, name, dying)
 
 
-def _in_the_middle_of_copy(schema: str, name: str) -> None:
-    """Die when the first of two Arrow batches has gone to Postgres."""
-    import pyarrow as pa
-    from adbc_driver_manager import dbapi
+def _in_the_middle_of_copy(module: Any, schema: str, name: str) -> None:
+    """Die when half of the rows have gone to Postgres."""
+    import polars as pl
+    from psycopg.sql import Identifier
 
-    real = dbapi.Cursor.adbc_ingest
+    real = module.copy_frames
 
-    def dying(cursor: Any, table: str, data: Any, **kwargs: Any) -> Any:
-        if (kwargs.get("db_schema_name"), table) != (schema, name):
-            return real(cursor, table, data, **kwargs)
-        whole = data.read_all() if isinstance(data, pa.RecordBatchReader) else data
-        assert whole.num_rows > 1, "nothing to die in the middle of"
+    def dying(
+        conn: Any, relation: Identifier, columns: list[str], frames: Iterable[pl.DataFrame], **kwargs: Any
+    ) -> Any:
+        if relation != Identifier(schema, name):
+            return real(conn, relation, columns, frames, **kwargs)
+        whole = pl.concat(frames)
+        assert whole.height > 1, "nothing to die in the middle of"
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            yield from whole.slice(0, whole.num_rows // 2).to_batches()
+        def half() -> Iterator[pl.DataFrame]:
+            yield whole.head(whole.height // 2)
             die()
 
-        return real(cursor, table, pa.RecordBatchReader.from_batches(whole.schema, batches()), **kwargs)
+        return real(conn, relation, columns, half(), **kwargs)
 
-    dbapi.Cursor.adbc_ingest = dying
+    module.copy_frames = dying
 
 
 def die_in_raw_copy() -> None:
     """(a) In the middle of COPY into the raw table."""
-    _in_the_middle_of_copy("raw_movielens", "ratings")
+    from cinestream_platform.warehouse import raw_publish
+
+    _in_the_middle_of_copy(raw_publish, "raw_movielens", "ratings")
     load()
 
 
@@ -135,7 +139,9 @@ def die_after_raw_commit() -> None:
 
 def die_in_partition_copy() -> None:
     """(d) In the middle of COPY into a partition that is being built."""
-    _in_the_middle_of_copy("movielens_dw_staging", "fact_ratings_2018")
+    from cinestream_platform.warehouse import staging
+
+    _in_the_middle_of_copy(staging, "movielens_dw_staging", "fact_ratings_2018")
     build()
 
 

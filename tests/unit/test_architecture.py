@@ -30,8 +30,6 @@ DAGSTER_ALLOWED = re.compile(
     r"definitions|automation\.|orchestration\.|marts\.|commands\.|(sources\.\w+|conformed)\.assets"
 )
 MOST_LINES = 400
-LONG_MODULES = {"warehouse/ledger.py": 500}
-"""The ledger's states and all SQL that changes them stand in one place, so that they can be read together."""
 
 
 CONNECTING = {
@@ -169,7 +167,7 @@ def test_transforms_know_neither_database_nor_store():
 
 def test_a_module_can_be_read_in_one_sitting():
     lines = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
-    assert {name: count for name, count in lines.items() if count > LONG_MODULES.get(name, MOST_LINES)} == {}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
 
 
 def test_nothing_connects_or_reads_files_at_import():

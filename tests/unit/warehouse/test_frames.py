@@ -38,7 +38,7 @@ from cinestream_platform.warehouse.table import (
         (numeric(5, 2), pl.Decimal(5, 2)),
     ],
 )
-def test_every_declared_type_has_the_polars_type_that_adbc_writes_without_a_cast(declared, expected):
+def test_every_declared_type_has_a_polars_type_of_the_same_values(declared, expected):
     assert polars_type(declared) == expected
 
 
