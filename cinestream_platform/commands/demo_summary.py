@@ -11,6 +11,7 @@ from typing import Any
 from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, ExecuteInProcessResult
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -24,6 +25,9 @@ from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.samples.movielens import Sample
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
+
+DBT_STEPS = {"marts": "dbt, marts", "marts_by_year": "dbt, marts by year"}
+"""A step of dbt makes several marts; only the step has a duration."""
 
 
 @dataclass
@@ -160,17 +164,20 @@ def _name(key: AssetKey | None) -> str:
 
 
 def _as_table(lines: dict[str, _Line]) -> Table:
-    table = Table(title="What was done", title_justify="left", title_style="bold")
-    table.add_column("asset", no_wrap=True)
-    for name in ("rows", "rejected", "passed", "warned", "failed", "seconds"):
-        table.add_column(name, justify="right")
+    """80 columns are enough for it: where the output is no terminal, there are no more."""
+    table = Table(title="What was done", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False)
+    table.add_column("asset", overflow="fold")
+    for name in ("rows", "rejected", "pass", "warn", "fail", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name, line in lines.items():
-        name = "dbt" if name == "marts" else "dbt, by year" if name == "marts_by_year" else name
-        seconds = f"{line.seconds:.1f}" if line.seconds else ""
-        rejected = "" if line.rejected is None else f"{line.rejected:,}"
-        numbers = (line.rows, rejected, line.passed, line.warned, line.failed, seconds)
+        seconds = f"{line.seconds:,.1f}" if line.seconds else ""
         style = "red" if line.failed else ("yellow" if line.warned else None)
-        table.add_row(name, *(n if isinstance(n, str) else f"{n:,}" for n in numbers), style=style)
+        if name in DBT_STEPS:
+            table.add_row(DBT_STEPS[name], "", "", "", "", "", seconds)
+            continue
+        rejected = "" if line.rejected is None else f"{line.rejected:,}"
+        checks = (f"{count:,}" for count in (line.passed, line.warned, line.failed))
+        table.add_row(name, f"{line.rows:,}", rejected, *checks, seconds, style=style)
     return table
 
 
