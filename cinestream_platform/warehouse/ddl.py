@@ -14,6 +14,7 @@ from psycopg import Connection, sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from cinestream_platform.warehouse.constraint_drift import constraint_drift
 from cinestream_platform.warehouse.table import Between, Column, DataType, Kind, MultipleOf, Rule, Table
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
@@ -194,6 +195,7 @@ def _evolve(conn: Connection, table: Table, existing: dict[str, tuple[str, bool]
             refused.append(f"ALTER TABLE {table.qualified_name} ALTER COLUMN {column.name} {word} NOT NULL")
     declared = {column.name for column in table.columns}
     refused += [f"ALTER TABLE {table.qualified_name} DROP COLUMN {name}" for name in existing if name not in declared]
+    refused = refused or constraint_drift(conn, table, create_statements)
     if refused:
         raise SchemaDriftError(
             f"{table.qualified_name} differs from its declaration; only new nullable columns and wider types are "

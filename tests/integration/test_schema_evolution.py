@@ -24,6 +24,7 @@ from cinestream_platform.warehouse.table import (
     Between,
     Column,
     DataType,
+    Index,
     Layer,
     Partitioning,
     PartitionUnit,
@@ -85,6 +86,10 @@ def with_type(table: Table, name: str, data_type: DataType) -> Table:
 
 def without(table: Table, name: str) -> Table:
     return replace(table, columns=tuple(column for column in table.columns if column.name != name))
+
+
+def with_rule(table: Table, name: str, rule: Between) -> Table:
+    return replace(table, columns=tuple(replace(c, rules=(rule,)) if c.name == name else c for c in table.columns))
 
 
 def with_null(table: Table, name: str, *, nullable: bool) -> Table:
@@ -225,6 +230,27 @@ REFUSED: dict[str, tuple[Callable[[], tuple[Table, Table]], str]] = {
         lambda: (with_null(DIM, "name", nullable=False), FACT),
         "ALTER TABLE movielens_dw.dim_shop ALTER COLUMN name SET NOT NULL",
     ),
+    "a rule": (
+        lambda: (DIM, with_rule(FACT, "pieces", Between(1, None))),
+        "ALTER TABLE movielens_dw.fact_sales ADD CONSTRAINT fact_sales_pieces_range CHECK ((pieces >= 1))",
+    ),
+    "another key": (
+        lambda: (DIM, replace(FACT, primary_key=("date_key", "sale_id"))),
+        "ALTER TABLE movielens_dw.fact_sales DROP CONSTRAINT fact_sales_pkey; "
+        "ALTER TABLE movielens_dw.fact_sales ADD CONSTRAINT fact_sales_pkey PRIMARY KEY (date_key, sale_id)",
+    ),
+    "one reference less": (
+        lambda: (DIM, replace(FACT, references=())),
+        "ALTER TABLE movielens_dw.fact_sales DROP CONSTRAINT fact_sales_date_key_fkey",
+    ),
+    "an index": (
+        lambda: (DIM, replace(FACT, indexes=(Index(("amount",), "the dearest"),))),
+        "CREATE INDEX ON movielens_dw.fact_sales USING btree (amount)",
+    ),
+    "other partitions": (
+        lambda: (DIM, replace(FACT, partitioning=Partitioning("sale_id", PartitionUnit.WHOLE))),
+        "create movielens_dw.fact_sales anew, partitioned by RANGE (sale_id) (it is by RANGE (date_key))",
+    ),
 }
 
 
@@ -250,8 +276,16 @@ def test_all_that_must_be_migrated_is_in_one_message(shop: Platform) -> None:
         assert part in str(refusal.value)
 
 
-def test_the_message_of_a_refusal_is_a_migration_that_works(shop: Platform) -> None:
-    changed = without(DIM, "name")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        without(DIM, "name"),
+        with_rule(DIM, "shop_id", Between(1, 99)),
+        replace(DIM, indexes=(Index(("name",), "by name"), Index(("area", "name"), "by size", method="brin"))),
+    ],
+    ids=["column", "rule", "indexes"],
+)
+def test_the_message_of_a_refusal_is_a_migration_that_works(shop: Platform, changed: Table) -> None:
     with pytest.raises(SchemaDriftError) as refusal:
         prepare(shop, changed, FACT)
     migration = str(refusal.value).partition("declaration: ")[2]
@@ -259,3 +293,11 @@ def test_the_message_of_a_refusal_is_a_migration_that_works(shop: Platform) -> N
         conn.execute(migration.encode())
     assert prepare(shop, changed, FACT) == []
     assert shop.query("SELECT shop_id FROM movielens_dw.dim_shop") == [(7,)]
+
+
+def test_an_index_that_somebody_added_is_left_alone_and_no_scratch_is_left(shop: Platform) -> None:
+    with connect(shop.target) as conn:
+        conn.execute("CREATE INDEX by_hand ON movielens_dw.dim_shop (name); COMMENT ON SCHEMA ops IS 'forgotten'")
+    assert prepare(shop, DIM, FACT) == []
+    assert shop.scalar("SELECT to_regclass('movielens_dw.by_hand') IS NOT NULL") is True
+    assert shop.query("SELECT nspname FROM pg_namespace WHERE nspname = 'cinestream_declared'") == []
