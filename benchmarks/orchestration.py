@@ -34,10 +34,10 @@ def _timed(owner: Any, name: str, label: str) -> None:
 def _count_dbt(module: Any) -> None:
     discard = module.discard_artifacts
 
-    def counted(folder: Path) -> None:
+    def counted(folder: Path, step: str) -> None:
         elapsed = json.loads((folder / "run_results.json").read_text())["elapsed_time"]
         SECONDS["dbt: models and tests"] = SECONDS.get("dbt: models and tests", 0.0) + elapsed
-        discard(folder)
+        discard(folder, step)
 
     module.discard_artifacts = counted
 

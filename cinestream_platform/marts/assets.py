@@ -128,7 +128,7 @@ def _build(
         if invocation.process.poll() is None:  # we were stopped: dbt must not go on unwatched
             invocation.process.terminate()
             invocation.process.wait()
-    discard_artifacts(invocation.target_path)
+    discard_artifacts(invocation.target_path, context.op_def.name)
 
 
 def _with_rows_and_lineage(event: dg.Output[Any], invocation: DbtCliInvocation) -> Any:

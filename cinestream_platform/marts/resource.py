@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from cinestream_platform.marts.project import PROJECT_DIR, dbt_executable, targe
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
 
+PARTIAL_PARSE_FILE_NAME = "partial_parse.msgpack"
 KEEP_FAILED_RUNS_SECONDS = 7 * 24 * 3600
 
 _ENVIRONMENT = threading.Lock()
@@ -65,6 +66,9 @@ class MartsDbt(DbtCliResource):
         """Start dbt with the warehouse's connection, in an artifact folder of its own below ``<home>/dbt/target``."""
         folder = target_path or target_dir() / "runs" / _run_folder_name(context)
         folder.mkdir(parents=True, exist_ok=True)
+        if context:
+            with suppress(FileNotFoundError):
+                shutil.copyfile(last_parse(context.op_def.name), folder / PARTIAL_PARSE_FILE_NAME)
         # dagster-dbt hands its own environment to dbt, and reads the profile in this process too, for row counts and
         # columns; both are done when cli() returns.
         with _environment(connection_environment(self.postgres_target())):
@@ -90,13 +94,23 @@ def connection_environment(target: PostgresTarget) -> dict[str, str]:
     }
 
 
-def discard_artifacts(folder: Path) -> None:
-    """Remove the artifacts of a successful run, and those of failed runs that nobody has looked at for a week."""
+def discard_artifacts(folder: Path, step: str) -> None:
+    """Remove the artifacts of a successful run, and those of failed runs that nobody has looked at for a week.
+
+    What dbt parsed is kept for the step's next run, which then need not parse anew if it is of the same years (2 s).
+    """
+    with suppress(FileNotFoundError):
+        (folder / PARTIAL_PARSE_FILE_NAME).replace(last_parse(step))
     shutil.rmtree(folder, ignore_errors=True)
     oldest = time.time() - KEEP_FAILED_RUNS_SECONDS
     for other in folder.parent.iterdir() if folder.parent.is_dir() else ():
         if other.stat().st_mtime < oldest:
             shutil.rmtree(other, ignore_errors=True)
+
+
+def last_parse(step: str) -> Path:
+    """Where a step keeps what dbt parsed; dbt itself sees whether that still holds."""
+    return target_dir() / f"{step}.{PARTIAL_PARSE_FILE_NAME}"
 
 
 def _run_folder_name(context: OpExecutionContext | AssetExecutionContext | None) -> str:

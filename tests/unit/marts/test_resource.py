@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from cinestream_platform.marts import resource
 from cinestream_platform.marts.project import PROJECT_DIR
-from cinestream_platform.marts.resource import MartsDbt, connection_environment, discard_artifacts
+from cinestream_platform.marts.resource import MartsDbt, connection_environment, discard_artifacts, last_parse
 from cinestream_platform.warehouse.connection import PostgresTarget
 
 TARGET = PostgresTarget("db.example", 6543, "loader", SecretStr("s3cret"), "warehouse", "verify-full")
@@ -63,10 +63,16 @@ def test_the_version_is_known_without_starting_dbt(monkeypatch: pytest.MonkeyPat
     assert "_cli_version" in vars(MartsDbt.__base__)
 
 
-def test_artifacts_of_a_success_go_at_once_and_of_failures_after_a_week(tmp_path: Path) -> None:
+def test_artifacts_of_a_success_go_at_once_and_of_failures_after_a_week(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "target_dir", lambda: tmp_path)
+    runs = tmp_path / "runs"
     for name in ("succeeded", "failed_today", "failed_long_ago"):
-        (tmp_path / name).mkdir()
+        (runs / name).mkdir(parents=True)
+    (runs / "succeeded" / "partial_parse.msgpack").write_text("parsed")
     old = time.time() - 8 * 24 * 3600
-    os.utime(tmp_path / "failed_long_ago", (old, old))
-    discard_artifacts(tmp_path / "succeeded")
-    assert [path.name for path in tmp_path.iterdir()] == ["failed_today"]
+    os.utime(runs / "failed_long_ago", (old, old))
+    discard_artifacts(runs / "succeeded", "marts")
+    assert [path.name for path in runs.iterdir()] == ["failed_today"]
+    assert last_parse("marts").read_text() == "parsed"  # for the next run
