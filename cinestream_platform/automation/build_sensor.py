@@ -1,6 +1,13 @@
 """The sensor that asks for builds of what is stale, and nothing else."""
 
+import hashlib
+import time
+from collections.abc import Sequence
+
 from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
     RunsFilter,
@@ -16,8 +23,12 @@ from cinestream_platform.automation.landing import UNFINISHED
 from cinestream_platform.automation.planning import Span, plan_builds
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.orchestration.staleness import nodes_of
+from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.publications import read_state
+from cinestream_platform.warehouse.publications import LedgerState, read_state
+
+BUILD_TAG = "cinestream/build"
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 10, 3_600
 
 
 def range_tags(span: Span | None) -> dict[str, str]:
@@ -27,8 +38,29 @@ def range_tags(span: Span | None) -> dict[str, str]:
     return {"dagster/asset_partition_range_start": span[0], "dagster/asset_partition_range_end": span[1]}
 
 
+def _build_tag(source: str, span: Span | None, assets: Sequence[AssetKey], state: LedgerState) -> str:
+    """The same for the same assets made from the same files."""
+    made_from = [
+        (feed, sorted((file_id, sorted(partitions)) for file_id, partitions in files.items()))
+        for feed, files in sorted(state.files.items())
+        if feed[0] == source
+    ]
+    return hashlib.sha256(repr((span, sorted(assets), made_from)).encode()).hexdigest()[:16]
+
+
+def _must_wait(instance: DagsterInstance, job_name: str, build: str) -> bool:
+    """Whether the same build from the same files failed lately: it is asked for again after 10, 20, 40 … seconds."""
+    failures = instance.get_run_records(
+        RunsFilter(job_name=job_name, tags={BUILD_TAG: build}, statuses=[DagsterRunStatus.FAILURE]), limit=20
+    )
+    if not failures:
+        return False
+    wait = min(FIRST_WAIT_SECONDS * 2 ** (len(failures) - 1), LONGEST_WAIT_SECONDS)
+    return bool(time.time() < max(record.end_time or 0.0 for record in failures) + wait)
+
+
 def staleness_sensor(interval_seconds: int) -> SensorDefinition:
-    """Requests exactly what is stale; while a build of a source runs, its next one waits."""
+    """Requests exactly what is stale; while a build of a source runs, or files return to it, its next one waits."""
 
     @sensor(
         name="staleness_sensor",
@@ -43,14 +75,18 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
         nodes = nodes_of(context.repository_def.asset_graph)
         with connect(warehouse.target()) as conn:
             state = read_state(conn)
+            returning = turns.returning_sources(conn)
         requests = []
         for source in SOURCES:
+            if source in returning:
+                continue
             if context.instance.get_runs(RunsFilter(job_name=build_job_name(source), statuses=UNFINISHED), limit=1):
                 continue
             for span, assets in plan_builds(source, nodes, state).runs():
-                requests.append(
-                    RunRequest(job_name=build_job_name(source), asset_selection=assets, tags=range_tags(span))
-                )
+                build = _build_tag(source, span, assets, state)
+                if not _must_wait(context.instance, build_job_name(source), build):
+                    tags = {**range_tags(span), BUILD_TAG: build}
+                    requests.append(RunRequest(job_name=build_job_name(source), asset_selection=assets, tags=tags))
         return SensorResult(run_requests=requests, skip_reason=None if requests else SkipReason("Nothing is stale."))
 
     return evaluate

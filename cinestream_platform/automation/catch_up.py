@@ -8,12 +8,11 @@ from dagster import AssetKey, DagsterEvent, DagsterInstance, Definitions, Execut
 
 from cinestream_platform.automation.build_sensor import range_tags
 from cinestream_platform.automation.jobs import SOURCES, build_job_name, load_job_name
-from cinestream_platform.automation.landing import load_requests, scan_landing
+from cinestream_platform.automation.landing import due_files, load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.publications import read_state
 from cinestream_platform.warehouse.table import WHOLE
@@ -63,7 +62,7 @@ def load_landed(
     """Enter and load everything that landed and is due, one run a source."""
     scan_landing(get_settings(), target, landing)
     with connect(target) as conn:
-        due = ledger.due(conn, limit=1_000_000)
+        due = due_files(conn, limit=1_000_000)
     results = []
     for request in load_requests(due, set(), per_run=len(due)):
         run = request.run_request()

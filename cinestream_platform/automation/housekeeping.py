@@ -1,6 +1,6 @@
 """What is done once a night: deleting from the lake what crashed loads left there."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from dagster import (
     DefaultScheduleStatus,
@@ -11,26 +11,28 @@ from dagster import (
     op,
 )
 
-from cinestream_platform.lake.raw_rows import orphaned_folders
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.warehouse import ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 SPARED = timedelta(days=1)
-"""A load that is still running is not in the ledger yet: what is younger is left alone."""
+"""A load that is still running is left alone."""
 
 
 def sweep_lake(target: PostgresTarget, lake: ObjectStore) -> int:
-    """Delete folders of raw rows that no ledger row names; how many."""
+    """Delete folders that attempts of this ledger left in the lake, and nothing else; how many."""
+    swept = 0
     with connect(target) as conn:
-        known = [row[0] for row in conn.execute("SELECT lake_path FROM ops.landed_file WHERE lake_path IS NOT NULL")]
-    garbage = orphaned_folders(lake, known, before=datetime.now(UTC) - SPARED)
-    for keys in garbage.values():
-        lake.delete(keys)
-    return len(garbage)
+        for file_id, path in ledger.leftovers(conn, SPARED):
+            keys = [item.key for item in lake.list(f"{path}/")]
+            lake.delete(keys)
+            ledger.forget_attempt(conn, file_id, path)
+            swept += bool(keys)
+    return swept
 
 
-@op(description="Deletes folders of the lake that crashed loads left; what the ledger names stays.")
+@op(description="Deletes folders of the lake that crashed loads left; nothing else is touched.")
 def sweep(context: OpExecutionContext, warehouse: Warehouse, stores: Stores) -> None:
     """``sweep_lake`` with its result in the run's log."""
     context.log.info("%s folders of crashed loads deleted", f"{sweep_lake(warehouse.target(), stores.lake()):,}")

@@ -21,10 +21,10 @@ from dagster import (
     SkipReason,
     sensor,
 )
+from psycopg import Connection
 
 from cinestream_platform.automation.jobs import JOBS, SOURCES, load_job_name
-from cinestream_platform.catalog import FEEDS, find_feed
-from cinestream_platform.lake.keys import key_problem
+from cinestream_platform.catalog import find_feed, placement_problem
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
@@ -47,11 +47,7 @@ def sight(listed: StoredObject) -> Sighting:
     """Which feed a listed object belongs to, or why it belongs to none."""
     source, _, rest = listed.key.partition("/")
     dataset = rest.partition("/")[0]
-    problem = key_problem(listed.key)
-    if problem is None and find_feed(source, dataset) is None:
-        known = ", ".join(feed.prefix for feed in FEEDS)
-        problem = f"no feed takes files below {source}/{dataset}/; feeds are {known}"
-    return Sighting(listed, source, dataset, problem)
+    return Sighting(listed, source, dataset, placement_problem(listed.key))
 
 
 def scan_landing(settings: Settings, target: PostgresTarget, landing: ObjectStore) -> int:
@@ -103,6 +99,11 @@ class LoadRequest:
         )
 
 
+def due_files(conn: Connection[Any], limit: int) -> list[DueFile]:
+    """Files to load now, oldest first; not those whose feed was removed since they were entered."""
+    return [file for file in ledger.due(conn, limit) if find_feed(file.source, file.dataset)]
+
+
 def load_requests(due: Iterable[DueFile], in_flight: set[int], per_run: int) -> list[LoadRequest]:
     """Batches of files that no unfinished run has, one run a source a tick: the next tick asks for the next batch."""
     waiting: dict[str, list[DueFile]] = {}
@@ -144,7 +145,7 @@ def landing_sensor(interval_seconds: int) -> SensorDefinition:
         settings, target = get_settings(), warehouse.target()
         new = scan_landing(settings, target, stores.landing())
         with connect(target) as conn:
-            due = ledger.due(conn, limit=10_000)
+            due = due_files(conn, limit=10_000)
             arrivals = ledger.arrivals(conn, new)
         requests = load_requests(due, files_in_flight(context.instance), settings.files_per_run)
         events = [

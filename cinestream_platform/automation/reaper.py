@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dagster import (
+    AssetKey,
+    DagsterRun,
     DagsterRunStatus,
     DefaultSensorStatus,
     RunsFilter,
@@ -19,7 +21,8 @@ from dagster import (
 )
 from psycopg import Connection
 
-from cinestream_platform.automation.jobs import JOBS
+from cinestream_platform.automation.housekeeping import housekeeping
+from cinestream_platform.automation.jobs import JOBS, SOURCES
 from cinestream_platform.orchestration.resources import Warehouse, run_lock
 from cinestream_platform.warehouse.connection import connect
 
@@ -38,6 +41,16 @@ def is_alive(conn: Connection[Any], run_id: str) -> bool:
     return True
 
 
+def _is_ours(run: DagsterRun) -> bool:
+    """Whether it is a run of ours, which holds a lock: of a job, or of what people materialize in the UI."""
+    if run.job_name in {*(job.name for job in JOBS), housekeeping.name}:
+        return True
+    sources = {*SOURCES, "conformed"}
+    return run.job_name.startswith("__ASSET_JOB") and all(
+        key.path[0] in sources for key in run.asset_selection or [AssetKey("?")]
+    )
+
+
 def dead_run_sensor() -> SensorDefinition:
     """Marks dead runs as failed, so that their work is asked for again."""
 
@@ -51,8 +64,7 @@ def dead_run_sensor() -> SensorDefinition:
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SkipReason:
         old = datetime.now(UTC) - GRACE
         filters = RunsFilter(statuses=[DagsterRunStatus.STARTED], updated_before=old)
-        ours = {job.name for job in JOBS}
-        runs = [run for run in context.instance.get_runs(filters) if run.job_name in ours]
+        runs = [run for run in context.instance.get_runs(filters) if _is_ours(run)]
         dead = []
         if runs:
             with connect(warehouse.target()) as conn:

@@ -11,13 +11,13 @@ from typing import Any
 from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, ExecuteInProcessResult
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cinestream_platform.automation.catch_up import build_stale, load_landed
 from cinestream_platform.catalog import FEEDS, TABLES
+from cinestream_platform.commands.tables import NARROW
 from cinestream_platform.definitions import defs
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.orchestration.asset import asset_key
@@ -167,7 +167,7 @@ def _name(key: AssetKey | None) -> str:
 
 def _as_table(lines: dict[str, _Line]) -> Table:
     """80 columns are enough for it: where the output is no terminal, there are no more."""
-    table = Table(title="What was done", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False)
+    table = Table(title="What was done", title_justify="left", title_style="bold", **NARROW)
     table.add_column("asset", overflow="fold")
     for name in ("rows", "rejected", "pass", "warn", "fail", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)

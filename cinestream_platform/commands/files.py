@@ -5,9 +5,9 @@ from pathlib import Path
 
 from psycopg.sql import Identifier
 
-from cinestream_platform.catalog import FEEDS, feeds_of
+from cinestream_platform.catalog import FEEDS, feeds_of, find_feed, placement_problem
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.keys import key_problem
+from cinestream_platform.lake.keys import is_in_transit, key_problem
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
@@ -35,6 +35,10 @@ def land_path(source: str, path: Path, *, dataset: str | None = None, name: str 
         raise NotLandableError(f"there is no source {source}; sources are {known}")
     candidates = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
     takers = [(file, feed) for file in candidates if (feed := _feed_for(file, feeds, dataset))]
+    if dataset and dataset not in {feed.dataset for feed in feeds}:
+        raise NotLandableError(
+            f"{source} has no dataset {dataset}; datasets are {', '.join(feed.dataset for feed in feeds)}"
+        )
     if not takers:
         names = ", ".join(f"{feed.dataset} ({', '.join(feed.file_names)})" for feed in feeds)
         raise NotLandableError(f"no feed of {source} takes {path}; feeds are {names}. Name one with --dataset.")
@@ -43,6 +47,10 @@ def land_path(source: str, path: Path, *, dataset: str | None = None, name: str 
         key = f"{feed.prefix}{name or file.name}"
         if problem := key_problem(key):
             raise NotLandableError(f"{key}: {problem}. Choose another --name.")
+        if is_in_transit(key):
+            raise NotLandableError(
+                f"{key}: names that begin with a dot are taken for files in transit. Choose a --name."
+            )
         store.put_file(key, file)
         yield key
 
@@ -61,9 +69,17 @@ def _full_key(key: str) -> str:
 
 
 def reload_key(key: str) -> str:
-    """Ask for a file to be read again."""
+    """Ask for a file to be read again.
+
+    Raises:
+        NotLandableError: No feed takes that key, so it can never be loaded.
+    """
+    key = _full_key(key)
     with connect(prepared_target()) as conn:
-        file = corrections.reload(conn, get_settings().landing, _full_key(key))
+        corrections.require_landed(conn, get_settings().landing, key)
+        if problem := placement_problem(key):
+            raise NotLandableError(f"{key!r} stays parked: {problem}. Land it under another key.")
+        file = corrections.reload(conn, get_settings().landing, key)
     return (
         f"{file.key} waits to be read again (it was {file.status}); the landing sensor or `cinestream demo` loads it."
     )
@@ -73,12 +89,12 @@ def retract_key(key: str) -> str:
     """Undo a file."""
     key = _full_key(key)
     source, dataset = [*key.split("/"), "", ""][:2]
-    feed = next((feed for feed in feeds_of(source) if feed.dataset == dataset), None)
-    if feed is None:
-        raise corrections.UnknownFileError(f"no feed has the key {key}. See cinestream status --files.")
+    feed = find_feed(source, dataset)
+    table = Identifier(feed.table.schema, feed.table.name) if feed else None
     with connect(prepared_target()) as conn:
-        table = Identifier(feed.table.schema, feed.table.name)
-        partitions = corrections.retract(conn, get_settings().landing, key, table)
+        had_rows, partitions = corrections.retract(conn, get_settings().landing, key, table)
+    if not had_rows or feed is None:
+        return f"{key} is retracted; it had no rows loaded."
     touched = f"; stale now: {', '.join(partitions)}" if partitions else ""
     return f"{key} is retracted, its rows left {feed.table.qualified_name}{touched}. The sensors rebuild what is stale."
 

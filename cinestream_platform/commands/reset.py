@@ -15,13 +15,20 @@ def foreign_files(own: list[str]) -> list[str]:
 
 
 def empty_warehouse(keys: list[str]) -> None:
-    """Drop every schema that the platform made, the raw rows in the lake, and these landed files; then prepare anew."""
+    """Drop every schema that the platform made, its raw rows in the lake, and these landed files; then prepare anew."""
     schemas = {table.schema for table in TABLES} | {table.staging_schema for table in TABLES} | {*MART_SCHEMAS, "ops"}
     target = warehouse.prepared_target()
     with connect(target) as conn, conn.transaction():
+        folders = [
+            row[0]
+            for row in conn.execute(
+                "SELECT lake_path FROM ops.landed_file WHERE lake_path IS NOT NULL"
+                " UNION SELECT unnest(lake_attempts) FROM ops.landed_file"
+            )
+        ]
         for schema in sorted(schemas):
             conn.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
     open_landing(get_settings()).delete(keys)
     lake = open_lake(get_settings())
-    lake.delete([item.key for item in lake.list("raw/")])
+    lake.delete([item.key for folder in folders for item in lake.list(f"{folder}/")])
     warehouse.prepare_again()

@@ -6,15 +6,18 @@ from psycopg import Connection
 from rich.console import Console
 from rich.table import Table
 
+from cinestream_platform.commands.tables import NARROW
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
 
 def _table(title: str, columns: list[str], rows: list[tuple[Any, ...]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in columns:
-        table.add_column(name)
+    """Names may be folded, numbers never: 80 columns are enough."""
+    table = Table(title=title, title_justify="left", title_style="bold", **NARROW)
+    table.add_column(columns[0], overflow="fold")
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     return table
@@ -24,7 +27,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if hasattr(value, "strftime"):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
+        return f"{value:%m-%d %H:%M}"
     return f"{value:,}" if not isinstance(value, str) else value
 
 
@@ -33,19 +36,14 @@ def print_status(*, every_file: bool) -> None:
     console = Console()
     console.print(f"landing zone: {get_settings().landing}")
     with connect(prepared_target()) as conn:
-        columns = [
-            "source",
-            "dataset",
-            "loaded",
-            "waiting",
-            "parked",
-            "duplicate",
-            "past",
-            "rows",
-            "rejected",
-            "last load (UTC)",
-        ]
-        feeds = conn.execute("SELECT * FROM ops.v_feed ORDER BY source, dataset").fetchall()
+        columns = ["feed", "loaded", "waits", "parked", "dup.", "past", "rows", "rejected", "last (UTC)"]
+        feeds = conn.execute(
+            """
+            SELECT source || '/' || dataset, loaded, waiting, parked, duplicate, past, rows_loaded, rows_rejected,
+                last_loaded_at
+            FROM ops.v_feed ORDER BY 1
+            """
+        ).fetchall()
         console.print(_table("Feeds", columns, feeds))
         _print_files(console, conn, every_file=every_file)
         published = conn.execute(
@@ -67,4 +65,16 @@ def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -
     ).fetchall()
     if files:
         title = "Files" if every_file else "Files that need a look (cinestream reload KEY, or land them corrected)"
-        console.print(_table(title, ["key", "state", "rows", "rejected", "attempts", "reason"], files))
+        console.print(title, style="bold")
+    for key, status, loaded, rejected, attempts, reason in files:
+        # As lines and never cut: the key is what other commands ask for.
+        _print_line(console, f"  {key}")
+        numbers = f", {loaded:,} rows, {rejected:,} rejected" if status == "loaded" else ""
+        tried = f" after {attempts:,} attempts" if status != "loaded" and attempts else ""
+        _print_line(console, f"      {status}{tried}{numbers}{f': {reason}' if reason else ''}")
+
+
+def _print_line(console: Console, text: str) -> None:
+    """One line, whatever a key or a file's content holds."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    console.print(shown, soft_wrap=True, markup=False, highlight=False)

@@ -1,6 +1,7 @@
 """``cinestream ui``: webserver, daemon and code location of this home."""
 
 import os
+import signal
 
 from cinestream_platform.commands.instance import PROJECT_ROOT, dagster_executable, prepare_instance
 from cinestream_platform.marts.project import ensure_manifest
@@ -26,4 +27,7 @@ def run_ui(port: int) -> None:
         "-p",
         str(port),
     ]
+    # A script's background job ignores them, and would hand that on: Dagster could not be stopped but by SIGKILL.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_DFL)
     os.execv(command[0], command)  # noqa: S606 - our own arguments

@@ -30,6 +30,16 @@ MAX_RAW_CHARS = 10_000
 """So much of a rejected record's text is kept."""
 BOM = b"\xef\xbb\xbf"
 
+FOREIGN_FORMS = {
+    b"\x1f\x8b": "a gzip archive",
+    b"PK\x03\x04": "a zip archive",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"PAR1": "a Parquet file",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+"""What is landed by mistake, by its first bytes."""
+
 csv.field_size_limit(MAX_LINE_BYTES)  # its default of 131,072 would reject long texts for being quoted
 
 FORMAT_RULES = {
@@ -96,6 +106,9 @@ def _rejoin(records: pl.DataFrame, names: list[str]) -> pl.Series:
 def _read_header(source: BinaryIO, feed: Feed) -> list[str]:
     """Read the first line; the table's column names in the file's order."""
     line = source.readline(MAX_LINE_BYTES).removeprefix(BOM)
+    for magic, form in FOREIGN_FORMS.items():
+        if line.startswith(magic):
+            raise FileRefusedError(f"this is {form} and no CSV file. Land the unpacked CSV as UTF-8.")
     if not line.strip():
         raise FileRefusedError("the file is empty: it has no header line. Land a file with a header.")
     try:
@@ -110,8 +123,10 @@ def _read_header(source: BinaryIO, feed: Feed) -> list[str]:
     problems += [f"column `{name}` occurs twice" for name in dict.fromkeys(header) if header.count(name) > 1]
     if problems:
         has = ", ".join(header)[:500]
+        hint = "" if set(wanted) & set(header) else "Is the first line a header, with commas between these names? "
         raise FileRefusedError(
-            f"{'; '.join(problems)}; the file has {has}; expected {', '.join(wanted)}. Fix the file and land it again."
+            f"{'; '.join(problems)}; the file has {has}; expected {', '.join(wanted)}. {hint}"
+            "Fix the file and land it again."
         )
     return [wanted[name] for name in header]
 

@@ -7,9 +7,8 @@ Which of these folders count is said by the ledger alone; others are garbage of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from glob import escape
 from pathlib import Path
@@ -199,22 +198,3 @@ class RawRows:
         hashes = everything.select(_key_hash(self.table)).collect(engine="streaming").to_series()
         candidates = everything.filter(_key_hash(self.table).is_in(_repeated(hashes).implode()))
         return _ranked(candidates, self.table, self.files).filter(~pl.col("wins")).select("_file_id", "_line")
-
-
-def orphaned_folders(
-    store: ObjectStore, known: Iterable[str], *, before: datetime | None = None
-) -> dict[str, list[str]]:
-    """Folders of raw rows that no ledger row names, with their keys: what crashed attempts left.
-
-    ``before`` spares folders with anything younger: a load that is still running is not in the ledger yet.
-    """
-    paths = set(known)
-    garbage: dict[str, list[str]] = {}
-    young = set()
-    for item in store.list("raw/"):
-        folder = "/".join(item.key.split("/")[:4])
-        if folder not in paths:
-            garbage.setdefault(folder, []).append(item.key)
-            if before is not None and item.last_modified >= before:
-                young.add(folder)
-    return {folder: keys for folder, keys in garbage.items() if folder not in young}

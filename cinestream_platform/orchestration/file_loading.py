@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 from psycopg import Connection
+from psycopg.sql import Identifier
 
 from cinestream_platform.lake.csv_reader import REJECT_SCHEMA, FileRefusedError, read_csv
 from cinestream_platform.lake.feed import Feed
@@ -113,7 +114,8 @@ class FileLoader:
             )
             ledger.park(conn, file, reason)
             return Report(file, Outcome.PARKED, reason=reason)
-        if not ledger.begin_attempt(conn, file, backoff_seconds=self.settings.load_backoff_seconds):
+        backoff = self.settings.load_backoff_seconds
+        if not ledger.begin_attempt(conn, file, self._lake_path(file), backoff_seconds=backoff):
             return Report(file, Outcome.LEFT, reason="another run was faster")
         report = self._load(conn, file)
         if report.outcome is Outcome.LEFT:
@@ -138,7 +140,7 @@ class FileLoader:
         listed = StoredObject(file.key, file.etag, file.size_bytes, file.last_modified)
         copy = self.landing.fetch(listed, scratch / "object")
         if twin := ledger.loaded_twin(conn, file, copy.sha256):
-            return _duplicate(conn, file, copy.sha256, twin)
+            return self._duplicate(conn, file, copy.sha256, twin)
         try:
             reading = self._read(file, copy, scratch)
         except FileRefusedError as error:
@@ -177,13 +179,14 @@ class FileLoader:
             return "a snapshot without any row would empty the table. Land a file with rows, or retract the old one."
         return None
 
+    def _lake_path(self, file: LandedFile) -> str:
+        """The attempt is part of the path: a crashed attempt's leftovers never mix with this one's rows."""
+        return f"raw/{self.feed.source}/{self.feed.table.name}/file-{file.file_id}-{self.run_id[:8]}-{file.attempts}"
+
     def _publish(
         self, conn: Connection[Any], file: LandedFile, copy: LocalCopy, reading: _Reading, scratch: Path
     ) -> Report:
-        # The attempt is part of the path: a crashed attempt's leftovers never mix with this one's rows.
-        lake_path = (
-            f"raw/{self.feed.source}/{self.feed.table.name}/file-{file.file_id}-{self.run_id[:8]}-{file.attempts}"
-        )
+        lake_path = self._lake_path(file)
         self.lake.put_folder(lake_path, scratch / "rows")
         result = FileResult(
             copy.sha256,
@@ -206,20 +209,20 @@ class FileLoader:
                 transaction.write(reading.spool.frames(), rejected)
                 transaction.commit(result, overlap)
         except TwinLoadedError as error:
-            return _duplicate(conn, file, copy.sha256, error.file_id)
+            return self._duplicate(conn, file, copy.sha256, error.file_id)
         except SnapshotOvertakenError as error:
             stands_back = ledger.mark_overtaken(conn, file, copy.sha256, error.file_id)
             return Report(file, Outcome.OVERTAKEN if stands_back else Outcome.LEFT, reason=str(error))
         return Report(file, Outcome.LOADED, result.rows_loaded, result.rows_rejected)
 
+    def _duplicate(self, conn: Connection[Any], file: LandedFile, sha256: str, twin: int) -> Report:
+        raw_table = Identifier(self.feed.table.schema, self.feed.table.name)
+        marked = ledger.mark_duplicate(conn, file, sha256, twin, raw_table)
+        return Report(file, Outcome.DUPLICATE if marked else Outcome.LEFT, reason=f"same content as file {twin}")
+
 
 def _examples(rejected: pl.DataFrame) -> str:
     return "; ".join(f"line {line:,} {rule}: {raw[:200]!r}" for line, rule, raw in rejected.head(3).iter_rows())
-
-
-def _duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: int) -> Report:
-    marked = ledger.mark_duplicate(conn, file, sha256, twin)
-    return Report(file, Outcome.DUPLICATE if marked else Outcome.LEFT, reason=f"same content as file {twin}")
 
 
 def _claim(conn: Connection[Any], file: LandedFile) -> bool:

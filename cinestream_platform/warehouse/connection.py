@@ -69,6 +69,7 @@ class PostgresTarget:
             dbname=self.database,
             sslmode=self.sslmode,
             connect_timeout=10,
+            client_encoding="UTF8",  # whatever PGCLIENTENCODING says: COPY sends UTF-8
             application_name="cinestream",
         )
 
@@ -88,7 +89,7 @@ def connect(
     """A psycopg connection acting as ``role``; closed at the end, rolled back on an error.
 
     Raises:
-        PostgresUnreachableError: No answer within ten seconds, or a version before 15.
+        PostgresUnreachableError: No answer within ten seconds, a version before 15, or an encoding but UTF-8.
     """
     try:
         conn = psycopg.connect(target.conninfo(), autocommit=autocommit)
@@ -101,6 +102,11 @@ def connect(
         if conn.info.server_version < MINIMUM_VERSION * 10_000:
             raise PostgresUnreachableError(
                 f"{target} is version {conn.info.server_version}; {MINIMUM_VERSION} is needed"
+            )
+        if (encoding := conn.info.parameter_status("server_encoding")) != "UTF8":
+            raise PostgresUnreachableError(
+                f"{target} is encoded in {encoding}: titles and tags would not fit. Create the database anew: "
+                f"CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0;"
             )
         if role:
             try:

@@ -42,7 +42,7 @@ def copy_frames(
         freeze: Make the rows visible to every snapshot, also to those taken before. Needs a table that the same
             transaction created.
     """
-    statement = SQL("COPY {} ({}) FROM STDIN (FREEZE {})").format(
+    statement = SQL("COPY {} ({}) FROM STDIN (ENCODING 'UTF8', FREEZE {})").format(
         relation, SQL(", ").join(map(Identifier, columns)), SQL("true" if freeze else "false")
     )
     with conn.cursor() as cursor, cursor.copy(statement) as copy:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from psycopg import Connection, sql
 from psycopg.rows import class_row
 
-from cinestream_platform.warehouse import ledger
+from cinestream_platform.warehouse import ledger, turns
 from cinestream_platform.warehouse.ledger import LandedFile
 
 
@@ -27,7 +26,7 @@ def _newest(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
         similar = conn.execute(
             "SELECT key FROM ops.landed_file WHERE bucket = %s AND is_newest AND key LIKE '%%' || %s"
             " ORDER BY key LIMIT 5",
-            (bucket, key.rsplit("/", 1)[-1]),
+            (bucket, key.rsplit("/", 1)[-1] or key),
         ).fetchall()
         hint = (
             f" Did you mean {', '.join(row[0] for row in similar)}?" if similar else " See cinestream status --files."
@@ -36,14 +35,25 @@ def _newest(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
     return found
 
 
+def require_landed(conn: Connection[Any], bucket: str, key: str) -> None:
+    """Check that the ledger knows a key.
+
+    Raises:
+        UnknownFileError: It does not; the message has keys of the same name.
+    """
+    _newest(conn, bucket, key)
+
+
 def reload(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
     """Ask for a file to be read again, whatever became of it; its new version takes the old one's place when loaded."""
     with conn.transaction():
         conn.execute(ledger.LOCK)
+        # A load in progress holds the row and is waited for: its rows must be known, or they would be loaded twice.
+        conn.execute("SELECT FROM ops.landed_file WHERE bucket = %s AND key = %s FOR UPDATE", (bucket, key))
         file = _newest(conn, bucket, key)
         if file.status != "loaded":
             conn.execute(
-                "UPDATE ops.landed_file SET status = 'pending', attempts = 0, next_attempt_at = '-infinity',"
+                "UPDATE ops.landed_file SET status = 'pending', attempts = 0, next_attempt_at = 'epoch',"
                 " reason = NULL, duplicate_of = NULL, is_reload = true WHERE file_id = %s",
                 (file.file_id,),
             )
@@ -60,11 +70,13 @@ def reload(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
         return file
 
 
-def retract(conn: Connection[Any], bucket: str, key: str, raw_table: sql.Identifier) -> list[str]:
+def retract(conn: Connection[Any], bucket: str, key: str, raw_table: sql.Identifier | None) -> tuple[bool, list[str]]:
     """Undo a file: its rows leave the raw table, and files that it had pushed aside get their turn.
 
+    ``raw_table`` is ``None`` for a key that no feed takes.
+
     Returns:
-        The fact partitions that it touched; they are stale from now on.
+        Whether rows of it were loaded, and the fact partitions that it touched; they are stale from now on.
     """
     with conn.transaction():
         conn.execute(ledger.LOCK)
@@ -77,33 +89,13 @@ def retract(conn: Connection[Any], bucket: str, key: str, raw_table: sql.Identif
         ).fetchall()
         rows = {file_id: partitions for file_id, status, partitions in versions if status == "loaded"}
         file_ids = list(rows)
-        conn.execute(sql.SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (file_ids,))
+        if file_ids and raw_table:
+            conn.execute(sql.SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (file_ids,))
         conn.execute(
             "UPDATE ops.landed_file SET status = 'retracted', reason = 'retracted by an operator'"
             " WHERE file_id = ANY (%s) OR file_id = %s",
             (file_ids, newest.file_id),
         )
-        ledger.release_duplicates(conn, file_ids)
-        _release_snapshots(conn, file_ids)
-        return sorted({partition for partitions in rows.values() for partition in partitions})
-
-
-def _release_snapshots(conn: Connection[Any], left: Sequence[int]) -> None:
-    """Give the file that landed last before these its turn, where they are snapshots that had replaced it.
-
-    Only in a snapshot feed can the newest version of a key be superseded, namely by another key's.
-    """
-    conn.execute(
-        """
-        UPDATE ops.landed_file SET status = 'pending', superseded_by = NULL, reason = NULL,
-            attempts = 0, next_attempt_at = '-infinity'
-        WHERE file_id IN (
-            SELECT DISTINCT ON (old.source, old.dataset, old.bucket) old.file_id
-            FROM ops.landed_file old
-            JOIN ops.landed_file gone USING (source, dataset, bucket)
-            WHERE gone.file_id = ANY (%s) AND old.is_newest AND old.status = 'superseded'
-            ORDER BY old.source, old.dataset, old.bucket, old.last_modified DESC, old.key COLLATE "C" DESC
-        )
-        """,
-        (list(left),),
-    )
+        turns.release_duplicates(conn, file_ids)
+        turns.release_snapshots(conn)
+        return bool(file_ids), sorted({partition for partitions in rows.values() for partition in partitions})

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from cinestream_platform.warehouse.constraint_drift import constraint_drift
-from cinestream_platform.warehouse.table import Between, Column, DataType, Kind, MultipleOf, Rule, Table
+from cinestream_platform.warehouse.table import Between, Column, DataType, Kind, MaxLength, MultipleOf, Rule, Table
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.SMALLINT: sa.SmallInteger(),
@@ -43,6 +43,8 @@ def check_expression(rule: Rule, column: str) -> str:
         return " AND ".join(ends + ([f"{name} <= {rule.high}"] if rule.high is not None else []))
     if isinstance(rule, MultipleOf):
         return f"{name} % {rule.step} = 0"
+    if isinstance(rule, MaxLength):
+        return f"char_length({name}) <= {rule.characters}"
     return sa.column(column).in_(rule.values).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}).string
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from cinestream_platform.warehouse.table import Between, Column, DataType, Kind, MultipleOf, Rule, Table
+from cinestream_platform.warehouse.table import Between, Column, DataType, Kind, MaxLength, MultipleOf, Rule, Table
 
 _DTYPES: dict[Kind, pl.DataType] = {
     Kind.SMALLINT: pl.Int16(),
@@ -39,6 +39,8 @@ def rule_expression(rule: Rule, value: pl.Expr) -> pl.Expr:
         return low & high
     if isinstance(rule, MultipleOf):
         return value % rule.step == 0
+    if isinstance(rule, MaxLength):
+        return value.str.len_chars() <= rule.characters
     return value.is_in(rule.values)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import class_row
+
+from cinestream_platform.warehouse import turns
 
 
 class Listed(Protocol):
@@ -94,7 +96,8 @@ def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) 
     """Enter every listed version that the ledger does not know as the newest of its key; how many are new.
 
     A version equals the newest known one if key and ETag do. A key that shows a new ETag gets a new row, also when
-    an older version had that ETag: what counts is what the landing zone shows now. A version that was never loaded
+    an older version had that ETag: what counts is what the landing zone shows now. So does a retracted file that
+    landed again. A version that was never loaded
     is superseded at once; a loaded one when its successor is loaded.
     """
     with conn.transaction():
@@ -123,6 +126,7 @@ def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) 
             SELECT l.* FROM listing l
             LEFT JOIN ops.landed_file f ON f.bucket = %s AND f.key = l.key AND f.is_newest
             WHERE f.file_id IS NULL OR f.etag <> l.etag
+                OR (f.status = 'retracted' AND f.last_modified < l.last_modified)
             """,
             (bucket,),
         )
@@ -135,6 +139,7 @@ def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) 
             """,
             (bucket,),
         )
+        turns.release_snapshots(conn)
         return conn.execute(
             """
             INSERT INTO ops.landed_file
@@ -157,7 +162,7 @@ def pending(
             SELECT {COLUMNS} FROM ops.landed_file
             WHERE source = %s AND dataset = %s AND status = 'pending' AND next_attempt_at <= clock_timestamp()
               AND (%s::bigint[] IS NULL OR file_id = ANY (%s::bigint[]))
-            ORDER BY last_modified, key LIMIT %s
+            ORDER BY last_modified, key COLLATE "C" LIMIT %s
             """,  # noqa: S608 - the columns are this module's own
             (source, dataset, file_ids, file_ids, limit),
         ).fetchall()
@@ -179,7 +184,8 @@ def due(conn: Connection[Any], limit: int) -> list[DueFile]:
         return cursor.execute(
             """
             SELECT source, dataset, file_id, attempts FROM ops.landed_file
-            WHERE status = 'pending' AND next_attempt_at <= clock_timestamp() ORDER BY last_modified, key LIMIT %s
+            WHERE status = 'pending' AND next_attempt_at <= clock_timestamp()
+            ORDER BY last_modified, key COLLATE "C" LIMIT %s
             """,
             (limit,),
         ).fetchall()
@@ -196,8 +202,10 @@ def loaded(conn: Connection[Any], source: str, dataset: str) -> list[LandedFile]
     """Files whose rows are in the raw table, in the order in which later ones win."""
     with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
         return cursor.execute(
-            f"SELECT {COLUMNS} FROM ops.landed_file"  # noqa: S608 - the columns are this module's own
-            " WHERE source = %s AND dataset = %s AND status = 'loaded' ORDER BY last_modified, key, file_id",
+            f"""
+            SELECT {COLUMNS} FROM ops.landed_file WHERE source = %s AND dataset = %s AND status = 'loaded'
+            ORDER BY last_modified, key COLLATE "C", file_id
+            """,  # noqa: S608 - the columns are this module's own
             (source, dataset),
         ).fetchall()
 
@@ -218,8 +226,8 @@ def loaded_twin(conn: Connection[Any], file: LandedFile, sha256: str) -> int | N
     return row[0] if row else None
 
 
-def mark_duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: int) -> bool:
-    """The same content is loaded already: this version adds nothing, and nothing is published for it.
+def mark_duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: int, raw_table: sql.Identifier) -> bool:
+    """The same content is loaded already: this version adds nothing. Rows of the key's older versions leave.
 
     Returns:
         False if the twin has left meanwhile; the file then goes on waiting.
@@ -227,15 +235,32 @@ def mark_duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: i
     with conn.transaction():
         if not _stays_loaded(conn, twin):
             return False
-        conn.execute(
+        marked = conn.execute(
             """
             UPDATE ops.landed_file SET status = 'duplicate', sha256 = %s, duplicate_of = %s,
                 reason = format('the same content is loaded as file %%s', %s::bigint)
             WHERE file_id = %s AND status = 'pending'
             """,
             (sha256, twin, twin, file.file_id),
-        )
+        ).rowcount
+        if marked:
+            _supersede_older_versions(conn, file, twin, raw_table)
     return True
+
+
+def _supersede_older_versions(conn: Connection[Any], file: LandedFile, twin: int, raw_table: sql.Identifier) -> None:
+    """The key's content is now that of another file: what it held before no longer counts."""
+    older = [
+        row[0]
+        for row in conn.execute(
+            "UPDATE ops.landed_file SET status = 'superseded', superseded_by = %s"
+            " WHERE bucket = %s AND key = %s AND status = 'loaded' AND file_id NOT IN (%s, %s) RETURNING file_id",
+            (file.file_id, file.bucket, file.key, file.file_id, twin),
+        )
+    ]
+    if older:
+        conn.execute(sql.SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (older,))
+        turns.release_duplicates(conn, older)
 
 
 def mark_overtaken(conn: Connection[Any], file: LandedFile, sha256: str, by: int) -> bool:
@@ -261,8 +286,10 @@ def _stays_loaded(conn: Connection[Any], file_id: int) -> bool:
     return bool(row and row[0] == "loaded")
 
 
-def begin_attempt(conn: Connection[Any], file: LandedFile, *, backoff_seconds: float) -> bool:
+def begin_attempt(conn: Connection[Any], file: LandedFile, lake_path: str, *, backoff_seconds: float) -> bool:
     """Count an attempt before it is made, since a process that is killed cannot count it afterwards.
+
+    ``lake_path`` is where the attempt will write: what it leaves there if it dies is known to be ours.
 
     Returns:
         False if the file waits no longer.
@@ -270,19 +297,39 @@ def begin_attempt(conn: Connection[Any], file: LandedFile, *, backoff_seconds: f
     return bool(
         conn.execute(
             """
-            UPDATE ops.landed_file SET attempts = attempts + 1,
+            UPDATE ops.landed_file SET attempts = attempts + 1, lake_attempts = array_append(lake_attempts, %s),
                 next_attempt_at = clock_timestamp() + make_interval(secs => %s * power(2, attempts))
             WHERE file_id = %s AND status = 'pending'
             """,
-            (backoff_seconds, file.file_id),
+            (lake_path, backoff_seconds, file.file_id),
         ).rowcount
+    )
+
+
+def leftovers(conn: Connection[Any], spared: timedelta) -> list[tuple[int, str]]:
+    """(file, lake folder) of attempts that ended without a result longer ago than ``spared``."""
+    return conn.execute(
+        """
+        SELECT file_id, path FROM ops.landed_file f CROSS JOIN unnest(lake_attempts) path
+        WHERE next_attempt_at < clock_timestamp() - %s
+          AND NOT EXISTS (SELECT FROM ops.landed_file k WHERE k.lake_path = path)
+        """,
+        (spared,),
+    ).fetchall()
+
+
+def forget_attempt(conn: Connection[Any], file_id: int, lake_path: str) -> None:
+    """What an attempt left in the lake is deleted."""
+    conn.execute(
+        "UPDATE ops.landed_file SET lake_attempts = array_remove(lake_attempts, %s) WHERE file_id = %s",
+        (lake_path, file_id),
     )
 
 
 def end_attempt(conn: Connection[Any], file: LandedFile) -> None:
     """Do not count the attempt: nothing was wrong with the file, it is only not this version's turn."""
     conn.execute(
-        "UPDATE ops.landed_file SET attempts = attempts - 1, next_attempt_at = '-infinity'"
+        "UPDATE ops.landed_file SET attempts = attempts - 1, next_attempt_at = 'epoch'"
         " WHERE file_id = %s AND status = 'pending'",
         (file.file_id,),
     )
@@ -333,15 +380,3 @@ def park(
         conn.cursor().executemany(
             "INSERT INTO ops.rejected_row VALUES (%s, %s, %s, %s)", [(file.file_id, *row) for row in sample]
         )
-
-
-def release_duplicates(conn: Connection[Any], left: Sequence[int]) -> None:
-    """Give files with the same content as these, which are no longer loaded, their turn."""
-    conn.execute(
-        """
-        UPDATE ops.landed_file SET status = 'pending', duplicate_of = NULL, reason = NULL,
-            attempts = 0, next_attempt_at = '-infinity'
-        WHERE is_newest AND status = 'duplicate' AND duplicate_of = ANY (%s)
-        """,
-        (list(left),),
-    )

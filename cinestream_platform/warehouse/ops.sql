@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS ops.landed_file (
         status IN ('pending', 'loaded', 'duplicate', 'superseded', 'parked', 'retracted', 'gone')
     ),
     attempts integer NOT NULL DEFAULT 0,
-    next_attempt_at timestamptz NOT NULL DEFAULT '-infinity',
+    next_attempt_at timestamptz NOT NULL DEFAULT 'epoch',
     reason text,
     sha256 text,
     rows_read bigint,
@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS ops.landed_file (
     rows_conflicting bigint,
     ends_without_line_end boolean,
     lake_path text,
+    lake_attempts text[] NOT NULL DEFAULT '{}',
     partition_rows jsonb NOT NULL DEFAULT '{}',
     partitions text[] NOT NULL DEFAULT '{}',
     run_id text,
@@ -36,6 +37,7 @@ CREATE TABLE IF NOT EXISTS ops.landed_file (
     duplicate_of bigint REFERENCES ops.landed_file,
     CHECK (status <> 'loaded' OR rows_read = rows_loaded + rows_rejected)
 );
+ALTER TABLE ops.landed_file ADD COLUMN IF NOT EXISTS lake_attempts text[] NOT NULL DEFAULT '{}';
 CREATE UNIQUE INDEX IF NOT EXISTS landed_file_newest ON ops.landed_file (bucket, key) WHERE is_newest;
 CREATE INDEX IF NOT EXISTS landed_file_feed ON ops.landed_file (source, dataset, status);
 COMMENT ON TABLE ops.landed_file IS 'Every version of every landed file. Grain: one row a version (bucket, key, ETag).';
@@ -44,6 +46,7 @@ COMMENT ON COLUMN ops.landed_file.is_reload IS 'An operator asked for it to be r
 COMMENT ON COLUMN ops.landed_file.rows_read IS 'Physical records: loaded + rejected.';
 COMMENT ON COLUMN ops.landed_file.rows_repeated IS 'Records of this file equal to another of the same event, when it was loaded.';
 COMMENT ON COLUMN ops.landed_file.rows_conflicting IS 'Records of this file that differ from another of the same event, when it was loaded.';
+COMMENT ON COLUMN ops.landed_file.lake_attempts IS 'Lake folders of attempts that ended without a result; the nightly housekeeping deletes them.';
 COMMENT ON COLUMN ops.landed_file.partition_rows IS 'Loaded rows per fact partition.';
 COMMENT ON COLUMN ops.landed_file.partitions IS 'Fact partitions that the file touches: its own, and those of other files'' records of the same events.';
 

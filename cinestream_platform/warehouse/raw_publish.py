@@ -16,9 +16,10 @@ import polars as pl
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.copy import copy_frames
-from cinestream_platform.warehouse.ledger import LandedFile, release_duplicates
+from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.table import Table, WriteMode
 
 
@@ -88,7 +89,8 @@ class FileTransaction:
         others = self._query(
             """
             SELECT file_id, key, sha256 FROM ops.landed_file
-            WHERE source = %s AND dataset = %s AND bucket = %s AND status = 'loaded' ORDER BY last_modified, key
+            WHERE source = %s AND dataset = %s AND bucket = %s AND status = 'loaded'
+            ORDER BY last_modified, key COLLATE "C"
             """,
             self._file.source,
             self._file.dataset,
@@ -134,7 +136,8 @@ class FileTransaction:
             """
             UPDATE ops.landed_file SET status = 'loaded', reason = NULL, sha256 = %s,
                 rows_read = %s, rows_loaded = %s, rows_rejected = %s, rows_repeated = %s, rows_conflicting = %s,
-                ends_without_line_end = %s, lake_path = %s, partition_rows = %s::jsonb, partitions = %s,
+                ends_without_line_end = %s, partition_rows = %s::jsonb, partitions = %s,
+                lake_path = %s, lake_attempts = array_remove(lake_attempts, %s),
                 run_id = %s, loaded_at = clock_timestamp()
             WHERE file_id = %s
             """,
@@ -145,9 +148,10 @@ class FileTransaction:
             overlap.repeated,
             overlap.conflicting,
             result.ends_without_line_end,
-            result.lake_path,
             json.dumps(dict(result.partition_rows)),
             sorted(touched),
+            result.lake_path,
+            result.lake_path,
             self._run_id,
             self._file.file_id,
         )
@@ -169,7 +173,7 @@ class FileTransaction:
             self._file.file_id,
             self.replaced,
         )
-        release_duplicates(self._conn, self.replaced)
+        turns.release_duplicates(self._conn, self.replaced)
 
     def _query(self, statement: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:
         cursor = self._conn.execute(statement, parameters)

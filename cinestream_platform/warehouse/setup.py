@@ -49,8 +49,13 @@ def _ops_sql() -> str:
 
 
 def _fingerprint(tables: Iterable[Table], mart_schemas: Iterable[str], logins: Mapping[str, SecretStr]) -> str:
-    """Changes whenever the declarations, the ledger or the set of logins do."""
-    parts = [_ops_sql(), *mart_schemas, *sorted(logins)]
+    """Changes whenever the declarations, the ledger, the logins or their passwords do."""
+    # Derived slowly: whoever reads the fingerprint must not be able to try passwords against it.
+    secrets = [
+        hashlib.pbkdf2_hmac("sha256", password.get_secret_value().encode(), role.encode(), 20_000).hex()
+        for role, password in sorted(logins.items())
+    ]
+    parts = [_ops_sql(), *mart_schemas, *sorted(logins), *secrets]
     for table in tables:
         parts += create_statements(table)
         parts += [column.name for column in table.columns if column.is_personal]

@@ -100,7 +100,22 @@ class OneOf:
         return f"one of {', '.join(self.values)}"
 
 
-Rule = Between | MultipleOf | OneOf
+@dataclass(frozen=True)
+class MaxLength:
+    """The text has at most ``characters``."""
+
+    characters: int
+
+    @property
+    def name(self) -> str:
+        """Suffix of the rule's name."""
+        return "length"
+
+    def __str__(self) -> str:
+        return f"at most {self.characters:,} characters"
+
+
+Rule = Between | MultipleOf | OneOf | MaxLength
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from cinestream_platform.warehouse.access import apply_grants, drift, ensure_rol
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import ensure_tables
 from cinestream_platform.warehouse.partition_publish import publish_partition
+from cinestream_platform.warehouse.setup import prepare_warehouse
 from cinestream_platform.warehouse.table import (
     INTEGER,
     TEXT,
@@ -406,3 +407,22 @@ def test_what_was_passed_on_with_grant_option_goes_too(world: Platform) -> None:
         assert drift(conn, TABLES, MART_SCHEMAS) == ([], [])
     for role in MAY:
         assert observed(world, role, "raw_movielens") == expected(world, role, "raw_movielens"), role
+
+
+def test_a_changed_password_is_the_logins_at_the_next_start(platform: Platform) -> None:
+    def prepare(password: str) -> None:
+        prepare_warehouse(platform.target, TABLES, MART_SCHEMAS, {"data_analyst": SecretStr(password)})
+
+    def lets_in(password: str) -> bool:
+        target = replace(platform.target, user="cinestream_data_analyst", password=SecretStr(password))
+        try:
+            psycopg.connect(target.conninfo()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    prepare("old secret")
+    assert (lets_in("old secret"), lets_in("new secret")) == (True, False)
+    prepare("new secret")
+    assert (lets_in("old secret"), lets_in("new secret")) == (False, True)
+    prepare("pw-data_analyst")  # roles belong to the server: other tests log in with this one

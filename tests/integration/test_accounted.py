@@ -13,7 +13,7 @@ import pytest
 from dagster import AssetKey, ExecuteInProcessResult
 
 from cinestream_platform.samples.movielens import Sample, generate
-from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
+from tests.support.platform import MOVIES, Y2005, Y2018, Platform, csv_bytes, ratings_csv
 
 A, B, C = "movielens/ratings/a.csv", "movielens/ratings/b.csv", "movielens/ratings/c.csv"
 
@@ -315,3 +315,21 @@ def test_one_query_leads_from_a_fact_partition_to_its_run_files_counts_and_hash(
     ids = [platform.ledger_row(key)["file_id"] for key in (A, B)]
     shown = metadata["file_ids"]
     assert (json.loads(shown) if isinstance(shown, str) else shown) == sorted(ids)
+
+
+def test_a_text_that_no_index_can_hold_is_rejected_and_does_not_stop_the_star(platform: Platform) -> None:
+    long = "".join(chr(0x4E00 + n) for n in range(501))
+    rows = [(user, 1, long if user == 7 else f"tag {user}", Y2005) for user in range(1, 201)]
+    platform.land("movielens/tags/tags.csv", csv_bytes("userId,movieId,tag,timestamp", rows))
+    movies = [(n, f"Film {n} (2001)", long if n == 7 else "Drama") for n in range(1, 201)]
+    platform.land("movielens/movies/movies.csv", csv_bytes("movieId,title,genres", movies))
+    platform.load_and_build()
+    assert platform.query("SELECT rule, count(*) FROM ops.rejected_row GROUP BY rule ORDER BY rule") == [
+        ("genres_length", 1),
+        ("tag_length", 1),
+    ]
+    assert platform.scalar("SELECT count(*) FROM movielens_dw.fact_tags") == 199
+    longest = "".join(chr(0x4E00 + n) for n in range(500))
+    platform.land("movielens/tags/long.csv", csv_bytes("userId,movieId,tag,timestamp", [(1, 2, longest, Y2005)]))
+    platform.load_and_build()
+    assert platform.scalar("SELECT count(*) FROM movielens_dw.fact_tags") == 200

@@ -66,8 +66,7 @@ def query(line: CommandLine, statement: str, role: str | None = None) -> list[tu
 
 def rows_of_assets(printed: str) -> dict[str, str]:
     """Asset and rows of the demo's table."""
-    cells = [[cell.strip() for cell in re.split("[│┃|]", line)[1:3]] for line in printed.splitlines() if "/" in line]
-    return {name: rows for name, rows in (c for c in cells if len(c) == 2) if re.fullmatch(r"[\d,]+", rows)}
+    return dict(re.findall(r"^(\w+/\w+) +([\d,]+) ", printed, re.MULTILINE))
 
 
 PUBLISHED = "SELECT count(*), max(publication_id), max(published_at) FROM ops.publication"
@@ -97,10 +96,10 @@ def test_a_second_demo_prints_the_same_totals_and_publishes_nothing_new(
 def test_status_tells_feeds_files_and_publications(cinestream: CommandLine, first_demo: str) -> None:
     short = cinestream.output("status")
     assert cinestream.home.joinpath("landing").as_uri() in short
-    assert re.search(r"movielens\s*│\s*ratings\s*│\s*1\s*│\s*0\s*│\s*0", short)
+    assert re.search(r"^movielens/ratings +1 +0 +0 ", short, re.MULTILINE)
     assert "movielens_dw.fact_ratings" in short
     assert "movielens/ratings/ratings.csv" not in short
-    assert re.search(r"movielens/ratings/ratings.csv\s*│\s*loaded", cinestream.output("status", "--files"))
+    assert re.search(r"movielens/ratings/ratings.csv\n +loaded, [\d,]+ rows, ", cinestream.output("status", "--files"))
 
 
 @pytest.mark.parametrize("role", ["admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader", None])
@@ -156,12 +155,13 @@ def test_a_folder_is_landed_by_the_publishers_names(tmp_path: Path, sample: Path
     [
         (["land", "spotify", "{file}"], "there is no source spotify; sources are movielens"),
         (["land", "movielens", "{file}"], "Name one with --dataset"),
-        (["land", "movielens", "{file}", "--dataset", "films"], "no feed of movielens takes"),
+        (["land", "movielens", "{file}", "--dataset", "films"], "has no dataset films; datasets are movies"),
         (["land", "movielens", "{file}", "--dataset", "ratings", "--name", "../x.csv"], "Choose another --name"),
         (["reload", "movielens/ratings/rating.csv"], "See cinestream status --files"),
         (["reload", "ratings.csv"], "Did you mean movielens/ratings/ratings.csv?"),
         (["retract", "movielens/ratings/nothing.csv"], "no landed file has the key"),
         (["retract", "nothing"], "See cinestream status --files"),
+        (["land", "movielens", "{file}", "--dataset", "ratings", "--name", ".x.csv"], "in transit"),
         (["demo", "--data", "/nowhere"], "there is no folder /nowhere"),
         (["demo", "--data", "{folder}"], "Choose one with RELEASE="),
         (["fetch", "movielens", "--release", "ml-1900"], "there are ml-latest-small, ml-25m, ml-32m"),
@@ -281,7 +281,7 @@ def test_doctor_shows_drift_a_changed_table_and_a_parked_file(cinestream: Comman
     done = cinestream.run("doctor")
     assert (done.returncode, failures(done)) == (0, [])
     assert re.search(r"warning  files +1 parked -> ", done.stdout)
-    assert re.search(r"movielens/links/links.csv\s*│\s*parked.*unreadable", cinestream.output("status"))
+    assert re.search(r"movielens/links/links.csv\n +parked.*: unreadable", cinestream.output("status"))
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("UPDATE ops.landed_file SET status = 'loaded', reason = NULL WHERE reason = 'unreadable'")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from psycopg.sql import Identifier
 
 from cinestream_platform.warehouse import copy
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.copy import copy_frames
 from tests.support.platform import database
 
@@ -89,3 +90,31 @@ def test_frozen_rows_are_seen_by_a_snapshot_that_is_older_than_they_are(postgres
         writer.commit()
         assert reader.execute("SELECT count(*) FROM frozen").fetchone() == (3,)
         assert reader.execute("SELECT count(*) FROM plain").fetchone() == (0,)
+
+
+def test_the_clients_encoding_of_this_machine_changes_nothing(
+    postgres: PostgresTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with connect(postgres, role=None, autocommit=False) as conn:
+        conn.execute(DDL)
+        copy_frames(conn, Identifier("t"), ["words"], [pl.DataFrame({"words": ["Amélie 日本"]})])
+        assert conn.execute("SELECT words, char_length(words) FROM t").fetchone() == ("Amélie 日本", 9)
+        conn.rollback()
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused_with_the_remedy(postgres: PostgresTarget) -> None:
+    admin = replace(postgres, database="postgres")
+    with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
+        conn.execute(
+            "CREATE DATABASE latin1 ENCODING 'LATIN1' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        )
+    try:
+        with (
+            pytest.raises(PostgresUnreachableError, match="ENCODING 'UTF8'"),
+            connect(replace(postgres, database="latin1"), role=None),
+        ):
+            pass
+    finally:
+        with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
+            conn.execute("DROP DATABASE latin1 WITH (FORCE)")

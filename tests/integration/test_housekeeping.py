@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.raw_publish import FileTransaction
 from tests.support.platform import Y2018, Platform, ratings_csv
 
+KEY = "movielens/ratings/a.csv"
 
-def test_the_nightly_job_deletes_old_leftovers_and_nothing_that_counts(platform: Platform, tmp_path: Path) -> None:
-    platform.land("movielens/ratings/a.csv", ratings_csv([(1, 1, "4.0", Y2018)]))
-    platform.load()
-    loaded = str(platform.ledger_row("movielens/ratings/a.csv")["lake_path"])
-    (tmp_path / "part.parquet").write_bytes(b"left by a crash")
-    for name in ("file-8-old", "file-9-young"):
-        platform.lake.put_file(f"raw/movielens/ratings/{name}/part.parquet", tmp_path / "part.parquet")
-    two_days_ago = (datetime.now(UTC) - timedelta(days=2)).timestamp()
-    for name in (loaded, "raw/movielens/ratings/file-8-old"):
-        for path in (platform.lake.folder / name).rglob("*.parquet"):
-            os.utime(path, (two_days_ago, two_days_ago))
 
+def folders(platform: Platform) -> set[str]:
+    return {"/".join(item.key.split("/")[:4]) for item in platform.lake.list("raw/")}
+
+
+def clean(platform: Platform) -> None:
     assert platform.defs.resolve_job_def("housekeeping").execute_in_process(instance=platform.instance).success
-    folders = {"/".join(item.key.split("/")[:4]) for item in platform.lake.list("raw/")}
-    assert folders == {loaded, "raw/movielens/ratings/file-9-young"}
+
+
+def test_the_nightly_job_deletes_what_failed_attempts_left_and_nothing_else(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.land(KEY, ratings_csv([(1, 1, "4.0", Y2018)]))
+    with monkeypatch.context() as patch:
+
+        def fail(*_: Any) -> None:
+            raise RuntimeError("after the upload")
+
+        patch.setattr(FileTransaction, "claim", fail)
+        platform.load()
+    [left] = folders(platform)
+    platform.load()
+    loaded = str(platform.ledger_row(KEY)["lake_path"])
+    assert folders(platform) == {left, loaded}
+    (tmp_path / "x.parquet").write_bytes(b"somebody else's")
+    platform.lake.put_file("raw/customers/2023/x.parquet", tmp_path / "x.parquet")
+    platform.lake.put_file("raw/movielens/ratings/file-9-of-another-warehouse/x.parquet", tmp_path / "x.parquet")
+    others = {"raw/customers/2023/x.parquet", "raw/movielens/ratings/file-9-of-another-warehouse"}
+
+    clean(platform)
+    assert folders(platform) == {left, loaded} | others  # it might still be written
+    with connect(platform.target) as conn:
+        conn.execute("UPDATE ops.landed_file SET next_attempt_at = next_attempt_at - interval '2 days'")
+    clean(platform)
+    assert folders(platform) == {loaded} | others
+    assert platform.ledger_row(KEY)["lake_attempts"] == []
+    platform.build()
+    assert platform.scalar("SELECT count(*) FROM movielens_dw.fact_ratings") == 1

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from dagster import AssetKey, DagsterRunStatus, RunRequest, build_sensor_context
+from dagster import AssetKey, DagsterRun, DagsterRunStatus, RunRequest
 
 from cinestream_platform.automation.jobs import build_job_name, load_job_name
+from cinestream_platform.automation.reaper import _is_ours
 from cinestream_platform.lake.store import ObjectStore
-from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.orchestration.resources import run_lock
+from cinestream_platform.warehouse.connection import connect
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
 
 A, B, MOVIES_KEY = "movielens/ratings/a.csv", "movielens/ratings/b.csv", "movielens/movies/movies.csv"
-
-
-def tick(platform: Platform, sensor: str) -> Any:
-    """One evaluation."""
-    with build_sensor_context(
-        instance=platform.instance,
-        repository_def=platform.defs.get_repository_def(),
-        resources={"warehouse": Warehouse(), "stores": Stores()},
-    ) as context:
-        return platform.defs.resolve_sensor_def(sensor).evaluate_tick(context)
 
 
 def requested_files(request: RunRequest) -> dict[str, list[int]]:
@@ -47,7 +41,7 @@ def test_the_landing_sensor_asks_for_one_run_that_names_the_files(any_platform: 
     any_platform.land(A, ratings_csv([(1, 1, 4.0, Y2005)]))
     any_platform.land(B, ratings_csv([(2, 1, 4.0, Y2018)]))
 
-    result = tick(any_platform, "landing_sensor")
+    result = any_platform.tick("landing_sensor")
 
     ids = dict(any_platform.query("SELECT key, file_id FROM ops.landed_file"))
     [request] = result.run_requests
@@ -60,7 +54,7 @@ def test_the_landing_sensor_asks_for_one_run_that_names_the_files(any_platform: 
 
     assert execute(any_platform, request)
     assert {status for _, status in any_platform.files()} == {"loaded"}
-    after = tick(any_platform, "landing_sensor")
+    after = any_platform.tick("landing_sensor")
     assert (after.run_requests, after.asset_events) == ([], [])
     assert "Nothing new" in after.skip_message
 
@@ -68,7 +62,7 @@ def test_the_landing_sensor_asks_for_one_run_that_names_the_files(any_platform: 
 def test_two_evaluations_before_the_run_exists_ask_with_the_same_run_key(platform: Platform) -> None:
     platform.land(A, ratings_csv([(1, 1, 4.0, Y2005)]))
 
-    first, second = (tick(platform, "landing_sensor").run_requests for _ in range(2))
+    first, second = (platform.tick("landing_sensor").run_requests for _ in range(2))
 
     assert [request.run_key for request in first] == [request.run_key for request in second]
     assert len(first) == 1
@@ -84,14 +78,14 @@ def test_a_file_that_failed_is_asked_for_with_another_run_key_until_it_is_parked
     keys = []
     with monkeypatch.context() as patch:
         patch.setattr(ObjectStore, "fetch", broken)
-        while requests := tick(platform, "landing_sensor").run_requests:
+        while requests := platform.tick("landing_sensor").run_requests:
             keys.append(requests[0].run_key)
             assert not execute(platform, requests[0])
     assert len(set(keys)) == len(keys) == platform.settings.load_attempts
     assert platform.status(A) == ["parked"]
 
     platform.reload(A)
-    [request] = tick(platform, "landing_sensor").run_requests
+    [request] = platform.tick("landing_sensor").run_requests
     assert request.run_key not in keys  # Dagster would drop it in silence
     assert execute(platform, request)
     assert platform.status(A) == ["loaded"]
@@ -102,10 +96,10 @@ def test_a_file_whose_run_died_before_it_was_touched_is_asked_for_with_another_r
     platform: Platform, ended: DagsterRunStatus
 ) -> None:
     platform.land(A, ratings_csv([(1, 1, 4.0, Y2005)]))
-    [request] = tick(platform, "landing_sensor").run_requests
+    [request] = platform.tick("landing_sensor").run_requests
     create_run(platform, request, ended)
 
-    [again] = tick(platform, "landing_sensor").run_requests
+    [again] = platform.tick("landing_sensor").run_requests
 
     assert again.run_key != request.run_key
     assert requested_files(again) == requested_files(request)
@@ -126,12 +120,12 @@ def test_files_of_an_unfinished_run_are_not_asked_for_again_but_newer_ones_are(
     platform: Platform, status: DagsterRunStatus
 ) -> None:
     platform.land(A, ratings_csv([(1, 1, 4.0, Y2005)]))
-    [request] = tick(platform, "landing_sensor").run_requests
+    [request] = platform.tick("landing_sensor").run_requests
     create_run(platform, request, status)
-    assert tick(platform, "landing_sensor").run_requests == []
+    assert platform.tick("landing_sensor").run_requests == []
 
     platform.land(B, ratings_csv([(2, 1, 4.0, Y2005)]))
-    [newer] = tick(platform, "landing_sensor").run_requests
+    [newer] = platform.tick("landing_sensor").run_requests
 
     assert requested_files(newer) == {"movielens__ratings": [platform.ledger_row(B)["file_id"]]}
 
@@ -145,19 +139,19 @@ def test_the_tags_of_a_run_for_very_many_files_fit_the_index_of_dagsters_postgre
         (platform.landing.url,),
     )
 
-    [request] = tick(platform, "landing_sensor").run_requests
+    [request] = platform.tick("landing_sensor").run_requests
 
     assert len(requested_files(request)["movielens__ratings"]) == platform.settings.files_per_run
     assert max(len(key) + len(value) for key, value in request.tags.items()) < 2_000
     create_run(platform, request, DagsterRunStatus.STARTED)
-    [rest] = tick(platform, "landing_sensor").run_requests
+    [rest] = platform.tick("landing_sensor").run_requests
     assert set(requested_files(rest)["movielens__ratings"]).isdisjoint(requested_files(request)["movielens__ratings"])
 
 
 def star_requests(platform: Platform) -> list[tuple[str | None, set[str]]]:
     """Range and star assets of every requested build; marts are not of interest here."""
     wanted = []
-    for request in tick(platform, "staleness_sensor").run_requests:
+    for request in platform.tick("staleness_sensor").run_requests:
         assert request.job_name == build_job_name("movielens")
         first = request.tags.get("dagster/asset_partition_range_start")
         last = request.tags.get("dagster/asset_partition_range_end")
@@ -190,7 +184,59 @@ def test_the_staleness_sensor_asks_for_exactly_the_stale_partitions_and_for_noth
 def test_while_a_build_is_unfinished_the_staleness_sensor_waits(platform: Platform) -> None:
     platform.land(A, ratings_csv([(1, 1, 4.0, Y2005)]))
     platform.load()
-    [request] = tick(platform, "staleness_sensor").run_requests
+    [request] = platform.tick("staleness_sensor").run_requests
     create_run(platform, request, DagsterRunStatus.STARTED)
 
-    assert tick(platform, "staleness_sensor").run_requests == []
+    assert platform.tick("staleness_sensor").run_requests == []
+
+
+def test_a_build_that_fails_is_asked_for_again_after_longer_and_longer_waits(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.land(A, ratings_csv([(1, 1, 4.0, Y2005)]))
+    platform.load()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr("cinestream_platform.orchestration.io_managers.publish_table", fail)
+    now = time.time()
+    monkeypatch.setattr("cinestream_platform.automation.build_sensor.time.time", lambda: now)
+    for wait in (10, 20, 40):
+        [request] = platform.tick("staleness_sensor").run_requests
+        assert not execute(platform, request)
+        assert platform.tick("staleness_sensor").run_requests == []
+        now += wait + 30  # the run's own time
+
+    platform.land(B, ratings_csv([(2, 1, 4.0, Y2018)]))  # other inputs: perhaps they build
+    platform.load()
+    now -= 60
+    assert platform.tick("staleness_sensor").run_requests
+
+
+def test_a_run_whose_process_is_gone_is_failed_and_others_are_left_alone(platform: Platform) -> None:
+    job = platform.defs.resolve_job_def("housekeeping")
+    dead, living = (platform.instance.create_run_for_job(job, status=DagsterRunStatus.STARTED).run_id for _ in range(2))
+    with connect(platform.target) as conn:
+        conn.execute("SELECT pg_advisory_lock_shared(hashtextextended(%s, 0))", (run_lock(living),))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cinestream_platform.automation.reaper.GRACE", timedelta(seconds=-60))
+            platform.tick("dead_run_sensor")
+        statuses = {run_id: platform.instance.get_run_by_id(run_id).status for run_id in (dead, living)}
+    assert statuses == {dead: DagsterRunStatus.FAILURE, living: DagsterRunStatus.STARTED}
+
+
+@pytest.mark.parametrize(
+    ("job_name", "assets", "ours"),
+    [
+        ("movielens_load", None, True),
+        ("housekeeping", None, True),
+        ("__ASSET_JOB", ["movielens/dim_user", "conformed/dim_date"], True),
+        ("__ASSET_JOB", ["elsewhere/table"], False),
+        ("__ASSET_JOB", None, False),
+        ("somebody_elses", None, False),
+    ],
+)
+def test_runs_of_our_jobs_and_of_our_assets_are_ours(job_name: str, assets: list[str] | None, ours: bool) -> None:
+    selection = frozenset(AssetKey(asset.split("/")) for asset in assets) if assets else None
+    assert _is_ours(DagsterRun(job_name, asset_selection=selection)) is ours

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult
+from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, build_sensor_context
 from psycopg import sql
 
 from cinestream_platform.automation import catch_up
@@ -25,6 +25,7 @@ from cinestream_platform.automation.landing import load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
 from cinestream_platform.catalog import FEEDS
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
+from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
@@ -162,6 +163,15 @@ class Platform:
         from cinestream_platform.commands.files import retract_key
 
         retract_key(key)
+
+    def tick(self, sensor: str) -> Any:
+        """One evaluation of a sensor, as the daemon's."""
+        with build_sensor_context(
+            instance=self.instance,
+            repository_def=self.defs.get_repository_def(),
+            resources={"warehouse": Warehouse(), "stores": Stores()},
+        ) as context:
+            return self.defs.resolve_sensor_def(sensor).evaluate_tick(context)
 
     def load_files(self, *keys: str) -> ExecuteInProcessResult:
         """Load these keys alone, which a scan has entered, as a requested run does."""

@@ -18,6 +18,7 @@ from cinestream_platform.warehouse.table import (
     Column,
     Index,
     Layer,
+    MaxLength,
     MultipleOf,
     OneOf,
     Partitioning,
@@ -35,6 +36,9 @@ STAR = "movielens_dw"
 RATING = numeric(2, 1)
 RATING_RULES = (Between(Decimal("0.5"), Decimal("5.0")), MultipleOf(Decimal("0.5")))
 ID_RULES = (Between(1, None),)
+INDEXED_TEXT = (MaxLength(500),)
+"""Natural keys are indexed, and an entry of a btree holds 2,704 bytes; a character has up to four. The longest tag of
+ml-latest-small has 85 characters."""
 FIRST_EVENT = 789_609_600
 """1995-01-09 00:00 UTC in seconds: GroupLens' README of ml-25m dates the first rating ever on that day; one day of
 slack is not needed because the publisher's day is in UTC as the timestamps are."""
@@ -67,7 +71,7 @@ MOVIES = raw_table(
     columns=(
         MOVIE_ID,
         Column("title", TEXT, "Title with the release year in brackets, as delivered.", source_name="title"),
-        Column("genres", TEXT, "Genres joined by |, or (no genres listed).", source_name="genres"),
+        Column("genres", TEXT, "Genres joined by |, or (no genres listed).", rules=INDEXED_TEXT, source_name="genres"),
     ),
     natural_key=("movie_id",),
 )
@@ -111,7 +115,7 @@ TAGS = raw_table(
     columns=(
         USER_ID,
         MOVIE_ID,
-        Column("tag", TEXT, "The tag exactly as the user wrote it.", source_name="tag"),
+        Column("tag", TEXT, "The tag exactly as the user wrote it.", rules=INDEXED_TEXT, source_name="tag"),
         _event_time("When the film was tagged (UTC)."),
     ),
     natural_key=("user_id", "movie_id", "tag"),
@@ -186,7 +190,7 @@ DIM_GENRE = Table(
     grain="one row a genre",
     columns=(
         _key("genre_key", "genre"),
-        Column("genre", TEXT, "Name as GroupLens writes it."),
+        Column("genre", TEXT, "Name as GroupLens writes it.", rules=INDEXED_TEXT),
         IS_INFERRED,
         IS_IN_SOURCE,
     ),
@@ -208,8 +212,13 @@ DIM_USER = Table(
         Column("user_id", INTEGER, "GroupLens' pseudonymous number, per release.", rules=ID_RULES),
         Column("first_rated_at", TIMESTAMP, "First rating (UTC); NULL without ratings.", nullable=True),
         Column("last_rated_at", TIMESTAMP, "Last rating (UTC); NULL without ratings.", nullable=True),
-        Column("rating_count", INTEGER, "Ratings in fact_ratings.", rules=(Between(0, None),)),
-        Column("tag_count", INTEGER, "Tags in fact_tags.", rules=(Between(0, None),)),
+        Column(
+            "rating_count",
+            INTEGER,
+            "Ratings in fact_ratings, while in the source.",
+            rules=(Between(0, None),),
+        ),
+        Column("tag_count", INTEGER, "Tags in fact_tags, while in the source.", rules=(Between(0, None),)),
         Column("is_inferred", BOOLEAN, "Known from tags alone, without a rating; completed by the first rating."),
         IS_IN_SOURCE,
     ),
@@ -229,7 +238,7 @@ DIM_TAG = Table(
     columns=(
         _key("tag_key", "tag"),
         Column("vocabulary", TEXT, "user or genome.", rules=(OneOf(("user", "genome")),)),
-        Column("tag_code", TEXT, "user: the exact text; genome: GroupLens' tagId."),
+        Column("tag_code", TEXT, "user: the exact text; genome: GroupLens' tagId.", rules=INDEXED_TEXT),
         Column("tag", TEXT, "The tag's text; NULL for inferred genome tags.", nullable=True),
         IS_INFERRED,
         IS_IN_SOURCE,

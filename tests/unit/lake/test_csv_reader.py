@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from cinestream_platform.lake.csv_reader import BOM, MAX_LINE_BYTES, MAX_QUOTED_BYTES, MAX_RAW_CHARS, FileRefusedError
-from cinestream_platform.sources.movielens.feeds import GENOME_SCORES, LINKS, MOVIES, RATINGS, TAGS
+from cinestream_platform.sources.movielens.feeds import GENOME_SCORES, LINKS, MOVIES, RATINGS
 from tests.unit.reading import NOT_AFTER_SECONDS, read
 
 RATINGS_HEADER = b"userId,movieId,rating,timestamp\n"
@@ -90,12 +90,11 @@ def test_a_wrong_header_is_refused_and_the_message_names_the_columns(header, pro
     with pytest.raises(FileRefusedError) as caught:
         read(header + b"\n" + GOOD_LINE, RATINGS)
     assert problems in str(caught.value)
-    assert "expected userId, movieId, rating, timestamp. Fix the file and land it again." in str(caught.value)
+    assert "expected userId, movieId, rating, timestamp. " in str(caught.value)
+    assert str(caught.value).endswith("Fix the file and land it again.")
 
 
-@pytest.mark.parametrize(
-    "header", [b"userId,movieId,rat\xffing,timestamp", b'"userId,movieId,rating,timestamp', b"\xff\xfe\x00u"]
-)
+@pytest.mark.parametrize("header", [b"userId,movieId,rat\xffing,timestamp", b'"userId,movieId,rating,timestamp'])
 def test_a_header_that_is_no_utf8_csv_is_refused(header):
     with pytest.raises(FileRefusedError, match="the header line is not readable as UTF-8 CSV"):
         read(header + b"\n" + GOOD_LINE, RATINGS)
@@ -109,12 +108,28 @@ def test_a_line_longer_than_8_mib_refuses_the_file_and_names_the_line(before, af
         ratings(GOOD_LINE * before, b"x" * (MAX_LINE_BYTES + 1), after, block_bytes=block_bytes)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x1f\x8b\x08\x00rest", "this is a gzip archive"),
+        (b"PK\x03\x04rest", "this is a zip archive"),
+        (b"PAR1rest", "this is a Parquet file"),
+        ("userId,movieId".encode("utf-16"), "this is UTF-16 text"),
+        (b"1,2,3.5,1112484819\n1,3,3.5,1112484819\n", "Is the first line a header"),
+        (b"userId;movieId;rating;timestamp\n1;2;3.5;1112484819\n", "with commas between these names"),
+    ],
+)
+def test_what_is_landed_by_mistake_is_named(content, words):
+    with pytest.raises(FileRefusedError, match=words):
+        read(content, RATINGS)
+
+
 def test_a_line_of_almost_8_mib_is_one_record():
-    tag = "x" * (MAX_LINE_BYTES - 100)
-    for text in (tag, f'"{tag}"'):
-        reading = read(TAGS_HEADER + f"1,2,{text},{T}\n".encode(), TAGS)
+    title = "x" * (MAX_LINE_BYTES - 100)
+    for text in (title, f'"{title}"'):
+        reading = read(b"movieId,title,genres\n" + f"1,{text},Drama\n".encode(), MOVIES)
         assert reading.rejects == []
-        assert reading.records == [(1, 2, tag, AT)]
+        assert reading.records == [(1, title, "Drama")]
 
 
 # ---- rules of the record's format ------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.raw_rows import RawRows, Spool, find_overlap, orphaned_folders, scan_files
+from cinestream_platform.lake.raw_rows import RawRows, Spool, find_overlap, scan_files
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.sources.movielens.feeds import MOVIES, RATINGS, TAGS
 from cinestream_platform.warehouse.frames import polars_schema
@@ -287,18 +287,3 @@ def test_winners_overlaps_and_touched_years_are_those_of_a_dict_whatever_the_ord
             touching = [file for file in lake.raw_rows().files if year in file.partitions]
             alone = RawRows(lake.store, RATINGS.table, touching).rows(year)
             assert set(alone.select("_file_id", "_line").collect().rows()) == winners
-
-
-def test_folders_that_no_ledger_row_names_are_orphans(lake: Lake, tmp_path: Path):
-    (tmp_path / "x").write_bytes(b"x")
-    for path in ("file-1/partition_key=2004/a.parquet", "file-2/partition_key=2004/a.parquet", "file-2/b.parquet"):
-        lake.store.put_file(f"raw/movielens/ratings/{path}", tmp_path / "x")
-    orphans = orphaned_folders(lake.store, ["raw/movielens/ratings/file-1"])
-    assert {folder: sorted(keys) for folder, keys in orphans.items()} == {
-        "raw/movielens/ratings/file-2": [
-            "raw/movielens/ratings/file-2/b.parquet",
-            "raw/movielens/ratings/file-2/partition_key=2004/a.parquet",
-        ]
-    }
-    long_ago = datetime(2000, 1, 1, tzinfo=UTC)
-    assert orphaned_folders(lake.store, [], before=long_ago) == {}  # a load may still be writing them
