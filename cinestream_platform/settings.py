@@ -7,7 +7,7 @@ Secrets are ``SecretStr`` and come from the environment only.
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -57,7 +57,20 @@ class Settings(BaseSettings):
         return (self.lake_url or (self.home_dir / "lake").as_uri()).rstrip("/")
 
 
+class SettingsError(ValueError):
+    """Variables have values that cannot be; the message names them, without the values: they may be secrets."""
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process. Tests call ``get_settings.cache_clear()`` after changing the environment."""
-    return Settings()
+    """The settings of this process. Tests call ``get_settings.cache_clear()`` after changing the environment.
+
+    Raises:
+        SettingsError: A variable's value cannot be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        wrong = (f"CINESTREAM_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in found)
+        raise SettingsError("; ".join(wrong)) from None

@@ -54,7 +54,7 @@ def run_demo(data: Path | None, *, release: str, scale: float, fresh: bool) -> i
     summary = Summary(console)
     summary.run(get_settings().home_dir / "demo.log")
     problems = summary.print(sample)
-    _print_next_steps(console, time.monotonic() - started)
+    _print_next_steps(console, time.monotonic() - started, is_sample=sample is not None)
     return 1 if problems else 0
 
 
@@ -107,7 +107,7 @@ def _land(folder: Path) -> list[str]:
     return keys
 
 
-def _print_next_steps(console: Console, seconds: float) -> None:
+def _print_next_steps(console: Console, seconds: float, *, is_sample: bool) -> None:
     settings = get_settings()
     home = "" if settings.home == Path(".cinestream") else f"CINESTREAM_HOME={settings.home} "
     console.print(f"\nDone in {seconds:,.0f} s. What next:", style="bold")
@@ -117,7 +117,7 @@ def _print_next_steps(console: Console, seconds: float) -> None:
         ("drop a file", f"into {settings.landing}/{SOURCE}/ratings/ while the UI runs, or"),
         ("", f"{home}.venv/bin/cinestream land {SOURCE} my-ratings.csv --dataset ratings"),
         ("ledger", f"{home}.venv/bin/cinestream status --files"),
-        ("undo a file", f"{home}.venv/bin/cinestream retract {SOURCE}/tags/tags.csv"),
-        ("real files", "make demo DATA=<folder with movielens/ml-latest-small>"),
+        ("undo a file", f"{home}.venv/bin/cinestream retract {SOURCE}/ratings/ratings.csv"),
+        *([("real files", "make demo DATA=<folder with movielens/ml-latest-small>")] if is_sample else []),
     ):
         console.print(f"  {what:<12}{how}", markup=False, highlight=False, soft_wrap=True)

@@ -45,7 +45,7 @@ def _findings() -> Iterator[Finding]:
     try:
         settings = get_settings()
     except ValueError as error:
-        yield Finding(FAILED, "settings", _wrong_settings(error), "correct these environment variables")
+        yield Finding(FAILED, "settings", str(error), "correct these environment variables")
         return
     yield from _guarded("home", lambda: _home(settings))
     yield from _guarded("disk", lambda: _disk(settings))
@@ -53,16 +53,6 @@ def _findings() -> Iterator[Finding]:
 
     for name, check in ServiceChecks(settings).all():
         yield from _guarded(name, check)
-
-
-def _wrong_settings(error: ValueError) -> str:
-    """Names and reasons, without the values: they may be secrets."""
-    from pydantic import ValidationError
-
-    if not isinstance(error, ValidationError):
-        return str(error)
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'_'.join(str(part) for part in wrong['loc']).upper()}: {wrong['msg']}" for wrong in found)
 
 
 def _guarded(name: str, check: Check) -> Iterator[Finding]:

@@ -95,7 +95,7 @@ def connect(
         conn = psycopg.connect(target.conninfo(), autocommit=autocommit)
     except psycopg.OperationalError as error:
         raise PostgresUnreachableError(
-            f"{target} does not let us in: {str(error).strip()}. Is it running (cinestream services status), and are "
+            f"{target} does not let us in: {' '.join(str(error).split()).rstrip('.?')}. Is it running, and are "
             "CINESTREAM_POSTGRES_* right?"
         ) from error
     with conn:
