@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.settings import Settings, SettingsError, get_settings
 
 
 @pytest.fixture(autouse=True)
