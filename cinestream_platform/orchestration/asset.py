@@ -153,7 +153,8 @@ def _fail_for_files_not_loaded(reports: list[Report]) -> None:
     bad = [report for report in reports if report.outcome in (Outcome.PARKED, Outcome.FAILED)]
     if bad:
         raise Failure(
-            "; ".join(f"{report.file.key} {report.outcome}: {report.reason}" for report in bad)[:5_000],
+            f"{len(bad):,} of {len(reports):,} files are not loaded, the others are:\n"
+            + "\n".join(f"{report.file.key} {report.outcome}: {report.reason}" for report in bad)[:5_000],
             metadata={"files": MetadataValue.json({r.file.key: r.reason for r in bad})},
             # The ledger knows when a file is to be tried again; repeating the run would not help.
             allow_retries=False,

@@ -51,7 +51,7 @@ def copy_frames(
                 copy.write(copy_text(rows))
 
 
-def copy_text(rows: pl.DataFrame) -> memoryview:
+def copy_text(rows: pl.DataFrame) -> bytes:
     """The rows as lines of COPY's text format."""
     lines = io.BytesIO()
     rows.with_columns(
@@ -64,4 +64,4 @@ def copy_text(rows: pl.DataFrame) -> memoryview:
         null_value="\\N",
         datetime_format=INSTANT,
     )
-    return lines.getbuffer()
+    return lines.getvalue()
