@@ -26,7 +26,7 @@ ui: install  ## Dagster UI and daemon on http://127.0.0.1:3000 (PORT=…)
 	@$(BIN)/cinestream ui --port $(PORT)
 
 test: install  ## the whole test suite, on embedded services
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
 
 lint: install  ## ruff
 	$(BIN)/ruff check .
