@@ -17,7 +17,7 @@ from rich.table import Table
 
 from cinestream_platform.automation.catch_up import build_stale, load_landed
 from cinestream_platform.catalog import FEEDS, TABLES
-from cinestream_platform.commands.tables import NARROW
+from cinestream_platform.commands.tables import narrow_table
 from cinestream_platform.definitions import defs
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.orchestration.asset import asset_key
@@ -166,11 +166,7 @@ def _name(key: AssetKey | None) -> str:
 
 
 def _as_table(lines: dict[str, _Line]) -> Table:
-    """80 columns are enough for it: where the output is no terminal, there are no more."""
-    table = Table(title="What was done", title_justify="left", title_style="bold", **NARROW)
-    table.add_column("asset", overflow="fold")
-    for name in ("rows", "rejected", "pass", "warn", "fail", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = narrow_table("What was done", ["asset", "rows", "rejected", "pass", "warn", "fail", "seconds"])
     for name, line in lines.items():
         seconds = f"{line.seconds:,.1f}" if line.seconds else ""
         style = "red" if line.failed else ("yellow" if line.warned else None)

@@ -100,7 +100,7 @@ def retract_key(key: str) -> str:
 
 
 def sweep() -> str:
-    """Delete what crashed loads left in the lake: folders over a day old that no ledger row names."""
+    """Delete what crashed loads left in the lake over a day ago."""
     from cinestream_platform.automation.housekeeping import sweep_lake
 
     swept = sweep_lake(prepared_target(), open_lake(get_settings()))

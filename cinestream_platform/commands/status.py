@@ -6,18 +6,14 @@ from psycopg import Connection
 from rich.console import Console
 from rich.table import Table
 
-from cinestream_platform.commands.tables import NARROW
+from cinestream_platform.commands.tables import narrow_table
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
 
 def _table(title: str, columns: list[str], rows: list[tuple[Any, ...]]) -> Table:
-    """Names may be folded, numbers never: 80 columns are enough."""
-    table = Table(title=title, title_justify="left", title_style="bold", **NARROW)
-    table.add_column(columns[0], overflow="fold")
-    for name in columns[1:]:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = narrow_table(title, columns)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     return table

@@ -1,8 +1,21 @@
 """How tables look in a terminal."""
 
-from typing import Any
-
 from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
-NARROW: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
-"""Arguments of ``rich.table.Table``: without lines between columns, so that 80 columns are enough."""
+
+def narrow_table(title: str, columns: list[str]) -> Table:
+    """An empty table of a name and numbers: names may be folded, numbers never, so that 80 columns are enough."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column(columns[0], overflow="fold")
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table

@@ -96,9 +96,9 @@ def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) 
     """Enter every listed version that the ledger does not know as the newest of its key; how many are new.
 
     A version equals the newest known one if key and ETag do. A key that shows a new ETag gets a new row, also when
-    an older version had that ETag: what counts is what the landing zone shows now. So does a retracted file that
-    landed again. A version that was never loaded
-    is superseded at once; a loaded one when its successor is loaded.
+    an older version had that ETag: what counts is what the landing zone shows now. So does a retracted file
+    that landed again. A version that was never loaded is superseded at once; a loaded one when its successor is loaded
+    or found to be a duplicate.
     """
     with conn.transaction():
         conn.execute(LOCK)
@@ -253,14 +253,14 @@ def _supersede_older_versions(conn: Connection[Any], file: LandedFile, twin: int
     older = [
         row[0]
         for row in conn.execute(
-            "UPDATE ops.landed_file SET status = 'superseded', superseded_by = %s"
-            " WHERE bucket = %s AND key = %s AND status = 'loaded' AND file_id NOT IN (%s, %s) RETURNING file_id",
-            (file.file_id, file.bucket, file.key, file.file_id, twin),
+            "SELECT file_id FROM ops.landed_file"
+            " WHERE bucket = %s AND key = %s AND status = 'loaded' AND file_id NOT IN (%s, %s) FOR UPDATE",
+            (file.bucket, file.key, file.file_id, twin),
         )
     ]
     if older:
         conn.execute(sql.SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (older,))
-        turns.release_duplicates(conn, older)
+        turns.supersede(conn, older, by=file.file_id)
 
 
 def mark_overtaken(conn: Connection[Any], file: LandedFile, sha256: str, by: int) -> bool:

@@ -162,18 +162,9 @@ class FileTransaction:
                 sorted(partitions),
                 file_id,
             )
-        self._supersede()
+        if self.replaced:
+            turns.supersede(self._conn, self.replaced, by=self._file.file_id)
         self._conn.commit()
-
-    def _supersede(self) -> None:
-        if not self.replaced:
-            return
-        self._query(
-            "UPDATE ops.landed_file SET status = 'superseded', superseded_by = %s WHERE file_id = ANY (%s)",
-            self._file.file_id,
-            self.replaced,
-        )
-        turns.release_duplicates(self._conn, self.replaced)
 
     def _query(self, statement: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:
         cursor = self._conn.execute(statement, parameters)

@@ -8,6 +8,15 @@ from typing import Any
 from psycopg import Connection
 
 
+def supersede(conn: Connection[Any], replaced: Sequence[int], *, by: int) -> None:
+    """Let loaded files give way to another, and their duplicates have their turn."""
+    conn.execute(
+        "UPDATE ops.landed_file SET status = 'superseded', superseded_by = %s WHERE file_id = ANY (%s)",
+        (by, list(replaced)),
+    )
+    release_duplicates(conn, replaced)
+
+
 def release_duplicates(conn: Connection[Any], left: Sequence[int]) -> None:
     """Give files with the same content as these, which are no longer loaded, their turn."""
     conn.execute(
