@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -22,6 +23,7 @@ class Kind(StrEnum):
     DOUBLE = "double precision"
     NUMERIC = "numeric"
     TEXT = "text"
+    TEXT_ARRAY = "text[]"
     BOOLEAN = "boolean"
     DATE = "date"
     TIMESTAMP = "timestamptz"
@@ -41,7 +43,7 @@ class DataType:
 
 SMALLINT, INTEGER, BIGINT = DataType(Kind.SMALLINT), DataType(Kind.INTEGER), DataType(Kind.BIGINT)
 DOUBLE, TEXT, BOOLEAN = DataType(Kind.DOUBLE), DataType(Kind.TEXT), DataType(Kind.BOOLEAN)
-DATE, TIMESTAMP = DataType(Kind.DATE), DataType(Kind.TIMESTAMP)
+DATE, TIMESTAMP, TEXT_ARRAY = DataType(Kind.DATE), DataType(Kind.TIMESTAMP), DataType(Kind.TEXT_ARRAY)
 
 
 def numeric(precision: int, scale: int) -> DataType:
@@ -122,8 +124,9 @@ Rule = Between | MultipleOf | OneOf | MaxLength
 class Column:
     """One column.
 
-    ``source_name`` is its name in the source's files (raw tables); ``is_epoch_seconds`` says that the file writes
-    this timestamp as whole seconds since 1970-01-01 UTC; ``is_personal`` hides it from ``data_analyst``.
+    ``source_name`` is its name in the source (raw tables). A timestamp is written there as whole seconds since
+    1970-01-01 UTC (``is_epoch_seconds``), or as a naive time in ``time_zone``. ``is_personal`` hides the column from
+    ``data_analyst``.
     """
 
     name: str
@@ -134,6 +137,7 @@ class Column:
     is_personal: bool = False
     source_name: str | None = None
     is_epoch_seconds: bool = False
+    time_zone: str | None = None
 
 
 class Layer(StrEnum):
@@ -151,6 +155,7 @@ class WriteMode(StrEnum):
     FILE = "file"
     SNAPSHOT = "snapshot"
     UPSERT = "upsert"
+    HISTORY = "history"
     PARTITION = "partition"
 
 
@@ -182,16 +187,47 @@ class Index:
     method: str = "btree"
 
 
+WHOLE = "whole"
+"""Partition key of a table that is published as one piece."""
+
+
 class PartitionUnit(StrEnum):
-    """The grain of a fact's partitions."""
+    """The grain of partitions. Keys: ``2005``; ``2005-04`` for the quarter that begins then, and for the month."""
 
     YEAR = "year"
+    QUARTER = "quarter"
+    MONTH = "month"
     WHOLE = "whole"
+
+    @property
+    def months(self) -> int:
+        """Length of a partition in months."""
+        return {"year": 12, "quarter": 3, "month": 1}[self]
+
+    def key_of(self, year: int, month: int) -> str:
+        """The key of the partition that a month lies in."""
+        if self is PartitionUnit.YEAR:
+            return f"{year:04d}"
+        return f"{year:04d}-{month - (month - 1) % self.months:02d}"
+
+    def first_days(self, partition_key: str) -> tuple[date, date]:
+        """The first day of a partition, and the first day after it."""
+        year, _, month = partition_key.partition("-")
+        begin = int(year) * 12 + int(month or 1) - 1
+        end = begin + self.months
+        return date(begin // 12, begin % 12 + 1, 1), date(end // 12, end % 12 + 1, 1)
+
+    def containing(self, partition_key: str) -> str:
+        """The key of this unit's partition that a partition of the same or a finer unit lies in."""
+        if WHOLE in (self, partition_key):
+            return WHOLE
+        year, _, month = partition_key.partition("-")
+        return self.key_of(int(year), int(month or 1))
 
 
 @dataclass(frozen=True)
 class Partitioning:
-    """Range partitions on an integer column: ``date_key`` by year, or the whole table as one swappable partition."""
+    """Range partitions on an integer column: ``date_key`` by time, or the whole table as one swappable partition."""
 
     column: str
     unit: PartitionUnit
@@ -200,8 +236,8 @@ class Partitioning:
         """``[from, to)`` of a partition in values of the column; ``None`` = everything."""
         if self.unit is PartitionUnit.WHOLE:
             return None
-        year = int(partition_key)
-        return year * 10_000 + 101, (year + 1) * 10_000 + 101
+        begin, end = (day.year * 10_000 + day.month * 100 + 1 for day in self.unit.first_days(partition_key))
+        return begin, end
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,17 +286,13 @@ class Table:
         return next(column for column in self.columns if column.name == name)
 
     def partition_name(self, partition_key: str) -> str:
-        """Name of the child table of a partition, e.g. ``fact_ratings_2005``."""
-        return f"{self.name}_{partition_key}"
+        """Name of the child table of a partition, e.g. ``fact_ratings_2005``, ``fact_payment_2007_04``."""
+        return f"{self.name}_{partition_key.replace('-', '_')}"
 
     @property
     def is_partitioned(self) -> bool:
         """Whether Dagster sees partitions (a whole-table swap is an unpartitioned asset)."""
         return self.partitioning is not None and self.partitioning.unit is not PartitionUnit.WHOLE
-
-
-WHOLE = "whole"
-"""Partition key of a table that is published as one piece."""
 
 
 def raw_table(

@@ -1,0 +1,21 @@
+"""Columns that dims of every star have, each worded once."""
+
+from cinestream_platform.warehouse.table import BOOLEAN, INTEGER, TIMESTAMP, Column
+
+IS_INFERRED = Column("is_inferred", BOOLEAN, "Known only because facts mention it; completed in place later.")
+IS_IN_SOURCE = Column("is_in_source", BOOLEAN, "False once the source no longer delivers it; never deleted.")
+MEMBER = (IS_INFERRED, IS_IN_SOURCE)
+"""The end of every type-1 dim."""
+
+VALID_FROM = Column("valid_from", TIMESTAMP, "From when on this version held (UTC); 1900-01-01 for the first known.")
+VALID_TO = Column("valid_to", TIMESTAMP, "When the next version began (UTC); NULL while this one holds.", nullable=True)
+IS_CURRENT = Column("is_current", BOOLEAN, "The version that holds now.")
+VERSION = (VALID_FROM, VALID_TO, IS_CURRENT, IS_INFERRED, IS_IN_SOURCE)
+"""The end of every type-2 dim."""
+
+DATE_KEY = Column("date_key", INTEGER, "The day (UTC) as YYYYMMDD.")
+
+
+def surrogate_key(name: str, of: str) -> Column:
+    """The key of a dim."""
+    return Column(name, INTEGER, f"Surrogate key of the {of}, given once and kept for ever.")

@@ -1,0 +1,1 @@
+"""Chinook: a digital music store's catalogue, customers and invoices, as CSV, SQLite or JSON."""

@@ -1,0 +1,287 @@
+"""The dims, bridge and facts of the Chinook star, each declared once; the raw tables are in ``raw_tables``."""
+
+from cinestream_platform.conformed.columns import DATE_KEY, MEMBER, VERSION, surrogate_key
+from cinestream_platform.conformed.tables import DIM_DATE
+from cinestream_platform.sources.chinook.raw_tables import MONEY, NOT_NEGATIVE, POSITIVE, SOURCE
+from cinestream_platform.warehouse.table import (
+    BIGINT,
+    DATE,
+    INTEGER,
+    SMALLINT,
+    TEXT,
+    TIMESTAMP,
+    Between,
+    Column,
+    Index,
+    Layer,
+    Partitioning,
+    PartitionUnit,
+    Reference,
+    Table,
+    WriteMode,
+    numeric,
+)
+
+STAR = "chinook_dw"
+
+
+def _dim(name: str, description: str, grain: str, *columns: Column, references: tuple[Reference, ...] = ()) -> Table:
+    """A type-1 dim: its first column is the surrogate key, its second the natural key."""
+    return Table(
+        source=SOURCE,
+        schema=STAR,
+        name=name,
+        layer=Layer.DIMENSION,
+        mode=WriteMode.UPSERT,
+        description=description,
+        grain=grain,
+        columns=(*columns, *MEMBER),
+        primary_key=(columns[0].name,),
+        natural_key=(columns[1].name,),
+        surrogate_key=columns[0].name,
+        references=references,
+    )
+
+
+def _versioned_dim(name: str, description: str, grain: str, *columns: Column) -> Table:
+    """A type-2 dim: a row is a version of what its second column identifies."""
+    return Table(
+        source=SOURCE,
+        schema=STAR,
+        name=name,
+        layer=Layer.DIMENSION,
+        mode=WriteMode.HISTORY,
+        description=description,
+        grain=grain,
+        columns=(*columns, *VERSION),
+        primary_key=(columns[0].name,),
+        natural_key=(columns[1].name, "valid_from"),
+        surrogate_key=columns[0].name,
+    )
+
+
+def _id(name: str, description: str) -> Column:
+    return Column(name, INTEGER, description, rules=POSITIVE)
+
+
+def _text(name: str, description: str, *, personal: bool = False) -> Column:
+    return Column(name, TEXT, description, nullable=True, is_personal=personal)
+
+
+def _key(name: str, description: str, *, nullable: bool = False) -> Column:
+    return Column(name, INTEGER, description, nullable)
+
+
+CONTACT = (
+    _text("address", "Street and number.", personal=True),
+    _text("city", "City, blanks at the ends cut."),
+    _text("state", "State or province."),
+    _text("country", "Country."),
+    _text("postal_code", "Postal code as text.", personal=True),
+    _text("phone", "Telephone.", personal=True),
+    _text("fax", "Fax.", personal=True),
+    _text("email", "E-mail.", personal=True),
+)
+
+DIM_ARTIST = _dim(
+    "dim_artist",
+    "Artists.",
+    "one row an artist",
+    surrogate_key("artist_key", "artist"),
+    _id("artist_id", "Chinook's number of the artist."),
+    _text("name", "Name; NULL for inferred members."),
+)
+ARTIST = Reference("artist_key", DIM_ARTIST, on={"artist_id": "artist_id"})
+
+DIM_ALBUM = _dim(
+    "dim_album",
+    "Albums.",
+    "one row an album",
+    surrogate_key("album_key", "album"),
+    _id("album_id", "Chinook's number of the album."),
+    _text("title", "Title; NULL for inferred members."),
+    _key("artist_key", "The artist; NULL for inferred members.", nullable=True),
+    references=(ARTIST,),
+)
+ALBUM = Reference("album_key", DIM_ALBUM, on={"album_id": "album_id"})
+
+DIM_GENRE = _dim(
+    "dim_genre",
+    "Genres.",
+    "one row a genre",
+    surrogate_key("genre_key", "genre"),
+    _id("genre_id", "Chinook's number of the genre."),
+    _text("name", "Name; NULL for inferred members."),
+)
+GENRE = Reference("genre_key", DIM_GENRE, on={"genre_id": "genre_id"})
+
+DIM_MEDIA_TYPE = _dim(
+    "dim_media_type",
+    "File formats in which tracks are sold.",
+    "one row a file format",
+    surrogate_key("media_type_key", "file format"),
+    _id("media_type_id", "Chinook's number of the format."),
+    _text("name", "Name; NULL for inferred members."),
+)
+MEDIA_TYPE = Reference("media_type_key", DIM_MEDIA_TYPE, on={"media_type_id": "media_type_id"})
+
+DIM_TRACK = _dim(
+    "dim_track",
+    "Tracks with album, artist, genre and format.",
+    "one row a track",
+    surrogate_key("track_key", "track"),
+    _id("track_id", "Chinook's number of the track."),
+    _text("name", "Name, not unique; NULL for inferred members."),
+    _key("album_key", "The album; NULL without one.", nullable=True),
+    _key("artist_key", "The album's artist; NULL without an album.", nullable=True),
+    _key("genre_key", "The genre; NULL without one.", nullable=True),
+    _key("media_type_key", "The file format; NULL for inferred members.", nullable=True),
+    _text("composer", "Composers as one text."),
+    Column("length_milliseconds", BIGINT, "Playing time in milliseconds.", True, NOT_NEGATIVE),
+    Column("size_bytes", BIGINT, "Size in bytes; sums exceed 32 bits.", True, NOT_NEGATIVE),
+    Column("unit_price", MONEY, "List price in the store's currency.", True, NOT_NEGATIVE),
+    references=(ALBUM, ARTIST, GENRE, MEDIA_TYPE),
+)
+TRACK = Reference("track_key", DIM_TRACK, on={"track_id": "track_id"})
+
+DIM_PLAYLIST = _dim(
+    "dim_playlist",
+    "Playlists; names are not unique, some have no track.",
+    "one row a playlist",
+    surrogate_key("playlist_key", "playlist"),
+    _id("playlist_id", "Chinook's number of the playlist."),
+    _text("name", "Name; NULL for inferred members."),
+)
+PLAYLIST = Reference("playlist_key", DIM_PLAYLIST, on={"playlist_id": "playlist_id"})
+
+DIM_LOCATION = _dim(
+    "dim_location",
+    "Places that invoices were billed to: city, state and country, without the street.",
+    "one row a city, state and country",
+    surrogate_key("location_key", "place"),
+    Column("location_code", TEXT, "country|state|city, blanks at the ends cut, an unknown part empty."),
+    _text("city", "City."),
+    _text("state", "State or province."),
+    _text("country", "Country."),
+)
+LOCATION = Reference("location_key", DIM_LOCATION, on={"location_code": "location_code"})
+
+DIM_EMPLOYEE = _versioned_dim(
+    "dim_employee",
+    "Employees, type 2: a row a version, with the path of managers from the top.",
+    "one row a version of an employee",
+    surrogate_key("employee_key", "version of the employee"),
+    _id("employee_id", "Chinook's number of the employee."),
+    _text("last_name", "Family name.", personal=True),
+    _text("first_name", "Given name.", personal=True),
+    _text("title", "Job title."),
+    Column("reports_to_id", INTEGER, "employee_id of the manager; NULL at the top.", True, POSITIVE),
+    _text("manager_path", "employee_ids from the top down to this one, joined by /: 1/2/3."),
+    Column("manager_level", SMALLINT, "0 at the top.", True, (Between(0, None),)),
+    Column("birth_date", DATE, "Birthday.", nullable=True, is_personal=True),
+    Column("hire_date", DATE, "First day of work.", nullable=True),
+    *CONTACT,
+)
+EMPLOYEE = Reference(
+    "employee_key", DIM_EMPLOYEE, on={"employee_id": "employee_id", "valid_from": "employee_valid_from"}
+)
+
+DIM_CUSTOMER = _versioned_dim(
+    "dim_customer",
+    "Customers, type 2: a row a version of address, company and support representative.",
+    "one row a version of a customer",
+    surrogate_key("customer_key", "version of the customer"),
+    _id("customer_id", "Chinook's number of the customer."),
+    _text("first_name", "Given name.", personal=True),
+    _text("last_name", "Family name.", personal=True),
+    _text("company", "Company.", personal=True),
+    *CONTACT,
+    Column("support_rep_id", INTEGER, "employee_id of who looks after the customer.", True, POSITIVE),
+)
+CUSTOMER = Reference(
+    "customer_key", DIM_CUSTOMER, on={"customer_id": "customer_id", "valid_from": "customer_valid_from"}
+)
+DAY = Reference("date_key", DIM_DATE)
+
+DIM_PLAYLIST_TRACK = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_playlist_track",
+    layer=Layer.BRIDGE,
+    mode=WriteMode.SNAPSHOT,
+    description="Which tracks a playlist has.",
+    grain="one row a playlist and track",
+    columns=(_key("playlist_key", "The playlist."), _key("track_key", "The track.")),
+    primary_key=("playlist_key", "track_key"),
+    references=(PLAYLIST, TRACK),
+    indexes=(Index(("track_key",), "playlists of a track"),),
+)
+
+SALE = (
+    DATE_KEY,
+    _key("customer_key", "Who bought, in the version valid then."),
+    _key("employee_key", "Who looked after the customer then, in the version valid then; NULL if nobody.", nullable=True),
+    _key("location_key", "Where it was billed to."),
+)
+"""What an invoice and its lines have in common."""
+
+FACT_INVOICE = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="fact_invoice",
+    layer=Layer.FACT,
+    mode=WriteMode.PARTITION,
+    description="Invoices.",
+    grain="one row an invoice",
+    columns=(
+        _id("invoice_id", "Chinook's number of the invoice."),
+        *SALE,
+        Column("total", MONEY, "Total in the store's currency.", rules=NOT_NEGATIVE),
+        Column("invoiced_at", TIMESTAMP, "When it was sold (UTC)."),
+    ),
+    primary_key=("invoice_id", "date_key"),
+    references=(CUSTOMER, EMPLOYEE, LOCATION, DAY),
+    indexes=(Index(("customer_key",), "the invoices of one customer"),),
+    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+)
+
+FACT_INVOICE_LINE = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="fact_invoice_line",
+    layer=Layer.FACT,
+    mode=WriteMode.PARTITION,
+    description="Lines of invoices; a line whose invoice has not arrived waits in the raw table.",
+    grain="one row a line of an invoice",
+    columns=(
+        _id("invoice_line_id", "Chinook's number of the line."),
+        _id("invoice_id", "The invoice."),
+        *SALE,
+        _key("track_key", "What was bought."),
+        Column("unit_price", MONEY, "Price of one in the store's currency.", rules=NOT_NEGATIVE),
+        Column("quantity", INTEGER, "How many.", rules=POSITIVE),
+        Column("amount", numeric(12, 2), "unit_price x quantity in the store's currency.", rules=NOT_NEGATIVE),
+    ),
+    primary_key=("invoice_line_id", "date_key"),
+    references=(CUSTOMER, EMPLOYEE, LOCATION, TRACK, DAY),
+    indexes=(
+        Index(("invoice_id",), "the lines of one invoice"),
+        Index(("track_key",), "the sales of one track"),
+    ),
+    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+)
+
+STAR_TABLES = (
+    DIM_ARTIST,
+    DIM_ALBUM,
+    DIM_GENRE,
+    DIM_MEDIA_TYPE,
+    DIM_TRACK,
+    DIM_PLAYLIST,
+    DIM_LOCATION,
+    DIM_EMPLOYEE,
+    DIM_CUSTOMER,
+    DIM_PLAYLIST_TRACK,
+    FACT_INVOICE,
+    FACT_INVOICE_LINE,
+)
