@@ -4,18 +4,36 @@ To add a source: its room under ``sources/``, and one line in each of these list
 """
 
 from cinestream_platform.conformed.tables import DIM_DATE
+from cinestream_platform.lake.bundle import FORMS, Bundle, object_key
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.keys import key_problem
+from cinestream_platform.sources.chinook import feeds as chinook_feeds
+from cinestream_platform.sources.chinook import raw_tables as chinook_raw_tables
+from cinestream_platform.sources.chinook import tables as chinook_tables
 from cinestream_platform.sources.movielens import feeds as movielens_feeds
 from cinestream_platform.sources.movielens import tables as movielens_tables
 from cinestream_platform.warehouse.table import Table
 
-FEEDS: tuple[Feed, ...] = movielens_feeds.FEEDS
+FEEDS: tuple[Feed, ...] = (*movielens_feeds.FEEDS, *chinook_feeds.FEEDS)
 
-TABLES: tuple[Table, ...] = (DIM_DATE, *movielens_tables.RAW_TABLES, *movielens_tables.STAR_TABLES)
+BUNDLES: tuple[Bundle, ...] = (chinook_feeds.RELEASE,)
+
+PLACES: tuple[Feed | Bundle, ...] = (*FEEDS, *BUNDLES)
+"""Every folder of the landing zone in which files may land."""
+
+SOURCES = tuple(dict.fromkeys(feed.source for feed in FEEDS))
+"""The source systems."""
+
+TABLES: tuple[Table, ...] = (
+    DIM_DATE,
+    *movielens_tables.RAW_TABLES,
+    *movielens_tables.STAR_TABLES,
+    *chinook_raw_tables.RAW_TABLES,
+    *chinook_tables.STAR_TABLES,
+)
 """Every declared table, referenced ones before those that refer to them."""
 
-MART_SCHEMAS = ("movielens_marts",)
+MART_SCHEMAS = ("movielens_marts", "chinook_marts")
 
 
 def find_feed(source: str, dataset: str) -> Feed | None:
@@ -23,14 +41,28 @@ def find_feed(source: str, dataset: str) -> Feed | None:
     return next((feed for feed in FEEDS if (feed.source, feed.dataset) == (source, dataset)), None)
 
 
+def find_bundle(source: str, dataset: str) -> Bundle | None:
+    """The bundle of a folder of the landing zone."""
+    return next((bundle for bundle in BUNDLES if (bundle.source, bundle.dataset) == (source, dataset)), None)
+
+
 def placement_problem(key: str) -> str | None:
     """Why no feed takes a file under this key; ``None`` if one does."""
     if problem := key_problem(key):
         return problem
-    source, dataset = key.split("/")[:2]
-    if find_feed(source, dataset):
+    source, dataset, *_, name = key.split("/")
+    if name.lower().endswith(".sql"):
+        return (
+            f"{name} is an SQL script: a program, and such scripts drop databases. It is not run. Land the data "
+            "instead: a CSV file per table, or where a feed takes them SQLite or JSON"
+        )
+    bundle = find_bundle(source, dataset)
+    if bundle and not bundle.takes(name):
+        return f"{bundle.prefix} takes files with all tables in them, ending in {', '.join(FORMS)}"
+    if bundle or find_feed(source, dataset):
         return None
-    return f"no feed takes files below {source}/{dataset}/; feeds are {', '.join(feed.prefix for feed in FEEDS)}"
+    known = ", ".join(place.prefix for place in PLACES if place.source == source or source not in SOURCES)
+    return f"no feed takes files below {source}/{dataset}/; feeds are {known}"
 
 
 def feed_of_table(source: str, name: str) -> Feed:
@@ -38,6 +70,21 @@ def feed_of_table(source: str, name: str) -> Feed:
     return next(feed for feed in FEEDS if (feed.table.source, feed.table.name) == (source, name))
 
 
-def feeds_of(source: str) -> list[Feed]:
-    """All feeds of a source."""
-    return [feed for feed in FEEDS if feed.source == source]
+def places_of(source: str) -> list[Feed | Bundle]:
+    """All folders of the landing zone in which a source's files may land."""
+    return [place for place in PLACES if place.source == source]
+
+
+def bundles_of(feed: Feed) -> list[Bundle]:
+    """The bundles that hold the feed's table among others."""
+    return [bundle for bundle in BUNDLES if feed in bundle.feeds]
+
+
+def member_keys(key: str) -> list[tuple[str, Feed | None]]:
+    """What the ledger knows of a landed file: the file with its feed, or every table in it with its own."""
+    source, dataset = [*object_key(key).split("/"), "", ""][:2]
+    bundle = find_bundle(source, dataset)
+    if bundle is None:
+        return [(key, find_feed(source, dataset))]
+    members = list(bundle.member_keys(object_key(key)))
+    return [(member, feed) for member, feed in members if key in (member, object_key(key))]

@@ -94,7 +94,7 @@ def reload(key: str) -> None:
     """Have a file read again, for instance after it was parked."""
     from cinestream_platform.commands.files import reload_key
 
-    click.echo(reload_key(key))
+    click.echo("\n".join(reload_key(key)))
 
 
 @cli.command()
@@ -103,7 +103,7 @@ def retract(key: str) -> None:
     """Undo a file: its rows leave the raw table, and the partitions that it touched are rebuilt."""
     from cinestream_platform.commands.files import retract_key
 
-    click.echo(retract_key(key))
+    click.echo("\n".join(retract_key(key)))
 
 
 @cli.command()

@@ -24,6 +24,7 @@ from cinestream_platform.orchestration.io_managers import RawIOManager, Warehous
 from cinestream_platform.orchestration.partitions import YEARS  # noqa: E402
 from cinestream_platform.orchestration.resources import Stores, Warehouse  # noqa: E402
 from cinestream_platform.settings import get_settings  # noqa: E402
+from cinestream_platform.sources.chinook import assets as chinook  # noqa: E402
 from cinestream_platform.sources.movielens import assets as movielens  # noqa: E402
 
 
@@ -33,7 +34,7 @@ def build_definitions() -> Definitions:
     interval = get_settings().sensor_interval_seconds
     return Definitions(
         assets=[
-            *load_assets_from_modules([conformed, movielens], include_specs=True),
+            *load_assets_from_modules([conformed, movielens, chinook], include_specs=True),
             *marts_assets(years=YEARS),
         ],
         jobs=[*JOBS, housekeeping],

@@ -18,9 +18,10 @@ from dagster import (
     sensor,
 )
 
-from cinestream_platform.automation.jobs import JOBS, SOURCES, build_job_name
+from cinestream_platform.automation.jobs import JOBS, build_job_name
 from cinestream_platform.automation.landing import UNFINISHED
 from cinestream_platform.automation.planning import Span, plan_builds
+from cinestream_platform.catalog import SOURCES
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.warehouse import turns

@@ -7,15 +7,15 @@ from uuid import uuid4
 from dagster import AssetKey, DagsterEvent, DagsterInstance, Definitions, ExecuteInProcessResult
 
 from cinestream_platform.automation.build_sensor import range_tags
-from cinestream_platform.automation.jobs import SOURCES, build_job_name, load_job_name
+from cinestream_platform.automation.jobs import build_job_name, load_job_name
 from cinestream_platform.automation.landing import due_files, load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.catalog import SOURCES
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.publications import read_state
-from cinestream_platform.warehouse.table import WHOLE
 
 Begin = Callable[[int], None]
 """Told how many steps a run is about to take."""
@@ -82,20 +82,16 @@ def build_stale(
 ) -> list[ExecuteInProcessResult]:
     """Build what is stale, in the runs that the sensor would ask for.
 
-    ``everything`` builds all assets in one run over all years that any loaded file touches.
+    ``everything`` builds all assets of every source that has loaded files, in as few runs as there are units.
     """
     nodes = nodes_of(defs.resolve_asset_graph())
     with connect(target) as conn:
         state = read_state(conn)
     results = []
     for source in SOURCES:
-        job = build_job_name(source)
-        runs = plan_builds(source, nodes, state).runs()
-        years = sorted(
-            {p for key, files in state.files.items() if key[0] == source for ps in files.values() for p in ps - {WHOLE}}
-        )
-        if everything and years:
-            runs = [((years[0], years[-1]), sorted(defs.resolve_job_def(job).asset_layer.selected_asset_keys))]
-        for span, assets in runs:
-            results.append(_execute(defs, job, instance, assets, range_tags(span), {}, begin, follow))
+        loaded = any(files for feed, files in state.files.items() if feed[0] == source)
+        for span, assets in plan_builds(source, nodes, state, everything=everything and loaded).runs():
+            results.append(
+                _execute(defs, build_job_name(source), instance, assets, range_tags(span), {}, begin, follow)
+            )
     return results

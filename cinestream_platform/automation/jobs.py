@@ -4,9 +4,7 @@ from typing import Any
 
 from dagster import AssetSelection, define_asset_job
 
-from cinestream_platform.catalog import FEEDS
-
-SOURCES = tuple(dict.fromkeys(feed.source for feed in FEEDS))
+from cinestream_platform.catalog import SOURCES
 
 
 def load_job_name(source: str) -> str:

@@ -6,6 +6,7 @@ There is no high-water mark: a late, same-second, slow or overwritten object is 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from dagster import (
@@ -23,8 +24,8 @@ from dagster import (
 )
 from psycopg import Connection
 
-from cinestream_platform.automation.jobs import JOBS, SOURCES, load_job_name
-from cinestream_platform.catalog import find_feed, placement_problem
+from cinestream_platform.automation.jobs import JOBS, load_job_name
+from cinestream_platform.catalog import SOURCES, find_bundle, find_feed, placement_problem
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
@@ -43,18 +44,24 @@ UNFINISHED = [
 ]
 
 
-def sight(listed: StoredObject) -> Sighting:
-    """Which feed a listed object belongs to, or why it belongs to none."""
+def sight(listed: StoredObject) -> Iterator[Sighting]:
+    """Which feed a listed object belongs to, or why to none; of a file with several tables each table by itself."""
     source, _, rest = listed.key.partition("/")
     dataset = rest.partition("/")[0]
-    return Sighting(listed, source, dataset, placement_problem(listed.key))
+    problem = placement_problem(listed.key)
+    bundle = find_bundle(source, dataset)
+    if bundle is None or problem:
+        yield Sighting(listed, source, dataset, problem)
+        return
+    for key, feed in bundle.member_keys(listed.key):
+        yield Sighting(replace(listed, key=key), source, feed.dataset)
 
 
 def scan_landing(settings: Settings, target: PostgresTarget, landing: ObjectStore) -> int:
     """List the landing zone and enter every version that the ledger does not know; how many are new."""
     listed: Iterator[StoredObject] = landing.list(settle_seconds=settings.landing_settle_seconds)
     with connect(target) as conn:
-        return ledger.register(conn, landing.url, map(sight, listed))
+        return ledger.register(conn, landing.url, chain.from_iterable(map(sight, listed)))
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from dagster import AssetKey
 
-from cinestream_platform.orchestration.partitions import YEARS, contiguous_ranges
-from cinestream_platform.orchestration.staleness import Node, stale_partitions
+from cinestream_platform.orchestration.partitions import PARTITIONS, contiguous_ranges
+from cinestream_platform.orchestration.staleness import Node, stale_partitions, touched_partitions
 from cinestream_platform.warehouse.publications import LedgerState
-from cinestream_platform.warehouse.table import WHOLE
+from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
 Span = tuple[str, str]
 """First and last key of a range of partitions."""
@@ -18,14 +18,14 @@ Span = tuple[str, str]
 class BuildPlan:
     """Runs to request: assets by range of partitions; those without partitions go with the first or the last."""
 
-    by_span: dict[Span, set[AssetKey]] = field(default_factory=dict)
+    by_span: dict[tuple[PartitionUnit, Span], set[AssetKey]] = field(default_factory=dict)
     first: set[AssetKey] = field(default_factory=set)
     last: set[AssetKey] = field(default_factory=set)
 
     def runs(self) -> list[tuple[Span | None, list[AssetKey]]]:
         """The runs in order: dims with the first range, marts of everything with the last."""
         spans: list[tuple[Span | None, set[AssetKey]]] = [
-            (span, set(keys)) for span, keys in sorted(self.by_span.items())
+            (span, set(keys)) for (_, span), keys in sorted(self.by_span.items())
         ]
         if not spans and (self.first or self.last):
             spans = [(None, set())]
@@ -35,30 +35,57 @@ class BuildPlan:
         return [(span, sorted(keys)) for span, keys in spans]
 
 
-def plan_builds(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> BuildPlan:
-    """What to build for a source: all that is stale, and the marts that will be stale by that."""
+def plan_builds(
+    source: str, nodes: Mapping[AssetKey, Node], state: LedgerState, *, everything: bool = False
+) -> BuildPlan:
+    """What to build for a source: all that is stale, and the marts that will be stale by that.
+
+    ``everything`` takes every table, over all partitions from the first to the last that a loaded file touches.
+    """
     plan = BuildPlan()
-    known = list(YEARS.get_partition_keys())
-    # A year that has not begun (files may be dated a day ahead) waits: nothing could make it fresh before.
-    stale = {
-        key: [partition for partition in stale_partitions(node, nodes, state) if partition in (WHOLE, *known)]
-        for key, node in nodes.items()
-        if key.path[0] in (source, "conformed")
-    }
-    for key, node in nodes.items():
-        if node.is_mart and key in stale:
-            inherited = [stale[up] for up in node.upstream if up in stale]
-            if node.is_partitioned:
-                facts = [stale[up] for up in node.upstream if up in stale and nodes[up].is_partitioned]
-                stale[key] = sorted({*stale[key], *(partition for fact in facts for partition in fact)})
-            elif any(inherited):
-                stale[key] = [WHOLE]
-    for key, partitions in stale.items():
+    own = {key: node for key, node in nodes.items() if key.path[0] in (source, "conformed")}
+    if everything:
+        wanted = {key: _everything(node, own, state) for key, node in own.items()}
+    else:
+        wanted = _with_marts({key: _stale(node, nodes, state) for key, node in own.items()}, own)
+    for key, partitions in wanted.items():
+        node = own[key]
         if not partitions:
             continue
-        if nodes[key].is_partitioned:
-            for span in contiguous_ranges(partitions, known):
-                plan.by_span.setdefault(span, set()).add(key)
+        if node.is_partitioned:
+            for span in contiguous_ranges(partitions, _known(node.unit)):
+                plan.by_span.setdefault((node.unit, span), set()).add(key)
         else:
-            (plan.last if nodes[key].is_mart else plan.first).add(key)
+            (plan.last if node.is_mart else plan.first).add(key)
     return plan
+
+
+def _known(unit: PartitionUnit) -> list[str]:
+    return list(PARTITIONS[unit].get_partition_keys()) if unit in PARTITIONS else []
+
+
+def _stale(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> list[str]:
+    """A partition that has not begun (files may be dated a day ahead) waits: nothing could make it fresh before."""
+    known = {WHOLE, *_known(node.unit)}
+    return [partition for partition in stale_partitions(node, nodes, state) if partition in known]
+
+
+def _with_marts(stale: dict[AssetKey, list[str]], nodes: Mapping[AssetKey, Node]) -> dict[AssetKey, list[str]]:
+    """Marts are stale by what is about to be published, too."""
+    for key in (key for key in stale if nodes[key].is_mart):
+        node = nodes[key]
+        upstream = [up for up in node.upstream if up in stale]
+        if node.is_partitioned:
+            facts = [stale[up] for up in upstream if nodes[up].unit is node.unit]
+            stale[key] = sorted({*stale[key], *(partition for fact in facts for partition in fact)})
+        elif any(stale[up] for up in upstream):
+            stale[key] = [WHOLE]
+    return stale
+
+
+def _everything(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> list[str]:
+    if not node.is_partitioned:
+        return [WHOLE]
+    same_unit = [other for other in nodes.values() if other.unit is node.unit and not other.is_mart]
+    touched = {partition for other in same_unit for partition in touched_partitions(other, state)}
+    return [key for key in _known(node.unit) if touched and min(touched) <= key <= max(touched)]

@@ -22,7 +22,8 @@ from dagster import (
 from psycopg import Connection
 
 from cinestream_platform.automation.housekeeping import housekeeping
-from cinestream_platform.automation.jobs import JOBS, SOURCES
+from cinestream_platform.automation.jobs import JOBS
+from cinestream_platform.catalog import SOURCES
 from cinestream_platform.orchestration.resources import Warehouse, run_lock
 from cinestream_platform.warehouse.connection import connect
 

@@ -5,47 +5,50 @@ from pathlib import Path
 
 from psycopg.sql import Identifier
 
-from cinestream_platform.catalog import FEEDS, feeds_of, find_feed, placement_problem
+from cinestream_platform.catalog import SOURCES, member_keys, placement_problem, places_of
+from cinestream_platform.lake.bundle import Bundle, object_key
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.keys import is_in_transit, key_problem
+from cinestream_platform.lake.keys import is_in_transit
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import corrections
 from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.table import WHOLE
 
 
 class NotLandableError(ValueError):
     """A file belongs to no feed, or its name is no key."""
 
 
-def _feed_for(path: Path, feeds: list[Feed], dataset: str | None) -> Feed | None:
-    return next((f for f in feeds if (f.dataset == dataset if dataset else f.takes(path.name))), None)
+def _place_for(path: Path, places: list[Feed | Bundle], dataset: str | None) -> Feed | Bundle | None:
+    return next((p for p in places if (p.dataset == dataset if dataset else p.takes(path.name))), None)
 
 
 def land_path(source: str, path: Path, *, dataset: str | None = None, name: str | None = None) -> Iterator[str]:
-    """Put a file, or every file of a folder that a feed takes, into the landing zone; the keys.
+    """Put a file, or every file of a folder that the source takes, into the landing zone; the keys.
 
     Raises:
-        NotLandableError: The source is unknown, or no feed takes the file (a folder: any file in it).
+        NotLandableError: The source is unknown, or it takes no such file (a folder: none of its files).
     """
-    feeds = feeds_of(source)
-    if not feeds:
-        known = ", ".join(dict.fromkeys(feed.source for feed in FEEDS))
-        raise NotLandableError(f"there is no source {source}; sources are {known}")
-    candidates = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-    takers = [(file, feed) for file in candidates if (feed := _feed_for(file, feeds, dataset))]
-    if dataset and dataset not in {feed.dataset for feed in feeds}:
+    places = places_of(source)
+    if not places:
+        raise NotLandableError(f"there is no source {source}; sources are {', '.join(SOURCES)}")
+    if dataset and dataset not in {place.dataset for place in places}:
         raise NotLandableError(
-            f"{source} has no dataset {dataset}; datasets are {', '.join(feed.dataset for feed in feeds)}"
+            f"{source} has no dataset {dataset}; datasets are {', '.join(place.dataset for place in places)}"
         )
+    candidates = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    takers = [(file, place) for file in candidates if (place := _place_for(file, places, dataset))]
     if not takers:
-        names = ", ".join(f"{feed.dataset} ({', '.join(feed.file_names)})" for feed in feeds)
-        raise NotLandableError(f"no feed of {source} takes {path}; feeds are {names}. Name one with --dataset.")
+        if problem := placement_problem(f"{source}/{dataset or places[0].dataset}/{path.name}"):
+            raise NotLandableError(f"{path}: {problem}.")
+        names = ", ".join(f"{p.dataset} ({', '.join(p.file_names)})" for p in places if isinstance(p, Feed))
+        raise NotLandableError(f"{source} takes no such file as {path}; it takes {names}. Name one with --dataset.")
     store = open_landing(get_settings())
-    for file, feed in takers:
-        key = f"{feed.prefix}{name or file.name}"
-        if problem := key_problem(key):
+    for file, place in takers:
+        key = f"{place.prefix}{name or file.name}"
+        if problem := placement_problem(key):
             raise NotLandableError(f"{key}: {problem}. Choose another --name.")
         if is_in_transit(key):
             raise NotLandableError(
@@ -68,35 +71,39 @@ def _full_key(key: str) -> str:
     return key.removeprefix(f"{get_settings().landing}/")
 
 
-def reload_key(key: str) -> str:
-    """Ask for a file to be read again.
+def reload_key(key: str) -> list[str]:
+    """Ask for a file to be read again, or every table in it; what was done, line by line.
 
     Raises:
         NotLandableError: No feed takes that key, so it can never be loaded.
     """
-    key = _full_key(key)
+    done = []
     with connect(prepared_target()) as conn:
-        corrections.require_landed(conn, get_settings().landing, key)
-        if problem := placement_problem(key):
-            raise NotLandableError(f"{key!r} stays parked: {problem}. Land it under another key.")
-        file = corrections.reload(conn, get_settings().landing, key)
-    return (
-        f"{file.key} waits to be read again (it was {file.status}); the landing sensor or `cinestream demo` loads it."
-    )
+        for member, _ in member_keys(_full_key(key)):
+            corrections.require_landed(conn, get_settings().landing, member)
+            if problem := placement_problem(object_key(member)):
+                raise NotLandableError(f"{member!r} stays parked: {problem}. Land it under another key.")
+            file = corrections.reload(conn, get_settings().landing, member)
+            done.append(
+                f"{file.key} waits to be read again (it was {file.status}); the landing sensor or `cinestream demo` "
+                "loads it."
+            )
+    return done
 
 
-def retract_key(key: str) -> str:
-    """Undo a file."""
-    key = _full_key(key)
-    source, dataset = [*key.split("/"), "", ""][:2]
-    feed = find_feed(source, dataset)
-    table = Identifier(feed.table.schema, feed.table.name) if feed else None
+def retract_key(key: str) -> list[str]:
+    """Undo a file, or every table in it; what was done, line by line."""
+    done = []
     with connect(prepared_target()) as conn:
-        had_rows, partitions = corrections.retract(conn, get_settings().landing, key, table)
-    if not had_rows or feed is None:
-        return f"{key} is retracted; it had no rows loaded."
-    touched = f"; stale now: {', '.join(partitions)}" if partitions else ""
-    return f"{key} is retracted, its rows left {feed.table.qualified_name}{touched}. The sensors rebuild what is stale."
+        for member, feed in member_keys(_full_key(key)):
+            table = Identifier(feed.table.schema, feed.table.name) if feed else None
+            had_rows, partitions = corrections.retract(conn, get_settings().landing, member, table)
+            if not had_rows or feed is None:
+                done.append(f"{member} is retracted; it had no rows loaded.")
+                continue
+            touched = f"; stale now: {', '.join(partitions)}" if set(partitions) - {WHOLE} else ""
+            done.append(f"{member} is retracted, its rows left {feed.table.qualified_name}{touched}.")
+    return [*done, "The sensors rebuild what is stale."]
 
 
 def sweep() -> str:

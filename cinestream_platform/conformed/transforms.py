@@ -1,10 +1,21 @@
-"""Computed tables that several stars share: pure polars."""
+"""What several stars compute alike, in pure polars."""
 
 from datetime import date
 
 import polars as pl
 
 FIRST_DAY, LAST_DAY = date(1950, 1, 1), date(2049, 12, 31)
+
+
+def date_key(timestamp: str) -> pl.Expr:
+    """The UTC day of a timestamp as YYYYMMDD."""
+    day = pl.col(timestamp).dt
+    return (day.year() * 10_000 + day.month().cast(pl.Int32) * 100 + day.day()).cast(pl.Int32).alias("date_key")
+
+
+def delivered() -> tuple[pl.Expr, pl.Expr]:
+    """The end of a type-1 dim's row that the source delivers."""
+    return pl.lit(False).alias("is_inferred"), pl.lit(True).alias("is_in_source")
 
 
 def dim_date() -> pl.LazyFrame:

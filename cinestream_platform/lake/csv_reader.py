@@ -20,6 +20,7 @@ import polars as pl
 
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.records import split_records
+from cinestream_platform.warehouse.table import Table
 
 BLOCK_BYTES = 32 * 1024 * 1024
 MAX_LINE_BYTES = 8 * 1024 * 1024
@@ -91,7 +92,9 @@ def read_csv(
         blocks = _Blocks(source, block_bytes)
         for line, block in blocks:
             records, broken = _frame_block(block, line, names, blocks)
-            rows, rejected = split_records(records, feed.table, file_id=file_id, not_after=not_after)
+            rows, rejected = split_records(
+                records, feed.table, file_id=file_id, not_after=not_after, null_words=feed.null_words
+            )
             culprits = records[rejected["row"]]
             raws = culprits["raw"] if "raw" in records.columns else _rejoin(culprits, names)
             rejected = pl.concat([rejected.select("line", "rule", raw=raws.str.slice(0, MAX_RAW_CHARS)), broken])
@@ -117,18 +120,35 @@ def _read_header(source: BinaryIO, feed: Feed) -> list[str]:
         raise FileRefusedError(
             f"the header line is not readable as UTF-8 CSV ({error}). Is this a CSV file?"
         ) from error
-    wanted = {column.source_name: column.name for column in feed.table.columns if column.source_name}
-    problems = [f"column `{name}` is missing" for name in wanted if name not in header]
-    problems += [f"column `{name}` is not known" for name in header if name not in wanted]
-    problems += [f"column `{name}` occurs twice" for name in dict.fromkeys(header) if header.count(name) > 1]
+    return match_columns(header, feed.table)
+
+
+def match_columns(header: list[str], table: Table) -> list[str]:
+    """The table's names of delivered columns, which are matched without regard to case and underscores.
+
+    Raises:
+        FileRefusedError: A column is missing, unknown or repeated.
+    """
+    expected = [column.source_name for column in table.columns if column.source_name]
+    wanted = {folded(column.source_name): column.name for column in table.columns if column.source_name}
+    found = [folded(name) for name in header]
+    problems = [f"column `{name}` is missing" for name in expected if folded(name) not in found]
+    problems += [f"column `{name}` is not known" for name in header if folded(name) not in wanted]
+    repeated = {folded for folded in found if found.count(folded) > 1}
+    problems += [f"column `{name}` occurs twice" for name in header if folded(name) in repeated]
     if problems:
         has = ", ".join(header)[:500]
-        hint = "" if set(wanted) & set(header) else "Is the first line a header, with commas between these names? "
+        hint = "" if set(wanted) & set(found) else "Is the first line a header, with commas between these names? "
         raise FileRefusedError(
-            f"{'; '.join(problems)}; the file has {has}; expected {', '.join(wanted)}. {hint}"
+            f"{'; '.join(dict.fromkeys(problems))}; the file has {has}; expected {', '.join(expected)}. {hint}"
             "Fix the file and land it again."
         )
-    return [wanted[name] for name in header]
+    return [wanted[name] for name in found]
+
+
+def folded(name: str) -> str:
+    """The name without case and underscores."""
+    return name.replace("_", "").casefold()
 
 
 class _Blocks:

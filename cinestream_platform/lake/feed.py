@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-from cinestream_platform.warehouse.table import Table
+from cinestream_platform.warehouse.table import PartitionUnit, Table
 
 
 @dataclass(frozen=True)
@@ -12,14 +12,17 @@ class Feed:
 
     ``file_names`` are the publisher's names, by which ``cinestream land`` knows a file's dataset.
     ``reject_threshold`` is the share of rejected records above which nothing of a file is published.
-    ``year_of`` names the timestamp column whose UTC year is the partition of the facts that the file touches.
+    ``event_time`` names the timestamp column by which rows are kept in partitions of ``unit`` (UTC).
+    ``null_words`` are spellings of NULL in nullable columns, beside the empty field.
     """
 
     dataset: str
     table: Table
     file_names: tuple[str, ...]
     reject_threshold: float = 0.01
-    year_of: str | None = None
+    event_time: str | None = None
+    unit: PartitionUnit = PartitionUnit.YEAR
+    null_words: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:

@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.warehouse.deliveries import holding, touches
 from cinestream_platform.warehouse.frames import polars_schema
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import Overlap
-from cinestream_platform.warehouse.table import WHOLE, Table
+from cinestream_platform.warehouse.table import WHOLE, PartitionUnit, Table, WriteMode
 
 PARTITION_KEY = "partition_key"
+EFFECTIVE_AT = "_effective_at"
 
 
 class Spool:
@@ -43,13 +46,14 @@ class Spool:
             self.partition_rows[key] += part.height
 
     def _split(self, rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-        if self._feed.year_of is None:
+        if self._feed.event_time is None:
             if rows.height:
                 yield WHOLE, rows
             return
-        years = rows.with_columns(pl.col(self._feed.year_of).dt.year().alias(PARTITION_KEY))
-        for (year,), part in years.partition_by(PARTITION_KEY, include_key=False, as_dict=True).items():
-            yield str(year), part
+        length = f"{self._feed.unit.months}mo"
+        begins = rows.with_columns(pl.col(self._feed.event_time).dt.truncate(length).alias(PARTITION_KEY))
+        for (begin,), part in begins.partition_by(PARTITION_KEY, include_key=False, as_dict=True).items():
+            yield self._feed.unit.key_of(begin.year, begin.month), part
 
     @property
     def paths(self) -> list[Path]:
@@ -77,15 +81,23 @@ def _scan(table: Table, locations: list[str], storage_options: dict[str, str] | 
     ).select(*polars_schema(table), PARTITION_KEY)
 
 
+@dataclass(frozen=True)
+class Scope:
+    """One partition of the table that is to be built."""
+
+    unit: PartitionUnit
+    partition_key: str
+
+
 def scan_files(
-    store: ObjectStore, table: Table, files: Sequence[LandedFile], partition_key: str | None = None
+    store: ObjectStore, table: Table, files: Sequence[LandedFile], scope: Scope | None = None
 ) -> pl.LazyFrame:
-    """The raw rows of loaded files, of one fact partition or of all, with their ``partition_key``."""
+    """The raw rows of loaded files, those for one partition or all, with their own ``partition_key``."""
     folders = [
         f"{file.lake_path}/{PARTITION_KEY}={key}"
         for file in files
         for key in sorted(file.partition_rows)
-        if partition_key in (None, key)
+        if scope is None or touches([key], scope.unit, scope.partition_key)
     ]
     return _scan(table, [store.location(f"{folder}/*.parquet") for folder in folders], store.storage_options())
 
@@ -159,7 +171,7 @@ def find_overlap(
     return Overlap(
         repeated=int(losers["is_equal"].sum()),
         conflicting=losers.height - int(losers["is_equal"].sum()),
-        partitions={file_id: frozenset(years) for file_id, years in per_file.iter_rows()} if feed.year_of else {},
+        partitions={file_id: frozenset(years) for file_id, years in per_file.iter_rows()} if feed.event_time else {},
     )
 
 
@@ -180,16 +192,28 @@ class RawRows:
         """Whether any record has to give way to another; without, nothing needs to be compared."""
         return any(file.rows_repeated or file.rows_conflicting for file in self.files)
 
-    def rows(self, partition_key: str | None = None) -> pl.LazyFrame:
-        """The rows of one fact partition, or all; records that lost are left out."""
-        rows = scan_files(self.store, self.table, self.files, partition_key)
+    def rows(self, scope: Scope | None = None) -> pl.LazyFrame:
+        """The rows for one partition, or all; records that lost are left out.
+
+        Of a table with write mode ``history`` all deliveries, and when each took effect (``_effective_at``).
+        """
+        rows = scan_files(self.store, self.table, self.files, scope)
         if self.contested:
             rows = rows.join(self.losers.lazy(), on=["_file_id", "_line"], how="anti")
+        if self.table.mode is WriteMode.HISTORY:
+            schema: Any = {"_file_id": pl.Int64(), EFFECTIVE_AT: pl.Datetime("us", "UTC")}
+            times = pl.LazyFrame([(f.file_id, f.effective_at) for f in self.files], schema=schema, orient="row")
+            rows = rows.join(times, on="_file_id", how="left", maintain_order="left")
         return rows
 
-    def file_ids(self, partition_key: str | None = None) -> list[int]:
-        """The files that a fact partition, or the whole table, is made from."""
-        return sorted(f.file_id for f in self.files if partition_key is None or partition_key in f.partitions)
+    def file_ids(self, scope: Scope | None = None) -> list[int]:
+        """The files that a partition, or the whole table, is made from."""
+        if scope is None:
+            return sorted(file.file_id for file in self.files)
+        if self.table.mode is WriteMode.HISTORY:
+            effective = {file.file_id: file.effective_at for file in self.files}
+            return sorted(holding(effective, scope.unit, scope.partition_key))
+        return sorted(f.file_id for f in self.files if touches(f.partitions, scope.unit, scope.partition_key))
 
     @cached_property
     def losers(self) -> pl.DataFrame:

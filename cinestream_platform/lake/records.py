@@ -4,6 +4,7 @@ Input and output are frames; files and their framing are ``csv_reader``'s. Types
 compared, because polars' own dropping of invalid rows would lose them without a trace.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
@@ -21,6 +22,22 @@ def _plain_decimal(digits: int) -> str:
     return rf"^[+-]?[0-9]*\.?[0-9]{{0,{digits}}}0*$"
 
 
+def _instant(text: pl.Expr, time_zone: str) -> pl.Expr:
+    """ISO 8601 text as an instant; without an offset it is a time in the declared zone. Null where it is none.
+
+    A local time that a change of clocks skips does not exist; of one that comes twice the first is meant.
+    """
+    spaced = text.str.replace("T", " ", literal=True)
+    naive = pl.coalesce(
+        spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False),
+        spaced.str.to_datetime("%Y-%m-%d %H:%M", time_unit="us", strict=False),
+        spaced.str.to_datetime("%Y-%m-%d", time_unit="us", strict=False),
+    )
+    local = naive.dt.replace_time_zone(time_zone, ambiguous="earliest", non_existent="null")
+    offset = spaced.str.replace("Z$", "+00:00").str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False)
+    return pl.coalesce(local.dt.convert_time_zone("UTC"), offset.dt.convert_time_zone("UTC"))
+
+
 def _parsed(column: Column) -> pl.Expr:
     """The value as a number wide enough to judge it; null where the text is none."""
     text = pl.col(column.name)
@@ -32,6 +49,8 @@ def _parsed(column: Column) -> pl.Expr:
     if kind is Kind.NUMERIC:
         digits = (column.type.scale or 0) + SPARE_DIGITS
         return pl.when(text.str.contains(_plain_decimal(digits))).then(text.cast(pl.Decimal(38, digits), strict=False))
+    if kind is Kind.TIMESTAMP and column.time_zone:
+        return _instant(text, column.time_zone)
     if kind is Kind.DOUBLE:
         value = text.cast(pl.Float64, strict=False)
         return pl.when(value.is_finite()).then(value)
@@ -52,7 +71,6 @@ def _breaks(table: Table, not_after: datetime) -> list[tuple[str, pl.Expr]]:
     A type is judged twice: first whether the text is a number at all, last whether the number fits the column, so
     that a rating of 3.25 is reported by the rule on its steps and not as a misfit of numeric(2,1).
     """
-    latest = int(not_after.timestamp())
     broken, misfits = [], []
     for named in named_rules(table, from_text=True):
         text, value = pl.col(named.column.name), pl.col(f"parsed_{named.column.name}")
@@ -61,7 +79,8 @@ def _breaks(table: Table, not_after: datetime) -> list[tuple[str, pl.Expr]]:
         elif named.name.endswith("_required"):
             broken.append((named.name, text.is_null()))
         elif named.name.endswith("_future"):
-            broken.append((named.name, value > latest))
+            epoch = named.column.is_epoch_seconds
+            broken.append((named.name, value > (int(not_after.timestamp()) if epoch else pl.lit(not_after))))
         else:
             broken.append((named.name, text.is_not_null() & value.is_null()))
             misfits.append((named.name, value.is_not_null() & ~_fits(named.column, value)))
@@ -78,7 +97,7 @@ def _fits(column: Column, value: pl.Expr) -> pl.Expr:
 
 
 def split_records(
-    records: pl.DataFrame, table: Table, *, file_id: int, not_after: datetime
+    records: pl.DataFrame, table: Table, *, file_id: int, not_after: datetime, null_words: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split text records into typed rows of ``table`` and rejected records.
 
@@ -88,13 +107,15 @@ def split_records(
         table: A raw table.
         file_id: The landed file, written into ``_file_id``.
         not_after: Events later than this are rejected.
+        null_words: Spellings of NULL in nullable columns.
 
     Returns:
         The typed rows in declared columns, and the rejected as ``line``, ``rule`` (the first that is broken) and
         ``row`` (index into ``records``).
     """
     columns = [column for column in table.columns if column.source_name]
-    parsed = records.lazy().with_columns(_parsed(c).alias(f"parsed_{c.name}") for c in columns)
+    nulled = [pl.col(c.name).replace(list(null_words), None) for c in columns if c.nullable] if null_words else []
+    parsed = records.lazy().with_columns(nulled).with_columns(_parsed(c).alias(f"parsed_{c.name}") for c in columns)
     first_broken = pl.coalesce(pl.when(breaks).then(pl.lit(name)) for name, breaks in _breaks(table, not_after))
     judged = parsed.with_columns(rule=first_broken, row=pl.int_range(pl.len())).collect()
     good = judged.filter(pl.col("rule").is_null())

@@ -11,8 +11,9 @@ from cinestream_platform.catalog import TABLES
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import Node, current_upstream
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.deliveries import touches
 from cinestream_platform.warehouse.publications import Publication, latest, read_state, record
-from cinestream_platform.warehouse.table import WHOLE
+from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
 
 class MartLedger:
@@ -27,15 +28,15 @@ class MartLedger:
         with connect(target) as conn:
             self._before = read_state(conn)
         self._nodes = {
-            asset_key(table): Node(asset_key(table), table.schema, table.is_partitioned, is_mart=False)
-            for table in TABLES
+            asset_key(table): Node(asset_key(table), table.schema, table.unit, is_mart=False) for table in TABLES
         }
 
     def record(self, model_key: AssetKey, partition_keys: Sequence[str]) -> None:
         """Record a mart that dbt has committed: rows and content hash per rebuilt year, or as a whole."""
         schema, name = f"{model_key.path[0]}_marts", model_key.path[-1]
         upstream = tuple(sorted(self._context.assets_def.asset_deps[model_key]))
-        node = Node(model_key, schema, bool(partition_keys), is_mart=True, upstream=upstream)
+        unit = PartitionUnit.YEAR if partition_keys else PartitionUnit.WHOLE
+        node = Node(model_key, schema, unit, is_mart=True, upstream=upstream)
         with connect(self._target) as conn, conn.transaction():
             for key in partition_keys or [WHOLE]:
                 made_from = current_upstream(node, key, self._nodes, self._before)
@@ -54,7 +55,7 @@ class MartLedger:
             file_id
             for (of_source, _), files in self._before.files.items()
             for file_id, years in files.items()
-            if of_source == source and (year is None or years & {year, WHOLE})
+            if of_source == source and (year is None or touches(years, PartitionUnit.YEAR, year))
         }
         return tuple(sorted(found))
 

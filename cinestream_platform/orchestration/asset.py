@@ -30,8 +30,10 @@ from dagster import (
     asset,
 )
 
+from cinestream_platform.catalog import bundles_of
+from cinestream_platform.lake.bundle import Bundle
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.raw_rows import RawRows
+from cinestream_platform.lake.raw_rows import RawRows, Scope
 from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.file_loading import FileLoader, Outcome, Report
 from cinestream_platform.orchestration.io_managers import Build, Delivery
@@ -57,27 +59,40 @@ def asset_key(table: Table) -> AssetKey:
     return AssetKey([table.source, table.name])
 
 
-def landing_key(feed: Feed) -> AssetKey:
-    """The external asset that stands for a feed's folder in the landing zone."""
-    return AssetKey(["landing", feed.source, feed.dataset.replace("-", "_")])
+def landing_key(place: Feed | Bundle) -> AssetKey:
+    """The external asset that stands for a folder of the landing zone."""
+    return AssetKey(["landing", place.source, place.dataset.replace("-", "_")])
 
 
-def landing_asset(feed: Feed) -> AssetSpec:
-    """The feed as an external asset, so that lineage begins where files land."""
+def landing_asset(place: Feed | Bundle) -> AssetSpec:
+    """A folder of the landing zone as an external asset, so that lineage begins where files land."""
+    tables = [place.table] if isinstance(place, Feed) else [feed.table for feed in place.feeds]
     return AssetSpec(
-        landing_key(feed),
-        description=f"Files landed below `{feed.prefix}`; read into `{feed.table.qualified_name}`.",
-        group_name=f"{feed.source}_landing",
+        landing_key(place),
+        description=f"Files landed below `{place.prefix}`; read into "
+        + ", ".join(f"`{table.qualified_name}`" for table in tables),
+        group_name=f"{place.source}_landing",
         owners=OWNERS,
-        kinds={"s3", "csv"},
+        kinds={"s3", "csv"} if isinstance(place, Feed) else {"s3", "sqlite", "json"},
         freshness_policy=FRESHNESS,
-        metadata={"dagster/column_schema": _source_schema(feed.table), "prefix": feed.prefix},
+        metadata={"dagster/column_schema": _source_schema(tables), "prefix": place.prefix},
     )
 
 
-def _source_schema(table: Table) -> TableSchema:
-    columns = [TableColumn(c.source_name, "text", c.description) for c in table.columns if c.source_name]
-    return TableSchema(columns)
+def _source_schema(tables: list[Table]) -> TableSchema:
+    """The delivered columns; where a file has several tables, ``table.column``."""
+    return TableSchema(
+        [
+            TableColumn(
+                column.source_name if len(tables) == 1 else f"{table.name}.{column.source_name}",
+                "text",
+                column.description,
+            )
+            for table in tables
+            for column in table.columns
+            if column.source_name
+        ]
+    )
 
 
 def column_schema(table: Table) -> TableSchema:
@@ -138,7 +153,7 @@ def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]]
 
         made: AssetsDefinition = asset(
             **_common(feed.table, function),
-            deps=[landing_key(feed)],
+            deps=[landing_key(feed), *map(landing_key, bundles_of(feed))],
             check_specs=checks.raw_check_specs(feed, key),
             io_manager_key="raw_io_manager",
             required_resource_keys={"warehouse", "stores"},
@@ -170,11 +185,12 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
     def decorate(function: Transform) -> AssetsDefinition:
         key = asset_key(table)
         inputs = {name: AssetIn(AssetKey([table.source, name])) for name in signature(function).parameters}
-        partitions = PARTITIONS[table.partitioning.unit] if table.partitioning and table.is_partitioned else None
+        unit = table.unit
+        partitions = PARTITIONS.get(unit)
 
         def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
             keys = list(context.partition_keys) if partitions else [WHOLE]
-            scope = {key: key if partitions else None for key in keys}
+            scope = {key: Scope(unit, key) if partitions else None for key in keys}
             built = Build(
                 table,
                 {key: function(**{name: rows.rows(scope[key]) for name, rows in raw.items()}) for key in keys},

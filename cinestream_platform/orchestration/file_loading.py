@@ -18,6 +18,8 @@ import polars as pl
 from psycopg import Connection
 from psycopg.sql import Identifier
 
+from cinestream_platform.lake.bundle import is_member, object_key
+from cinestream_platform.lake.bundle_reader import read_member
 from cinestream_platform.lake.csv_reader import REJECT_SCHEMA, FileRefusedError, read_csv
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.raw_rows import Spool, find_overlap
@@ -137,9 +139,10 @@ class FileLoader:
             return Report(file, Outcome.FAILED, reason=reason)
 
     def _load_in(self, conn: Connection[Any], file: LandedFile, scratch: Path) -> Report:
-        listed = StoredObject(file.key, file.etag, file.size_bytes, file.last_modified)
+        listed = StoredObject(object_key(file.key), file.etag, file.size_bytes, file.last_modified)
         copy = self.landing.fetch(listed, scratch / "object")
-        if twin := ledger.loaded_twin(conn, file, copy.sha256):
+        history = self.feed.table.mode is WriteMode.HISTORY
+        if not history and (twin := ledger.loaded_twin(conn, file, copy.sha256)):
             return self._duplicate(conn, file, copy.sha256, twin)
         try:
             reading = self._read(file, copy, scratch)
@@ -156,7 +159,8 @@ class FileLoader:
     def _read(self, file: LandedFile, copy: LocalCopy, scratch: Path) -> _Reading:
         spool = Spool(scratch / "rows", self.feed)
         rejected, open_end = [pl.DataFrame(schema=REJECT_SCHEMA)], False
-        batches = read_csv(copy.path, self.feed, file_id=file.file_id, not_after=file.first_seen_at + CLOCK_SLACK)
+        read = read_member if is_member(file.key) else read_csv
+        batches = read(copy.path, self.feed, file_id=file.file_id, not_after=file.first_seen_at + CLOCK_SLACK)
         for batch in batches:
             spool.add(batch.rows)
             rejected.append(batch.rejected)

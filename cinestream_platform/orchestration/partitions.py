@@ -8,8 +8,21 @@ from cinestream_platform.warehouse.table import PartitionUnit
 
 YEARS = TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start=datetime(1995, 1, 1), fmt="%Y", end_offset=1)
 """Calendar years (UTC) from 1995, the current one included."""
+QUARTERS = TimeWindowPartitionsDefinition(
+    cron_schedule="0 0 1 */3 *", start=datetime(1995, 1, 1), fmt="%Y-%m", end_offset=1
+)
+"""Quarters (UTC) from 1995 by their first month, e.g. 2007-04."""
+MONTHS = TimeWindowPartitionsDefinition(
+    cron_schedule="0 0 1 * *", start=datetime(1995, 1, 1), fmt="%Y-%m", end_offset=1
+)
+"""Months (UTC) from 1995."""
 
-PARTITIONS = {PartitionUnit.YEAR: YEARS}
+PARTITIONS = {PartitionUnit.YEAR: YEARS, PartitionUnit.QUARTER: QUARTERS, PartitionUnit.MONTH: MONTHS}
+
+
+def unit_of(definition: object) -> PartitionUnit:
+    """The unit of an asset's partitions."""
+    return next((unit for unit, known in PARTITIONS.items() if known == definition), PartitionUnit.WHOLE)
 
 
 def contiguous_ranges(partition_keys: list[str], known: list[str]) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ Decisions are pure functions of the ledger's state. No clock is asked and no eve
 missed or handled twice: a dim or fact is compared by the landed files it was made from, a mart by the publications.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,23 +12,32 @@ from dagster import AssetKey
 
 from cinestream_platform.catalog import FEEDS, TABLES
 from cinestream_platform.orchestration.asset import asset_key
+from cinestream_platform.orchestration.partitions import unit_of
+from cinestream_platform.warehouse.deliveries import holding, touches
 from cinestream_platform.warehouse.publications import LedgerState, Published
-from cinestream_platform.warehouse.table import WHOLE
+from cinestream_platform.warehouse.table import WHOLE, PartitionUnit, WriteMode
 
 
 @dataclass(frozen=True)
 class Node:
     """A published table as staleness sees it.
 
-    A dim or fact is made from ``datasets`` of its source; a mart from the tables ``upstream``.
+    A dim or fact is made from ``datasets`` of its source, of which those of ``histories`` are delivered again and
+    again; a mart from the tables ``upstream``.
     """
 
     key: AssetKey
     schema: str
-    is_partitioned: bool
+    unit: PartitionUnit
     is_mart: bool
     datasets: tuple[str, ...] = ()
     upstream: tuple[AssetKey, ...] = ()
+    histories: frozenset[str] = frozenset()
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether it is published partition by partition."""
+        return self.unit is not PartitionUnit.WHOLE
 
     @property
     def relation(self) -> tuple[str, str]:
@@ -44,10 +53,12 @@ def nodes_of(asset_graph: Any) -> dict[AssetKey, Node]:
     for key in asset_graph.executable_asset_keys - set(feeds):
         asset = asset_graph.get(key)
         table = tables.get(key)
-        datasets = tuple(feeds[parent].dataset for parent in sorted(asset.parent_keys) if parent in feeds)
+        read = [feeds[parent] for parent in sorted(asset.parent_keys) if parent in feeds]
+        histories = frozenset(feed.dataset for feed in read if feed.table.mode is WriteMode.HISTORY)
         schema = table.schema if table else f"{key.path[0]}_marts"
         upstream = () if table else tuple(sorted(asset.parent_keys))
-        nodes[key] = Node(key, schema, asset.partitions_def is not None, table is None, datasets, upstream)
+        datasets = tuple(feed.dataset for feed in read)
+        nodes[key] = Node(key, schema, unit_of(asset.partitions_def), table is None, datasets, upstream, histories)
     return nodes
 
 
@@ -58,7 +69,7 @@ def current_upstream(
     found: set[int] = set()
     for key in node.upstream:
         published = state.published.get(nodes[key].relation, {}) if key in nodes else {}
-        same_partition = node.is_partitioned and nodes[key].is_partitioned
+        same_partition = node.is_partitioned and nodes[key].unit is node.unit
         wanted = [published[partition_key]] if same_partition and partition_key in published else []
         found.update(p.changed_by for p in (wanted if same_partition else published.values()))
     return tuple(sorted(found))
@@ -70,23 +81,40 @@ def stale_partitions(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerSt
     if node.is_mart:
         candidates = set(published) | {WHOLE}
         if node.is_partitioned:
-            facts = [nodes[key] for key in node.upstream if key in nodes and nodes[key].is_partitioned]
+            facts = [nodes[key] for key in node.upstream if key in nodes and nodes[key].unit is node.unit]
             candidates = {key for fact in facts for key in state.published.get(fact.relation, {})} | set(published)
         wanted = {key: current_upstream(node, key, nodes, state) for key in candidates}
         return sorted(key for key, upstream in wanted.items() if upstream != _upstream(published.get(key)))
-    files = {
-        file_id: partitions if node.is_partitioned else {WHOLE}
-        for dataset in node.datasets
-        for file_id, partitions in state.files.get((node.key.path[0], dataset), {}).items()
-    }
-    candidates = {key for partitions in files.values() for key in partitions} | set(published)
-    if not node.datasets and not node.is_partitioned:
-        candidates.add(WHOLE)  # computed tables are made from nothing and must exist all the same
-    return sorted(key for key in candidates if _differs(published.get(key), _touching(files, key)))
+    candidates = touched_partitions(node, state) | set(published)
+    return sorted(key for key in candidates if _differs(published.get(key), made_from(node, key, state)))
 
 
-def _touching(files: Mapping[int, Iterable[str]], partition_key: str) -> tuple[int, ...]:
-    return tuple(sorted(file_id for file_id, partitions in files.items() if partition_key in partitions))
+def touched_partitions(node: Node, state: LedgerState) -> set[str]:
+    """The partitions of a dim or fact for which a loaded file has rows."""
+    if not node.is_partitioned:
+        # Computed tables are made from nothing and must exist all the same.
+        return {WHOLE} if not node.datasets or any(_files(node, name, state) for name in node.datasets) else set()
+    raw = {p for name in node.datasets for partitions in _files(node, name, state).values() for p in partitions}
+    return {node.unit.containing(partition) for partition in raw - {WHOLE}}
+
+
+def made_from(node: Node, partition_key: str, state: LedgerState) -> tuple[int, ...]:
+    """The loaded files that a dim, or a partition of a fact, would be made from now."""
+    found: set[int] = set()
+    for dataset in node.datasets:
+        files = _files(node, dataset, state)
+        if partition_key == WHOLE:
+            found.update(files)
+        elif dataset in node.histories:
+            effective = {file_id: state.effective[file_id] for file_id in files}
+            found.update(holding(effective, node.unit, partition_key))
+        else:
+            found.update(f for f, partitions in files.items() if touches(partitions, node.unit, partition_key))
+    return tuple(sorted(found))
+
+
+def _files(node: Node, dataset: str, state: LedgerState) -> Mapping[int, frozenset[str]]:
+    return state.files.get((node.key.path[0], dataset), {})
 
 
 def _differs(published: Published | None, file_ids: tuple[int, ...]) -> bool:

@@ -8,6 +8,7 @@ polars' own ``hash`` promises no stability between versions; hashing in Postgres
 from __future__ import annotations
 
 import hashlib
+import json
 
 import polars as pl
 
@@ -37,6 +38,11 @@ def _text_hashes(column: pl.Series) -> pl.Series:
 
 def _as_u64(column: pl.Series) -> pl.Series:
     dtype = column.dtype
+    if isinstance(dtype, pl.List):
+        # JSON tells ["a", "b"] from ["a,b"], and an empty list from NULL.
+        return _text_hashes(
+            pl.Series([None if v is None else json.dumps(v) for v in column.to_list()], dtype=pl.String)
+        )
     if dtype == pl.String:
         return _text_hashes(column)
     if isinstance(dtype, pl.Decimal):

@@ -17,6 +17,8 @@ from psycopg.sql import SQL, Identifier
 
 SLICE_ROWS = 200_000
 """So many rows are in memory as text at a time."""
+ARRAY_ESCAPES = {"\\": "\\\\", '"': '\\"'}
+"""What would end a quoted element of an array literal: https://www.postgresql.org/docs/18/arrays.html#ARRAYS-IO."""
 ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 """What would end a field or a line; the backslash too, so that no text reads as ``\\N`` (NULL) or ``\\.`` (the end)."""
 
@@ -54,7 +56,7 @@ def copy_frames(
 def copy_text(rows: pl.DataFrame) -> bytes:
     """The rows as lines of COPY's text format."""
     lines = io.BytesIO()
-    rows.with_columns(
+    rows.with_columns(_array_literal(name) for name in rows.select(cs.list()).columns).with_columns(
         cs.string().str.replace_many(ESCAPES), cs.datetime(time_zone="*").dt.convert_time_zone("UTC")
     ).write_csv(
         lines,
@@ -65,3 +67,10 @@ def copy_text(rows: pl.DataFrame) -> bytes:
         datetime_format=INSTANT,
     )
     return lines.getvalue()
+
+
+def _array_literal(name: str) -> pl.Expr:
+    """A list of texts as Postgres writes an array: every element quoted, NULL bare."""
+    element = pl.element()
+    quoted = pl.lit('"') + element.str.replace_many(ARRAY_ESCAPES) + pl.lit('"')
+    return pl.lit("{") + pl.col(name).list.eval(quoted.fill_null("NULL")).list.join(",") + pl.lit("}")

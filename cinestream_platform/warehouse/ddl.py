@@ -23,6 +23,7 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.BIGINT: sa.BigInteger(),
     Kind.DOUBLE: sa.Double(),
     Kind.TEXT: sa.Text(),
+    Kind.TEXT_ARRAY: postgresql.ARRAY(sa.Text()),
     Kind.BOOLEAN: sa.Boolean(),
     Kind.DATE: sa.Date(),
     Kind.TIMESTAMP: sa.TIMESTAMP(timezone=True),
@@ -51,7 +52,7 @@ def check_expression(rule: Rule, column: str) -> str:
 def check_constraints(table: Table) -> Iterator[tuple[str, str]]:
     """Name and condition of every CHECK of a table (raw timestamps are bounded when they are read)."""
     for column in table.columns:
-        for rule in () if column.is_epoch_seconds else column.rules:
+        for rule in () if column.is_epoch_seconds or column.time_zone else column.rules:
             yield f"{table.name}_{column.name}_{rule.name}", check_expression(rule, column.name)
 
 

@@ -13,6 +13,7 @@ _DTYPES: dict[Kind, pl.DataType] = {
     Kind.BIGINT: pl.Int64(),
     Kind.DOUBLE: pl.Float64(),
     Kind.TEXT: pl.String(),
+    Kind.TEXT_ARRAY: pl.List(pl.String()),
     Kind.BOOLEAN: pl.Boolean(),
     Kind.DATE: pl.Date(),
     Kind.TIMESTAMP: pl.Datetime("us", "UTC"),
@@ -69,5 +70,5 @@ def named_rules(table: Table, *, from_text: bool = False) -> Iterator[NamedRule]
             yield NamedRule(f"{column.name}_type", column, None, f"{column.name} is written as {column.type}")
         for rule in column.rules:
             yield NamedRule(f"{column.name}_{rule.name}", column, rule, f"{column.name} is {rule}")
-        if from_text and column.is_epoch_seconds:
+        if from_text and (column.is_epoch_seconds or column.time_zone):
             yield NamedRule(f"{column.name}_future", column, None, f"{column.name} is not after the file's arrival")

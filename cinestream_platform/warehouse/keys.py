@@ -27,16 +27,19 @@ class KeyResolver:
     _known: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     def resolve(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-        """Replace the natural ids that the table's references name by keys; the table's columns in its order."""
+        """Replace the natural ids that the table's references name by keys; the table's columns in its order.
+
+        A NULL among the ids gives a NULL key.
+        """
         for reference in table.references:
             if reference.on:
                 frame = self._with_key(frame, reference)
-        return frame.select(column.name for column in table.columns)
+        return frame.select(column.name for column in table.columns if column.name != table.surrogate_key)
 
     def _with_key(self, frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:
         members = self._members(reference.table)
         ids = list(reference.on)
-        wanted = frame.select(pl.col(reference.on[name]).alias(name) for name in ids).unique()
+        wanted = frame.select(pl.col(reference.on[name]).alias(name) for name in ids).unique().drop_nulls()
         new = wanted.join(members, on=ids, how="anti")
         if new.height:
             self._infer(reference.table, new.sort(ids))
@@ -79,7 +82,7 @@ def _needs_default(dimension: Table, column: Column) -> bool:
 
 
 def _default(dimension: Table, column: Column) -> bool | int:
-    if column.name == "is_inferred":
+    if column.name in ("is_inferred", "is_current"):
         return True
     if column.type.kind is Kind.BOOLEAN:
         return False

@@ -15,6 +15,7 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row
 
 from cinestream_platform.warehouse import turns
+from cinestream_platform.warehouse.deliveries import effective_at
 
 
 class Listed(Protocol):
@@ -70,6 +71,11 @@ class LandedFile:
     def size(self) -> int:
         """Length in bytes."""
         return self.size_bytes
+
+    @property
+    def effective_at(self) -> datetime:
+        """From when on a delivery of a whole table holds."""
+        return effective_at(self.key, self.last_modified)
 
 
 @dataclass(frozen=True)

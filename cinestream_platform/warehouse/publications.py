@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.warehouse.deliveries import effective_at
 from cinestream_platform.warehouse.table import WHOLE
 
 if TYPE_CHECKING:
@@ -127,24 +129,28 @@ class Published:
 class LedgerState:
     """What is loaded and what is published, read in one moment.
 
-    ``files`` holds per (source, dataset) the loaded files with the fact partitions that each touches; ``published``
-    per (schema, table) the partitions.
+    ``files`` holds per (source, dataset) the loaded files with the partitions that each touches; ``published`` per
+    (schema, table) the partitions; ``effective`` from when on each file holds, if it is one delivery of several.
     """
 
     files: dict[tuple[str, str], dict[int, frozenset[str]]]
     published: dict[tuple[str, str], dict[str, Published]]
+    effective: dict[int, datetime] = field(default_factory=dict)
 
 
 def read_state(conn: Connection[Any]) -> LedgerState:
     """Read the state in one snapshot."""
     files: dict[tuple[str, str], dict[int, frozenset[str]]] = {}
     published: dict[tuple[str, str], dict[str, Published]] = {}
+    effective: dict[int, datetime] = {}
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        for source, dataset, file_id, partitions in conn.execute(
-            "SELECT source, dataset, file_id, partitions FROM ops.landed_file WHERE status = 'loaded'"
+        for source, dataset, file_id, partitions, key, landed in conn.execute(
+            "SELECT source, dataset, file_id, partitions, key, last_modified FROM ops.landed_file"
+            " WHERE status = 'loaded'"
         ):
             files.setdefault((source, dataset), {})[file_id] = frozenset(partitions)
+            effective[file_id] = effective_at(key, landed)
         for schema, table, partition, file_ids, upstream, changed_by, intact in conn.execute(
             """
             SELECT schema_name, table_name, p.partition_key, p.file_ids, p.upstream,
@@ -156,4 +162,4 @@ def read_state(conn: Connection[Any]) -> LedgerState:
         ):
             found = Published(tuple(file_ids), tuple(upstream), changed_by or 0, intact)
             published.setdefault((schema, table), {})[partition] = found
-    return LedgerState(files, published)
+    return LedgerState(files, published, effective)

@@ -1,17 +1,21 @@
-"""Publishing dims and bridges: write modes ``upsert`` and ``snapshot``, each in one transaction.
+"""Publishing dims and bridges: write modes ``upsert``, ``history`` and ``snapshot``, each in one transaction.
 
 ``upsert`` keeps surrogate keys for ever: new members get the next keys in the order of their natural key, changed
 ones are updated in place, and those that the source no longer delivers are marked. Three statements and not one
 MERGE, since MERGE promises no order of insertion and before PostgreSQL 17 does not see rows that vanished.
+``history`` is the same for versions of members. A version that a late delivery or a retracted one has undone is
+retired: it holds for no time (``valid_to = valid_from``), and is deleted once no fact points at it any more.
 Facts are ``partition_publish``'s.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
 from psycopg import Connection, sql
+from psycopg.errors import ForeignKeyViolation
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -37,8 +41,7 @@ def publish_table(
             return publication
         staged = stage(target, table, frame, table.name)
         with conn.transaction():
-            write = _upsert if table.mode is WriteMode.UPSERT else _replace
-            changed = write(conn, table, staged, frame.columns)
+            changed = WRITERS[table.mode](conn, table, staged, frame.columns)
             rows = _row_count(conn, table)
             rows_before = before.rows if before else 0
             is_changed = changed > 0 or before is None
@@ -103,3 +106,30 @@ def _replace(conn: Connection[Any], table: Table, staged: Identifier, columns: l
     insert = SQL("INSERT INTO {} ({}) SELECT {} FROM {} ORDER BY {}")
     names = _columns(columns)
     return gone + conn.execute(insert.format(target, names, names, staged, _columns(table.primary_key))).rowcount
+
+
+def _write_history(conn: Connection[Any], table: Table, staged: Identifier, columns: list[str]) -> int:
+    """How many versions were changed, added or retired."""
+    changed = _upsert(conn, table, staged, columns)
+    member_id, valid_from = table.natural_key
+    retire = SQL(
+        "UPDATE {target} t SET valid_to = valid_from, is_current = false"
+        " WHERE valid_to IS DISTINCT FROM valid_from AND EXISTS (SELECT FROM {staged} s WHERE s.{id} = t.{id})"
+        " AND NOT EXISTS (SELECT FROM {staged} s WHERE s.{id} = t.{id} AND s.{valid_from} = t.{valid_from})"
+    ).format(
+        target=Identifier(table.schema, table.name),
+        staged=staged,
+        id=Identifier(member_id),
+        valid_from=Identifier(valid_from),
+    )
+    return changed + conn.execute(retire).rowcount
+
+
+WRITERS = {WriteMode.UPSERT: _upsert, WriteMode.HISTORY: _write_history, WriteMode.SNAPSHOT: _replace}
+
+
+def delete_retired_versions(target: PostgresTarget, dimension: Table) -> None:
+    """Delete the retired versions of a type-2 dim, unless a fact still points at one: the next build of it will not."""
+    statement = SQL("DELETE FROM {} WHERE valid_to = valid_from").format(Identifier(dimension.schema, dimension.name))
+    with connect(target) as conn, suppress(ForeignKeyViolation):
+        conn.execute(statement)

@@ -1,7 +1,8 @@
 """Publishing one landed file: its rows in the raw table and its ledger row, in one Postgres transaction.
 
-Write modes ``file`` (the rows replace those of an older version of the same key) and ``snapshot`` (the rows replace
-all others). The commit is the only moment that counts: a crash before it leaves nothing but garbage in the lake.
+Write modes ``file`` (the rows replace those of an older version of the same key), ``snapshot`` (the rows replace all
+others) and ``history`` (the rows of every delivery stay; of deliveries of one key for the same time the last). The
+commit is the only moment that counts: a crash before it leaves nothing but garbage in the lake.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from psycopg.sql import SQL, Identifier
 from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.copy import copy_frames
+from cinestream_platform.warehouse.deliveries import effective_at
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.table import Table, WriteMode
 
@@ -88,7 +90,7 @@ class FileTransaction:
             raise FileSettledError(f"{self._file.key} is {status[0][0]}")
         others = self._query(
             """
-            SELECT file_id, key, sha256 FROM ops.landed_file
+            SELECT file_id, key, sha256, last_modified FROM ops.landed_file
             WHERE source = %s AND dataset = %s AND bucket = %s AND status = 'loaded'
             ORDER BY last_modified, key COLLATE "C"
             """,
@@ -97,7 +99,15 @@ class FileTransaction:
             self._file.bucket,
         )
         older_versions = [row[0] for row in others if row[1] == self._file.key]
-        for file_id, key, other_sha256 in others:
+        if self._table.mode is WriteMode.HISTORY:
+            # Every delivery counts for its own time, also one that equals an earlier one: values may change back.
+            self.replaced = [
+                file_id
+                for file_id, key, _, landed in others
+                if key == self._file.key and effective_at(key, landed) == self._file.effective_at
+            ]
+            return
+        for file_id, key, other_sha256, _ in others:
             if key != self._file.key and other_sha256 == sha256:
                 raise TwinLoadedError(file_id)
         if self._table.mode is WriteMode.SNAPSHOT and (later := self._later_snapshot()):

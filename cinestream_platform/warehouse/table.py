@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -51,7 +51,7 @@ def numeric(precision: int, scale: int) -> DataType:
     return DataType(Kind.NUMERIC, precision, scale)
 
 
-Number = int | float | Decimal
+Number = int | float | Decimal | datetime
 
 
 @dataclass(frozen=True)
@@ -290,9 +290,14 @@ class Table:
         return f"{self.name}_{partition_key.replace('-', '_')}"
 
     @property
+    def unit(self) -> PartitionUnit:
+        """The grain of its partitions."""
+        return self.partitioning.unit if self.partitioning else PartitionUnit.WHOLE
+
+    @property
     def is_partitioned(self) -> bool:
         """Whether Dagster sees partitions (a whole-table swap is an unpartitioned asset)."""
-        return self.partitioning is not None and self.partitioning.unit is not PartitionUnit.WHOLE
+        return self.unit is not PartitionUnit.WHOLE
 
 
 def raw_table(

@@ -9,7 +9,9 @@ from dagster import AssetKey
 
 from cinestream_platform.orchestration.staleness import Node, current_upstream, stale_partitions
 from cinestream_platform.warehouse.publications import LedgerState, Published
-from cinestream_platform.warehouse.table import WHOLE
+from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
+
+UNITS = (PartitionUnit.WHOLE, PartitionUnit.YEAR)
 
 
 def key(name: str, source: str = "movielens") -> AssetKey:
@@ -17,11 +19,11 @@ def key(name: str, source: str = "movielens") -> AssetKey:
 
 
 def _table(name: str, *datasets: str, by_year: bool = False, source: str = "movielens") -> Node:
-    return Node(key(name, source), f"{source}_dw", by_year, False, datasets)
+    return Node(key(name, source), f"{source}_dw", UNITS[by_year], False, datasets)
 
 
 def _mart(name: str, *upstream: AssetKey, by_year: bool = False) -> Node:
-    return Node(key(name), "movielens_marts", by_year, True, (), upstream)
+    return Node(key(name), "movielens_marts", UNITS[by_year], True, (), upstream)
 
 
 NODES = {

@@ -18,8 +18,8 @@ LEVELS = [
     (r"(sources\.\w+|conformed)\.assets|marts\.", 60),
     (r"orchestration\.", 50),
     (r"catalog", 40),
-    (r"sources\.\w+\.(tables|feeds|transforms)", 31),
-    (r"conformed\.(tables|transforms)", 30),
+    (r"sources\.\w+\.(raw_tables|tables|feeds|transforms)", 31),
+    (r"conformed\.(columns|tables|transforms|history)", 30),
     (r"lake\.", 21),
     (r"warehouse\.", 20),
     (r"samples\.", 12),
@@ -161,8 +161,11 @@ def test_no_private_module_of_dagster_is_imported():
 
 
 def test_transforms_know_neither_database_nor_store():
-    roots = {name.partition(".")[0] for path in MODULES if path.name == "transforms.py" for name in imports_of(path)}
-    assert roots == {"polars", "datetime"}
+    pure = [path for path in MODULES if path.name in ("transforms.py", "history.py")]
+    assert {name.partition(".")[0] for path in pure for name in imports_of(path)} == {
+        *("polars", "datetime", "cinestream_platform")
+    }
+    assert {name for path in pure for name in own_imports_of(path)} <= {"conformed.transforms", "conformed.history"}
 
 
 def test_a_module_can_be_read_in_one_sitting():

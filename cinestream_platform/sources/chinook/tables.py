@@ -220,7 +220,9 @@ DIM_PLAYLIST_TRACK = Table(
 SALE = (
     DATE_KEY,
     _key("customer_key", "Who bought, in the version valid then."),
-    _key("employee_key", "Who looked after the customer then, in the version valid then; NULL if nobody.", nullable=True),
+    _key(
+        "employee_key", "Who looked after the customer then, in the version valid then; NULL if nobody.", nullable=True
+    ),
     _key("location_key", "Where it was billed to."),
 )
 """What an invoice and its lines have in common."""

@@ -6,6 +6,7 @@ Truths and traps of the format: GroupLens' README in each release. What does not
 
 from decimal import Decimal
 
+from cinestream_platform.conformed.columns import DATE_KEY, IS_IN_SOURCE, IS_INFERRED, surrogate_key
 from cinestream_platform.conformed.tables import DIM_DATE
 from cinestream_platform.warehouse.table import (
     BOOLEAN,
@@ -149,14 +150,6 @@ GENOME_SCORES = raw_table(
     natural_key=("movie_id", "tag_id"),
 )
 
-IS_INFERRED = Column("is_inferred", BOOLEAN, "Known only because facts mention it; completed in place later.")
-IS_IN_SOURCE = Column("is_in_source", BOOLEAN, "False once the source no longer delivers it; never deleted.")
-
-
-def _key(name: str, of: str) -> Column:
-    return Column(name, INTEGER, f"Surrogate key of the {of}, given once and kept for ever.")
-
-
 DIM_MOVIE = Table(
     source=SOURCE,
     schema=STAR,
@@ -166,7 +159,7 @@ DIM_MOVIE = Table(
     description="Films, with the release year parsed from the title and their numbers in other catalogues.",
     grain="one row a film",
     columns=(
-        _key("movie_key", "film"),
+        surrogate_key("movie_key", "film"),
         Column("movie_id", INTEGER, "GroupLens' number of the film.", rules=ID_RULES),
         Column("title", TEXT, "Title without the release year; NULL for inferred members.", nullable=True),
         Column("release_year", SMALLINT, "From the title; NULL where it carries none.", True, (Between(1870, 2100),)),
@@ -189,7 +182,7 @@ DIM_GENRE = Table(
     description="Genres; `(no genres listed)` is the absence of one and not a member.",
     grain="one row a genre",
     columns=(
-        _key("genre_key", "genre"),
+        surrogate_key("genre_key", "genre"),
         Column("genre", TEXT, "Name as GroupLens writes it.", rules=INDEXED_TEXT),
         IS_INFERRED,
         IS_IN_SOURCE,
@@ -208,7 +201,7 @@ DIM_USER = Table(
     description="Users, known from what they rated and tagged; GroupLens publishes nothing else about them.",
     grain="one row a user",
     columns=(
-        _key("user_key", "user"),
+        surrogate_key("user_key", "user"),
         Column("user_id", INTEGER, "GroupLens' pseudonymous number, per release.", rules=ID_RULES),
         Column("first_rated_at", TIMESTAMP, "First rating (UTC); NULL without ratings.", nullable=True),
         Column("last_rated_at", TIMESTAMP, "Last rating (UTC); NULL without ratings.", nullable=True),
@@ -236,7 +229,7 @@ DIM_TAG = Table(
     description="Tags of two vocabularies: what users wrote, and the numbered tags of the genome.",
     grain="one row a tag of a vocabulary",
     columns=(
-        _key("tag_key", "tag"),
+        surrogate_key("tag_key", "tag"),
         Column("vocabulary", TEXT, "user or genome.", rules=(OneOf(("user", "genome")),)),
         Column("tag_code", TEXT, "user: the exact text; genome: GroupLens' tagId.", rules=INDEXED_TEXT),
         Column("tag", TEXT, "The tag's text; NULL for inferred genome tags.", nullable=True),
@@ -257,7 +250,6 @@ DAY = Reference("date_key", DIM_DATE)
 MOVIE_KEY = Column("movie_key", INTEGER, "The film.")
 USER_KEY = Column("user_key", INTEGER, "The user.")
 TAG_KEY = Column("tag_key", INTEGER, "The tag.")
-DATE_KEY = Column("date_key", INTEGER, "The day (UTC) as YYYYMMDD.")
 
 BRIDGE_MOVIE_GENRE = Table(
     source=SOURCE,

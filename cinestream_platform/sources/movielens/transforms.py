@@ -6,19 +6,11 @@ tables' references say. Every function takes the raw rows that count (one record
 
 import polars as pl
 
+from cinestream_platform.conformed.transforms import date_key, delivered
+
 NO_GENRES = "(no genres listed)"
 FINAL_YEAR = r"\((18[7-9][0-9]|19[0-9]{2}|20[0-9]{2}|2100)\)$"
 """`Toy Story (1995)`; `(2006–2007)` is a span of years, and a number that `dim_movie` refuses is part of the title."""
-
-
-def date_key(timestamp: str) -> pl.Expr:
-    """The UTC day of a timestamp as YYYYMMDD."""
-    day = pl.col(timestamp).dt
-    return (day.year() * 10_000 + day.month().cast(pl.Int32) * 100 + day.day()).cast(pl.Int32).alias("date_key")
-
-
-def _delivered() -> tuple[pl.Expr, pl.Expr]:
-    return pl.lit(False).alias("is_inferred"), pl.lit(True).alias("is_in_source")
 
 
 def dim_movie(movies: pl.LazyFrame, links: pl.LazyFrame) -> pl.LazyFrame:
@@ -43,7 +35,7 @@ def movie_genres(movies: pl.LazyFrame) -> pl.LazyFrame:
 
 def dim_genre(movies: pl.LazyFrame) -> pl.LazyFrame:
     """One row a genre that any film has."""
-    return movie_genres(movies).select("genre").unique().with_columns(*_delivered())
+    return movie_genres(movies).select("genre").unique().with_columns(*delivered())
 
 
 def dim_user(ratings: pl.LazyFrame, tags: pl.LazyFrame) -> pl.LazyFrame:
@@ -71,7 +63,7 @@ def dim_tag(tags: pl.LazyFrame, genome_tags: pl.LazyFrame) -> pl.LazyFrame:
     numbered = genome_tags.select(
         vocabulary=pl.lit("genome"), tag_code=pl.col("tag_id").cast(pl.String), tag=pl.col("tag")
     )
-    return pl.concat([written, numbered]).with_columns(*_delivered())
+    return pl.concat([written, numbered]).with_columns(*delivered())
 
 
 def fact_ratings(ratings: pl.LazyFrame) -> pl.LazyFrame:

@@ -25,6 +25,7 @@ from cinestream_platform.automation.landing import (
     load_requests,
     sight,
 )
+from cinestream_platform.lake.bundle import object_key
 from cinestream_platform.lake.store import StoredObject
 from cinestream_platform.warehouse.ledger import DueFile
 
@@ -44,7 +45,7 @@ def due(*file_ids: int, attempts: int = 0, dataset: str = "ratings", source: str
     "key", ["movielens/ratings/a.csv", "movielens/ratings/2019/11/a.csv", "movielens/ratings/any name"]
 )
 def test_a_key_below_a_feeds_folder_is_that_feeds_file(key):
-    seen = sight(listed(key))
+    [seen] = sight(listed(key))
     assert (seen.source, seen.dataset, seen.problem) == ("movielens", "ratings", None)
     assert seen.listed.key == key
 
@@ -61,10 +62,25 @@ def test_a_key_below_a_feeds_folder_is_that_feeds_file(key):
         ("ratings.csv", "a key has the form"),
         ("movielens/ratings/../a.csv", "an empty segment, '.' or '..'"),
         ("movielens/ratings/a\n.csv", "control character"),
+        ("chinook/release/Chinook_PostgreSql.sql", "Chinook_PostgreSql.sql is an SQL script: a program"),
+        ("chinook/invoice/load.SQL", "It is not run. Land the data instead"),
+        ("chinook/release/shop.zip", "chinook/release/ takes files with all tables in them, ending in .sqlite"),
     ],
 )
 def test_any_other_key_is_seen_with_the_reason_why_it_cannot_be_loaded(key, problem):
-    assert problem in (sight(listed(key)).problem or "")
+    [seen] = sight(listed(key))
+    assert problem in (seen.problem or "")
+
+
+def test_every_table_in_a_file_with_several_is_seen_by_itself():
+    seen = list(sight(listed("chinook/release/2025/shop.sqlite")))
+    assert [(s.source, s.dataset, s.problem) for s in seen][:2] == [
+        ("chinook", "artist", None),
+        ("chinook", "album", None),
+    ]
+    assert len(seen) == 11
+    assert seen[-1].listed.key == "chinook/release/2025/shop.sqlite#invoice_line"
+    assert object_key(seen[-1].listed.key) == "chinook/release/2025/shop.sqlite"
 
 
 # ---- asking ----------------------------------------------------------------------------------------------------------

@@ -73,6 +73,11 @@ def test_a_header_may_be_quoted():
     assert read(b'"userId","movieId","rating","timestamp"\r\n' + GOOD_LINE, RATINGS).records == [GOOD]
 
 
+@pytest.mark.parametrize("header", [b"USERID,MovieId,Rating,TimeStamp", b"user_id,Movie_Id,rating,timestamp"])
+def test_a_header_is_matched_without_regard_to_case_and_underscores(header):
+    assert read(header + b"\r\n" + GOOD_LINE, RATINGS).records == [GOOD]
+
+
 @pytest.mark.parametrize(
     ("header", "problems"),
     [
@@ -80,7 +85,7 @@ def test_a_header_may_be_quoted():
         (b"userId,movieId,rating,timestamp,note", "column `note` is not known; the file has"),
         (b"userId,movieId,stars,timestamp", "column `rating` is missing; column `stars` is not known;"),
         (b"userId,movieId,rating,timestamp,rating", "column `rating` occurs twice;"),
-        (b"userId,movieId,Rating,timestamp", "column `rating` is missing; column `Rating` is not known;"),
+        (b"userId,movieId,rating,timestamp,Rating", "column `rating` occurs twice; column `Rating` occurs twice;"),
         (b"userId, movieId,rating,timestamp", "column `movieId` is missing; column ` movieId` is not known;"),
         (b"1,2,3.5,1000000000", "column `userId` is missing; column `movieId` is missing;"),
         (b"userId;movieId;rating;timestamp", "column `userId;movieId;rating;timestamp` is not known"),

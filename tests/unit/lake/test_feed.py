@@ -2,11 +2,11 @@
 
 import pytest
 
-from cinestream_platform.catalog import FEEDS, feed_of_table, feeds_of, find_feed
+from cinestream_platform.catalog import FEEDS, feed_of_table, find_feed, places_of
 
 
 def datasets_that_take(name: str) -> list[str]:
-    return [feed.dataset for feed in FEEDS if feed.takes(name)]
+    return [feed.dataset for feed in FEEDS if feed.source == "movielens" and feed.takes(name)]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_publishers_file_name_belongs_to_one_feed_or_to_none(name, datasets):
 
 
 def test_files_land_below_source_and_dataset():
-    assert {feed.prefix for feed in FEEDS} == {
+    assert {feed.prefix for feed in places_of("movielens")} == {
         "movielens/movies/",
         "movielens/links/",
         "movielens/ratings/",
@@ -51,5 +51,5 @@ def test_a_feed_is_found_by_its_folder_and_by_its_table():
     assert feed_of_table("movielens", "genome_tags") is find_feed("movielens", "genome-tags")
     assert find_feed("movielens", "genome_tags") is None
     assert find_feed("netflix", "ratings") is None
-    assert feeds_of("movielens") == list(FEEDS)
-    assert feeds_of("netflix") == []
+    assert places_of("movielens") == [feed for feed in FEEDS if feed.source == "movielens"]
+    assert places_of("netflix") == []

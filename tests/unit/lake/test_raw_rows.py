@@ -16,17 +16,22 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.raw_rows import RawRows, Spool, find_overlap, scan_files
+from cinestream_platform.lake.raw_rows import RawRows, Scope, Spool, find_overlap, scan_files
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.sources.movielens.feeds import MOVIES, RATINGS, TAGS
 from cinestream_platform.warehouse.frames import polars_schema
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import Overlap
+from cinestream_platform.warehouse.table import PartitionUnit
 from tests.unit.reading import landed
 
 NEW_YEAR = datetime(2005, 1, 1, tzinfo=UTC)
 IN_2004, IN_2005 = NEW_YEAR - timedelta(seconds=1), NEW_YEAR
 Event = tuple[int, int, str, datetime]
+
+
+def in_year(year: str | None) -> Scope | None:
+    return Scope(PartitionUnit.YEAR, year) if year else None
 
 
 def rating_rows(events: Sequence[Event], file_id: int) -> pl.DataFrame:
@@ -70,7 +75,7 @@ class Lake:
         return RawRows(self.store, RATINGS.table, order)
 
     def winners(self, partition_key: str | None = None) -> set[tuple[int, int]]:
-        return set(self.raw_rows().rows(partition_key).select("_file_id", "_line").collect().rows())
+        return set(self.raw_rows().rows(in_year(partition_key)).select("_file_id", "_line").collect().rows())
 
 
 @pytest.fixture
@@ -134,7 +139,7 @@ def test_a_scan_is_limited_to_files_and_partition(lake: Lake):
     first, second = lake.files.values()
 
     def users_of(files, partition_key=None):
-        return sorted(scan_files(lake.store, RATINGS.table, files, partition_key).collect()["user_id"])
+        return sorted(scan_files(lake.store, RATINGS.table, files, in_year(partition_key)).collect()["user_id"])
 
     assert users_of([first, second]) == [1, 1, 2]
     assert users_of([first, second], "2005") == [1, 2]
@@ -200,15 +205,20 @@ def test_an_event_that_moved_to_another_year_touches_both_years_of_both_files(la
     assert (overlap.repeated, overlap.conflicting) == (0, 1)
     assert lake.winners("2004") == {(1, 3)}
     assert lake.winners("2005") == {(2, 2)}
-    assert lake.raw_rows().file_ids("2004") == lake.raw_rows().file_ids("2005") == lake.raw_rows().file_ids() == [1, 2]
+    assert (
+        lake.raw_rows().file_ids(in_year("2004"))
+        == lake.raw_rows().file_ids(in_year("2005"))
+        == lake.raw_rows().file_ids()
+        == [1, 2]
+    )
 
 
 def test_a_year_is_made_from_the_files_that_touch_it(lake: Lake):
     lake.load([(1, 1, "3.5", IN_2004)], 1)
     lake.load([(2, 2, "3.5", IN_2005)], 2)
-    assert lake.raw_rows().file_ids("2004") == [1]
-    assert lake.raw_rows().file_ids("2005") == [2]
-    assert lake.raw_rows().file_ids("1999") == []
+    assert lake.raw_rows().file_ids(in_year("2004")) == [1]
+    assert lake.raw_rows().file_ids(in_year("2005")) == [2]
+    assert lake.raw_rows().file_ids(in_year("1999")) == []
 
 
 def test_the_same_tag_again_is_one_event_and_another_spelling_is_another(lake: Lake):
@@ -285,5 +295,5 @@ def test_winners_overlaps_and_touched_years_are_those_of_a_dict_whatever_the_ord
             assert lake.winners(year) == winners
             # What staleness relies on: a year depends on no file but those that touch it.
             touching = [file for file in lake.raw_rows().files if year in file.partitions]
-            alone = RawRows(lake.store, RATINGS.table, touching).rows(year)
+            alone = RawRows(lake.store, RATINGS.table, touching).rows(in_year(year))
             assert set(alone.select("_file_id", "_line").collect().rows()) == winners

@@ -13,6 +13,7 @@ PERSONAL = replace(
     columns=tuple(replace(column, is_personal=column.name == "user_id") for column in DIM_USER.columns),
 )
 READERS = {"data_analyst", "ml_engineer"}
+STARS = ("movielens_dw", "chinook_dw")
 
 
 def test_raw_tables_are_for_engineers_alone():
@@ -44,8 +45,8 @@ def test_declared_grants_are_reading_rights_on_stars_and_usage_of_their_schemas(
     grants = declared_grants(TABLES, MART_SCHEMAS)
     assert {grant.privilege for grant in grants} == {"SELECT", "USAGE"}
     assert {(g.role, g.schema) for g in grants if g.privilege == "USAGE"} == {
-        *((role, schema) for role in READERS for schema in ("conformed", "movielens_dw", "movielens_marts")),
-        ("dashboard_reader", "movielens_marts"),
+        *((role, schema) for role in READERS for schema in ("conformed", *STARS, *MART_SCHEMAS)),
+        *(("dashboard_reader", schema) for schema in MART_SCHEMAS),
     }
     assert {(g.schema, g.relation) for g in grants if g.privilege == "SELECT"} == {
         (table.schema, table.name) for table in TABLES if not table.schema.startswith("raw_")

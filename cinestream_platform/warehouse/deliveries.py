@@ -1,0 +1,42 @@
+"""Which partitions a loaded file has a say in: pure decisions that building and staleness share.
+
+An event file touches the partitions of its events. A file whose rows carry no time touches every partition. Of a table
+that is delivered again and again (write mode ``history``) a delivery says what holds from its time on, and the
+earliest also what held before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, time
+
+from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
+
+DATE_IN_KEY = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
+
+
+def effective_at(key: str, last_modified: datetime) -> datetime:
+    """From when on a delivery holds: the day that its key names last (in UTC), else when it landed.
+
+    ``chinook/customer/customer_2024-05-01.csv`` holds from 2024-05-01 00:00 on.
+    """
+    for text in reversed(DATE_IN_KEY.findall(key)):
+        with suppress(ValueError):
+            return datetime.fromisoformat(f"{text}T00:00:00+00:00")
+    return last_modified
+
+
+def touches(partitions: Collection[str], unit: PartitionUnit, partition_key: str) -> bool:
+    """Whether a file with these raw partitions has rows for a partition of a table."""
+    return WHOLE in partitions or any(unit.containing(key) == partition_key for key in partitions)
+
+
+def holding(effective: Mapping[int, datetime], unit: PartitionUnit, partition_key: str) -> set[int]:
+    """Of all deliveries (file to time) those that say what held in a partition."""
+    if not effective:
+        return set()
+    end = datetime.combine(unit.first_days(partition_key)[1], time(), UTC)
+    first = min(effective.values())
+    return {file_id for file_id, begin in effective.items() if begin < end or begin == first}
