@@ -8,12 +8,16 @@ from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.keys import key_problem
 from cinestream_platform.sources.movielens import feeds as movielens_feeds
 from cinestream_platform.sources.movielens import tables as movielens_tables
-from cinestream_platform.warehouse.table import Table
+from cinestream_platform.warehouse.relation import Relation
+from cinestream_platform.warehouse.table import Layer, Table
 
 FEEDS: tuple[Feed, ...] = movielens_feeds.FEEDS
 
 TABLES: tuple[Table, ...] = (DIM_DATE, *movielens_tables.RAW_TABLES, *movielens_tables.STAR_TABLES)
 """Every declared table, referenced ones before those that refer to them."""
+
+RELATIONS: tuple[Relation, ...] = movielens_tables.RELATIONS
+"""What relates raw tables, for reports; nothing enforces it."""
 
 MART_SCHEMAS = ("movielens_marts",)
 
@@ -41,3 +45,13 @@ def feed_of_table(source: str, name: str) -> Feed:
 def feeds_of(source: str) -> list[Feed]:
     """All feeds of a source."""
     return [feed for feed in FEEDS if feed.source == source]
+
+
+def raw_tables_of(source: str) -> list[Table]:
+    """All raw tables of a source."""
+    return [table for table in TABLES if table.source == source and table.layer is Layer.RAW]
+
+
+def relations_of(source: str) -> list[Relation]:
+    """What relates the raw tables of a source."""
+    return [relation for relation in RELATIONS if relation.child.source == source]

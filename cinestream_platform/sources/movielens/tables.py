@@ -7,6 +7,7 @@ Truths and traps of the format: GroupLens' README in each release. What does not
 from decimal import Decimal
 
 from cinestream_platform.conformed.tables import DIM_DATE
+from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import (
     BOOLEAN,
     DOUBLE,
@@ -344,4 +345,9 @@ STAR_TABLES = (
     FACT_RATINGS,
     FACT_TAGS,
     FACT_GENOME_SCORES,
+)
+
+RELATIONS = (
+    *(Relation(child, ("movie_id",), MOVIES) for child in (RATINGS, TAGS, LINKS, GENOME_SCORES)),
+    Relation(GENOME_SCORES, ("tag_id",), GENOME_TAGS),
 )
