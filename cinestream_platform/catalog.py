@@ -12,7 +12,8 @@ from cinestream_platform.sources.chinook import raw_tables as chinook_raw_tables
 from cinestream_platform.sources.chinook import tables as chinook_tables
 from cinestream_platform.sources.movielens import feeds as movielens_feeds
 from cinestream_platform.sources.movielens import tables as movielens_tables
-from cinestream_platform.warehouse.table import Table
+from cinestream_platform.warehouse.relation import Relation
+from cinestream_platform.warehouse.table import Layer, Table
 
 FEEDS: tuple[Feed, ...] = (*movielens_feeds.FEEDS, *chinook_feeds.FEEDS)
 
@@ -32,6 +33,9 @@ TABLES: tuple[Table, ...] = (
     *chinook_tables.STAR_TABLES,
 )
 """Every declared table, referenced ones before those that refer to them."""
+
+RELATIONS: tuple[Relation, ...] = (*movielens_tables.RELATIONS, *chinook_raw_tables.RELATIONS)
+"""What relates raw tables, for reports; nothing enforces it."""
 
 MART_SCHEMAS = ("movielens_marts", "chinook_marts")
 
@@ -88,3 +92,13 @@ def member_keys(key: str) -> list[tuple[str, Feed | None]]:
         return [(key, find_feed(source, dataset))]
     members = list(bundle.member_keys(object_key(key)))
     return [(member, feed) for member, feed in members if key in (member, object_key(key))]
+
+
+def raw_tables_of(source: str) -> list[Table]:
+    """All raw tables of a source."""
+    return [table for table in TABLES if table.source == source and table.layer is Layer.RAW]
+
+
+def relations_of(source: str) -> list[Relation]:
+    """What relates the raw tables of a source."""
+    return [relation for relation in RELATIONS if relation.child.source == source]

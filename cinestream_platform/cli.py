@@ -89,6 +89,15 @@ def status(files: bool) -> None:
 
 
 @cli.command()
+@click.argument("source")
+def explore(source: str) -> None:
+    """What the raw tables of SOURCE hold: rows, NULLs, distinct values, key candidates, relations."""
+    from cinestream_platform.commands.explore import print_report
+
+    print_report(source)
+
+
+@cli.command()
 @click.argument("key")
 def reload(key: str) -> None:
     """Have a file read again, for instance after it was parked."""

@@ -17,6 +17,7 @@ from cinestream_platform.automation.housekeeping import HOUSEKEEPING_SCHEDULE, h
 from cinestream_platform.automation.jobs import JOBS  # noqa: E402
 from cinestream_platform.automation.landing import landing_sensor  # noqa: E402
 from cinestream_platform.automation.reaper import dead_run_sensor  # noqa: E402
+from cinestream_platform.automation.reports import REPORTS_JOB, REPORTS_SCHEDULE  # noqa: E402
 from cinestream_platform.conformed import assets as conformed  # noqa: E402
 from cinestream_platform.marts.assets import marts_assets  # noqa: E402
 from cinestream_platform.marts.resource import MartsDbt  # noqa: E402
@@ -37,8 +38,8 @@ def build_definitions() -> Definitions:
             *load_assets_from_modules([conformed, movielens, chinook], include_specs=True),
             *marts_assets(years=YEARS),
         ],
-        jobs=[*JOBS, housekeeping],
-        schedules=[HOUSEKEEPING_SCHEDULE],
+        jobs=[*JOBS, housekeeping, REPORTS_JOB],
+        schedules=[HOUSEKEEPING_SCHEDULE, REPORTS_SCHEDULE],
         sensors=[landing_sensor(interval), staleness_sensor(interval), dead_run_sensor()],
         # A process per step costs 3 to 7 s of imports; these steps are seconds or run in Postgres.
         executor=in_process_executor,

@@ -148,6 +148,12 @@ def movielens_25m() -> Path:
     return _real("movielens", "ml-25m-excerpt")
 
 
+@pytest.fixture(scope="session")
+def chinook_files() -> Path:
+    """The upstream's SQLite and JSON files of Chinook."""
+    return _real("chinook")
+
+
 def _real(*parts: str) -> Path:
     folder = real_data().joinpath(*parts)
     if not folder.is_dir():

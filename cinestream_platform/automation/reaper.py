@@ -23,6 +23,7 @@ from psycopg import Connection
 
 from cinestream_platform.automation.housekeeping import housekeeping
 from cinestream_platform.automation.jobs import JOBS
+from cinestream_platform.automation.reports import REPORTS_JOB
 from cinestream_platform.catalog import SOURCES
 from cinestream_platform.orchestration.resources import Warehouse, run_lock
 from cinestream_platform.warehouse.connection import connect
@@ -44,7 +45,7 @@ def is_alive(conn: Connection[Any], run_id: str) -> bool:
 
 def _is_ours(run: DagsterRun) -> bool:
     """Whether it is a run of ours, which holds a lock: of a job, or of what people materialize in the UI."""
-    if run.job_name in {*(job.name for job in JOBS), housekeeping.name}:
+    if run.job_name in {*(job.name for job in JOBS), housekeeping.name, REPORTS_JOB.name}:
         return True
     sources = {*SOURCES, "conformed"}
     return run.job_name.startswith("__ASSET_JOB") and all(

@@ -116,6 +116,7 @@ def _print_next_steps(console: Console, seconds: float, *, is_sample: bool) -> N
         ("psql", f'psql "$({home}.venv/bin/cinestream dsn --role data_analyst)"'),
         ("drop a file", f"into {settings.landing}/{SOURCE}/ratings/ while the UI runs, or"),
         ("", f"{home}.venv/bin/cinestream land {SOURCE} my-ratings.csv --dataset ratings"),
+        ("raw data", f"{home}.venv/bin/cinestream explore {SOURCE}"),
         ("ledger", f"{home}.venv/bin/cinestream status --files"),
         ("undo a file", f"{home}.venv/bin/cinestream retract {SOURCE}/ratings/ratings.csv"),
         *([("real files", "make demo DATA=<folder with movielens/ml-latest-small>")] if is_sample else []),

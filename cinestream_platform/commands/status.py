@@ -10,6 +10,7 @@ from cinestream_platform.commands.tables import narrow_table
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.profile_text import printable
 
 
 def _table(title: str, columns: list[str], rows: list[tuple[Any, ...]]) -> Table:
@@ -72,5 +73,4 @@ def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -
 
 def _print_line(console: Console, text: str) -> None:
     """One line, whatever a key or a file's content holds."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    console.print(shown, soft_wrap=True, markup=False, highlight=False)
+    console.print(printable(text), soft_wrap=True, markup=False, highlight=False)

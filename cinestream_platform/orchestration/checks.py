@@ -1,7 +1,8 @@
 """Asset checks made from declarations: every rule of a table reports, also when it rejects nothing.
 
-Raw assets report what their files in the ledger show; dims and facts what validation found before they were
-published. Rules that stop a publish are ERRORs; rejected records are WARNings, since they are kept and counted.
+Raw assets report what their files in the ledger show, and relationship reports orphans among their rows; dims and
+facts what validation found before they were published. Rules that stop a publish are ERRORs; rejected records are
+WARNings, since they are kept and counted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from psycopg.sql import SQL, Identifier
 from cinestream_platform.lake.csv_reader import FORMAT_RULES
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.warehouse.frames import named_rules
+from cinestream_platform.warehouse.profile import SourceProfile
 from cinestream_platform.warehouse.table import Kind, Layer, Table
 from cinestream_platform.warehouse.validation import GRAIN_RULE, table_rules
 
@@ -47,6 +49,7 @@ PUBLISHED_AS_BUILT, ROW_COUNT_BOUNDS, REFERENCES_VALIDATED = (
     "row_count_bounds",
     "references_validated",
 )
+RELATIONS_HOLD = "relations_hold"
 
 
 def raw_rules(feed: Feed) -> dict[str, str]:
@@ -212,6 +215,23 @@ def _references(conn: Connection[Any], table: Table, key: AssetKey) -> AssetChec
     unvalidated = [{"table": where, "foreign_key": name} for where, name, validated in rows if not validated]
     passed = not unvalidated and len(rows) >= len(table.references)
     return _result(key, REFERENCES_VALIDATED, passed, {"foreign_keys": len(rows)}, unvalidated)
+
+
+def report_check_spec(key: AssetKey) -> AssetCheckSpec:
+    """The check of a relationship report."""
+    text = "No raw row names a row of another table that is not there; NULLs name none."
+    return AssetCheckSpec(RELATIONS_HOLD, asset=key, description=text)
+
+
+def report_check_result(profile: SourceProfile, key: AssetKey) -> AssetCheckResult:
+    """The orphans of each relation. A warning: facts keep such rows, with inferred members."""
+    broken = [
+        {"relation": found.relation, "orphans": found.orphans, "keys": "; ".join(found.orphan_keys)}
+        for found in profile.relations
+        if found.orphans
+    ]
+    numbers = {"orphans": profile.orphans, "relations": len(profile.relations)}
+    return _result(key, RELATIONS_HOLD, not broken, numbers, broken, AssetCheckSeverity.WARN)
 
 
 def _per_partition(numbers: Mapping[str, int]) -> dict[str, Any]:

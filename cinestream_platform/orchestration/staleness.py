@@ -46,12 +46,17 @@ class Node:
 
 
 def nodes_of(asset_graph: Any) -> dict[AssetKey, Node]:
-    """Every dim, bridge, fact and mart of the asset graph; raw tables are the landing sensor's."""
+    """Every dim, bridge, fact and mart of the asset graph.
+
+    Raw tables are the landing sensor's; an asset without a table (a report) is made on its schedule.
+    """
     tables = {asset_key(table): table for table in TABLES}
     feeds = {asset_key(feed.table): feed for feed in FEEDS}
     nodes = {}
     for key in asset_graph.executable_asset_keys - set(feeds):
         asset = asset_graph.get(key)
+        if "dagster/table_name" not in asset.metadata:
+            continue
         table = tables.get(key)
         read = [feeds[parent] for parent in sorted(asset.parent_keys) if parent in feeds]
         histories = frozenset(feed.dataset for feed in read if feed.table.mode is WriteMode.HISTORY)

@@ -231,6 +231,7 @@ def test_a_run_whose_process_is_gone_is_failed_and_others_are_left_alone(platfor
     [
         ("movielens_load", None, True),
         ("housekeeping", None, True),
+        ("relationship_reports", None, True),
         ("__ASSET_JOB", ["movielens/dim_user", "conformed/dim_date"], True),
         ("__ASSET_JOB", ["elsewhere/table"], False),
         ("__ASSET_JOB", None, False),

@@ -23,7 +23,7 @@ from cinestream_platform.automation.build_sensor import range_tags
 from cinestream_platform.automation.jobs import build_job_name, load_job_name
 from cinestream_platform.automation.landing import load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
-from cinestream_platform.catalog import FEEDS
+from cinestream_platform.catalog import FEEDS, SOURCES
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.orchestration.staleness import nodes_of
@@ -94,18 +94,22 @@ class Platform:
         """Build what is stale, as the sensor would; the runs, each as its range and assets. Failures raise."""
         nodes = nodes_of(self.defs.resolve_asset_graph())
         done = []
-        with connect(self.target) as conn:
-            state = read_state(conn)
-        for span, assets in plan_builds("movielens", nodes, state).runs():
-            wanted = [key for key in assets if marts or not key.path[-1].startswith("mart_")]
-            if wanted:
-                self.run(wanted, span)
-                done.append([str(span), *(key.to_user_string() for key in wanted)])
+        for source in SOURCES:
+            with connect(self.target) as conn:
+                state = read_state(conn)
+            if not any(feed[0] == source for feed in state.files):
+                continue
+            for span, assets in plan_builds(source, nodes, state).runs():
+                wanted = [key for key in assets if marts or not key.path[-1].startswith("mart_")]
+                if wanted:
+                    self.run(wanted, span)
+                    done.append([str(span), *(key.to_user_string() for key in wanted)])
         return done
 
     def run(self, assets: Sequence[AssetKey], span: tuple[str, str] | None = None) -> ExecuteInProcessResult:
-        """Materialize assets of the build job over a range of years."""
-        job = self.defs.resolve_job_def(build_job_name("movielens"))
+        """Materialize assets of their source's build job over a range of partitions."""
+        source = next((key.path[0] for key in assets if key.path[0] in SOURCES), SOURCES[0])
+        job = self.defs.resolve_job_def(build_job_name(source))
         return job.execute_in_process(
             instance=self.instance,
             asset_selection=list(assets),

@@ -2,7 +2,7 @@
 
 import re
 
-from cinestream_platform.catalog import FEEDS, MART_SCHEMAS, TABLES
+from cinestream_platform.catalog import FEEDS, MART_SCHEMAS, RELATIONS, TABLES, raw_tables_of, relations_of
 from cinestream_platform.warehouse.table import Kind, Layer, PartitionUnit, WriteMode
 
 
@@ -18,6 +18,15 @@ def test_every_raw_table_has_exactly_one_feed_and_every_feed_a_listed_raw_table(
     raw = [table for table in TABLES if table.layer is Layer.RAW]
     assert sorted(feed.table.qualified_name for feed in FEEDS) == sorted(table.qualified_name for table in raw)
     assert len({(feed.source, feed.dataset) for feed in FEEDS}) == len(FEEDS)
+
+
+def test_relations_are_declared_once_between_raw_tables_of_one_source():
+    assert len({(relation.child.source, str(relation)) for relation in RELATIONS}) == len(RELATIONS)
+    for relation in RELATIONS:
+        raw = raw_tables_of(relation.child.source)
+        assert relation.child in raw
+        assert relation.parent in raw
+        assert relation in relations_of(relation.child.source)
 
 
 def test_a_feed_has_the_columns_that_its_reader_needs():

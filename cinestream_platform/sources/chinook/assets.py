@@ -6,9 +6,11 @@ import polars as pl
 
 from cinestream_platform.orchestration.asset import landing_asset, raw_asset, table_asset
 from cinestream_platform.orchestration.file_loading import FileLoader, Report
-from cinestream_platform.sources.chinook import feeds, tables, transforms
+from cinestream_platform.orchestration.report import report_asset
+from cinestream_platform.sources.chinook import feeds, raw_tables, tables, transforms
 
 landing_assets = [landing_asset(place) for place in (*feeds.FEEDS, feeds.RELEASE)]
+relationship_report = report_asset(raw_tables.SOURCE)
 
 
 @raw_asset(feeds.ARTIST)

@@ -4,6 +4,7 @@ Columns carry the upstream's names; headers are matched without regard to case a
 the format: the upstream's README and docs/chinook.md.
 """
 
+from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import (
     BIGINT,
     INTEGER,
@@ -212,3 +213,18 @@ RAW_TABLES = (
     INVOICE,
     INVOICE_LINE,
 )
+
+RELATIONS = (
+    Relation(ALBUM, ("artist_id",), ARTIST),
+    Relation(TRACK, ("album_id",), ALBUM),
+    Relation(TRACK, ("genre_id",), GENRE),
+    Relation(TRACK, ("media_type_id",), MEDIA_TYPE),
+    Relation(PLAYLIST_TRACK, ("playlist_id",), PLAYLIST),
+    Relation(PLAYLIST_TRACK, ("track_id",), TRACK),
+    Relation(EMPLOYEE, ("reports_to",), EMPLOYEE, ("employee_id",)),
+    Relation(CUSTOMER, ("support_rep_id",), EMPLOYEE, ("employee_id",)),
+    Relation(INVOICE, ("customer_id",), CUSTOMER),
+    Relation(INVOICE_LINE, ("invoice_id",), INVOICE),
+    Relation(INVOICE_LINE, ("track_id",), TRACK),
+)
+"""The foreign keys of the upstream's SQL script."""

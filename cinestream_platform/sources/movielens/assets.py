@@ -6,9 +6,11 @@ import polars as pl
 
 from cinestream_platform.orchestration.asset import landing_asset, raw_asset, table_asset
 from cinestream_platform.orchestration.file_loading import FileLoader, Report
+from cinestream_platform.orchestration.report import report_asset
 from cinestream_platform.sources.movielens import feeds, tables, transforms
 
 landing_assets = [landing_asset(feed) for feed in feeds.FEEDS]
+relationship_report = report_asset(tables.SOURCE)
 
 
 @raw_asset(feeds.MOVIES)

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from cinestream_platform.conformed.columns import DATE_KEY, IS_IN_SOURCE, IS_INFERRED, surrogate_key
 from cinestream_platform.conformed.tables import DIM_DATE
+from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import (
     BOOLEAN,
     DOUBLE,
@@ -336,4 +337,9 @@ STAR_TABLES = (
     FACT_RATINGS,
     FACT_TAGS,
     FACT_GENOME_SCORES,
+)
+
+RELATIONS = (
+    *(Relation(child, ("movie_id",), MOVIES) for child in (RATINGS, TAGS, LINKS, GENOME_SCORES)),
+    Relation(GENOME_SCORES, ("tag_id",), GENOME_TAGS),
 )

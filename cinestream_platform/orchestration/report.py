@@ -1,0 +1,47 @@
+"""The relationship report as an asset: what a source's raw tables hold and how they relate, as Markdown.
+
+It publishes no table: its content is the metadata of its materialization, so that Dagster keeps the older ones.
+"""
+
+from collections.abc import Iterator
+
+from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, MetadataValue, asset
+
+from cinestream_platform.catalog import raw_tables_of, relations_of
+from cinestream_platform.orchestration import checks
+from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS, asset_key
+from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.profile import profile_source
+from cinestream_platform.warehouse.profile_text import markdown
+
+REPORT_KIND = "report"
+
+
+def report_asset(source: str) -> AssetsDefinition:
+    """``[source, "relationship_report"]``: the profile of the source's raw tables as they are when it runs."""
+    key, tables, relations = AssetKey([source, "relationship_report"]), raw_tables_of(source), relations_of(source)
+
+    @asset(
+        key=key,
+        description="Rows, columns, key candidates and relations of the raw tables. Made anew every day.",
+        group_name=f"{source}_reports",
+        owners=OWNERS,
+        kinds={"postgres", REPORT_KIND},
+        freshness_policy=FRESHNESS,
+        deps=[asset_key(table) for table in tables],
+        check_specs=[checks.report_check_spec(key)],
+        required_resource_keys={"warehouse"},
+    )
+    def relationship_report(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+        with connect(context.resources.warehouse.target()) as conn:
+            profile = profile_source(conn, source, tables, relations)
+        yield MaterializeResult(
+            metadata={
+                "report": MetadataValue.md(markdown(profile)),
+                "raw_rows": sum(table.rows for table in profile.tables),
+                "orphans": profile.orphans,
+            },
+            check_results=[checks.report_check_result(profile, key)],
+        )
+
+    return relationship_report
