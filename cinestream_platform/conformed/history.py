@@ -11,14 +11,16 @@ import polars as pl
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 """``valid_from`` of the first known version: what is older than the first delivery is taken to have been the same."""
 EFFECTIVE_AT = "_effective_at"
-BOOKKEEPING = (EFFECTIVE_AT, "_file_id", "_line")
+ORDER = (EFFECTIVE_AT, "_file_id", "_line")
+BOOKKEEPING = (*ORDER, "partition_key")
+"""What raw rows carry beside the delivered columns."""
 
 
 def versions(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
     """One row a version of a member.
 
     Args:
-        deliveries: The records of all deliveries: ``member_id``, attributes, and ``BOOKKEEPING``.
+        deliveries: The records of all deliveries: ``member_id``, attributes, and ``ORDER``.
         member_id: The column that identifies a member.
 
     Returns:
@@ -27,9 +29,7 @@ def versions(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
         goes on to hold). Equal attributes in succession are one version.
     """
     names = [name for name in deliveries.collect_schema().names() if name not in (member_id, *BOOKKEEPING)]
-    one_a_time = deliveries.sort(member_id, *BOOKKEEPING).unique(
-        [member_id, EFFECTIVE_AT], keep="last", maintain_order=True
-    )
+    one_a_time = deliveries.sort(member_id, *ORDER).unique([member_id, EFFECTIVE_AT], keep="last", maintain_order=True)
     differs = [pl.col(name).ne_missing(pl.col(name).shift(1).over(member_id, order_by=EFFECTIVE_AT)) for name in names]
     is_first = pl.col(EFFECTIVE_AT) == pl.col(EFFECTIVE_AT).min().over(member_id)
     begins = one_a_time.with_columns(
