@@ -129,7 +129,7 @@ def test_a_built_in_md5_needs_no_network_when_the_archive_is_there(
     publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = archive_of()
-    fixed = Release("ml-fixed.zip", "ml-latest-small", NAMES, md5=md5(content))
+    fixed = Release("ml-fixed.zip", "ml-latest-small", tuple(f"{name}.csv" for name in NAMES), md5=md5(content))
     monkeypatch.setattr(module, "RELEASES", {"ml-fixed": fixed})
     (tmp_path / "ml-fixed.zip").write_bytes(content)
     assert (fetch(publisher, tmp_path, "ml-fixed") / "movies.csv").exists()
