@@ -148,6 +148,12 @@ def movielens_25m() -> Path:
     return _real("movielens", "ml-25m-excerpt")
 
 
+@pytest.fixture(scope="session")
+def dvdrental_files() -> Path:
+    """The folder of the PostgreSQL Tutorial's dvdrental archive; tests skip where it is absent."""
+    return _real("dvdrental")
+
+
 def _real(*parts: str) -> Path:
     folder = real_data().joinpath(*parts)
     if not folder.is_dir():
