@@ -33,8 +33,8 @@ def login_secrets(settings: Settings) -> dict[str, SecretStr]:
 
 def dvdrental_secret(settings: Settings) -> SecretStr | None:
     """The password of ``DVDRENTAL_READER``; None with an external Postgres for which none was given."""
-    if settings.dvdrental_password is not None or settings.postgres_host is not None:
-        return settings.dvdrental_password
+    if settings.dvdrental_password or settings.postgres_host is not None:
+        return settings.dvdrental_password or None
     return SecretStr(_kept_password(settings.home_dir / "logins" / DVDRENTAL_READER))
 
 

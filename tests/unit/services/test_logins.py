@@ -78,4 +78,6 @@ def test_the_reader_of_dvdrental_has_a_password_by_the_same_rule(tmp_path: Path)
     assert stat.S_IMODE((tmp_path / "logins" / "dvdrental_reader").stat().st_mode) == 0o600
     given = SecretStr("given-hush")
     assert dvdrental_secret(embedded.model_copy(update={"dvdrental_password": given})) == given
-    assert dvdrental_secret(embedded.model_copy(update={"postgres_host": "db.example"})) is None
+    for nothing in (None, SecretStr("")):  # compose hands on an empty variable
+        external = {"postgres_host": "db.example", "dvdrental_password": nothing}
+        assert dvdrental_secret(embedded.model_copy(update=external)) is None
