@@ -53,7 +53,7 @@ def land(source: str, path: Path, dataset: str | None, name: str | None) -> None
 
 @cli.command()
 @click.argument("source", type=click.Choice(["movielens", "dvdrental"]))
-@click.option("--release", default="ml-latest-small", show_default=True, help="MovieLens': also ml-25m, ml-32m.")
+@click.option("--release", default="ml-latest-small", show_default=True, help="Of MovieLens; also ml-25m, ml-32m.")
 @click.option("--base-url", help="Where the archive is, if not at the publisher.")
 def fetch(source: str, release: str, base_url: str | None) -> None:
     """Download the publisher's archive and unpack it safely; land its files, or restore its database."""
