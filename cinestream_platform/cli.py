@@ -52,15 +52,44 @@ def land(source: str, path: Path, dataset: str | None, name: str | None) -> None
 
 
 @cli.command()
-@click.argument("source", type=click.Choice(["movielens"]))
-@click.option("--release", default="ml-latest-small", show_default=True, help="ml-latest-small, ml-25m or ml-32m.")
+@click.argument("source", type=click.Choice(["movielens", "dvdrental"]))
+@click.option("--release", default="ml-latest-small", show_default=True, help="Of MovieLens; also ml-25m, ml-32m.")
 @click.option("--base-url", help="Where the archive is, if not at the publisher.")
 def fetch(source: str, release: str, base_url: str | None) -> None:
-    """Download the publisher's archive, unpack it safely, and land its files."""
+    """Download the publisher's archive and unpack it safely; land its files, or restore its database."""
+    if source == "dvdrental":
+        from cinestream_platform.commands.source_database import fetch_and_restore
+
+        for line in fetch_and_restore(base_url):
+            click.echo(line)
+        return
     from cinestream_platform.commands.files import fetch_and_land
 
     for key in fetch_and_land(source, release, base_url):
         click.echo(f"landed {key}")
+
+
+@cli.command("load-source")
+@click.argument("source", type=click.Choice(["dvdrental"]))
+@click.argument("archive", required=False, type=click.Path(path_type=Path))
+@click.option("--sample", "is_sample", is_flag=True, help="Generate rows instead, with known dirt among them.")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="1.0 is about the published size.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--clean", is_flag=True, help="A sample without the planted dirt.")
+@click.option("--replace", is_flag=True, help="Put it in the place of one that is there.")
+def load_source(
+    source: str, archive: Path | None, is_sample: bool, scale: float, seed: int, clean: bool, replace: bool
+) -> None:
+    """Make the operational database of SOURCE from ARCHIVE (dvdrental.tar or .zip), or with --sample."""
+    if (archive is None) != is_sample:
+        raise click.UsageError("give either an ARCHIVE or --sample")
+    from cinestream_platform.commands.source_database import generate, restore
+
+    made = (
+        restore(archive, replace=replace) if archive else generate(scale=scale, seed=seed, clean=clean, replace=replace)
+    )
+    for line in made:
+        click.echo(line)
 
 
 @cli.command()

@@ -6,9 +6,18 @@ Secrets are ``SecretStr`` and come from the environment only.
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (LookupError, OSError, ValueError):  # unknown, a folder, no name at all
+        raise ValueError("no such time zone; an example of one is Europe/Madrid") from None
 
 
 class Settings(BaseSettings):
@@ -25,6 +34,19 @@ class Settings(BaseSettings):
     postgres_database: str = Field("cinestream", description="Database of the warehouse.")
     postgres_dagster_database: str = Field("dagster", description="Database of Dagster's own storage.")
     postgres_sslmode: str = Field("prefer", description="libpq's sslmode towards the external Postgres.")
+
+    dvdrental_host: str | None = Field(
+        None, description="Host of the operational dvdrental database; unset = the warehouse's server has one."
+    )
+    dvdrental_port: int = Field(5432, description="Port of that host.")
+    dvdrental_user: str = Field("dvdrental_reader", description="Login on that host; it need only read.")
+    dvdrental_password: SecretStr | None = Field(None, description="Password of the login that reads dvdrental.")
+    dvdrental_database: str = Field("dvdrental", description="Database of dvdrental, on whichever server.")
+    dvdrental_schema: str = Field("public", description="Schema of its tables.")
+    dvdrental_sslmode: str = Field("prefer", description="libpq's sslmode towards that host.")
+    dvdrental_time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        "UTC", description="Zone of its timestamps without one, such as Europe/Madrid."
+    )
 
     landing_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/landing.")
     lake_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/lake.")

@@ -154,6 +154,12 @@ def chinook_files() -> Path:
     return _real("chinook")
 
 
+@pytest.fixture(scope="session")
+def dvdrental_files() -> Path:
+    """The folder of the PostgreSQL Tutorial's dvdrental archive; tests skip where it is absent."""
+    return _real("dvdrental")
+
+
 def _real(*parts: str) -> Path:
     folder = real_data().joinpath(*parts)
     if not folder.is_dir():

@@ -1,10 +1,10 @@
-"""Download and unpack a release of MovieLens from its publisher.
+"""Download and unpack what a source's publisher offers: MovieLens' releases, and dvdrental's archive.
 
 What belongs here: which releases there are, where they lie, and how a download becomes a folder of files that can be
-trusted. Putting those files into the landing zone is the command line's work (``cinestream land``); what they hold is
-the business of ``sources/movielens``.
+trusted. Landing or restoring those files is the command line's work; what they hold is the business of the source.
 """
 
+import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ _MAX_BYTES = 8 * 1024**3
 _MAX_RATIO = 50.0
 _TIMEOUT_SECONDS = 60
 
-_SMALL = ("links", "movies", "ratings", "tags")
-_WITH_GENOME = (*_SMALL, "genome-scores", "genome-tags")
+_SMALL = ("links.csv", "movies.csv", "ratings.csv", "tags.csv")
+_WITH_GENOME = (*_SMALL, "genome-scores.csv", "genome-tags.csv")
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,24 @@ class Release:
 
     Attributes:
         archive: File name below the base URL. A file ``<archive>.md5`` may lie beside it.
-        folder: Folder inside the archive that holds the CSV files.
-        datasets: The CSV files that must be in that folder, without ``.csv``.
+        folder: Folder inside the archive that holds the files.
+        files: The files that must be in that folder.
         md5: Checksum of a release that never changes; None = read the publisher's ``.md5`` file each time.
+        known_sha256: Checksum of an archive for which its publisher gives none. Another archive is taken as well, for
+            it may be a newer one; ``warning_about`` says so.
+        base_url: Address of the publisher's folder.
+        page: Where people find the archive.
+        by_hand: What to do with an archive that was downloaded by hand.
     """
 
     archive: str
     folder: str
-    datasets: tuple[str, ...]
+    files: tuple[str, ...]
     md5: str | None = None
+    known_sha256: str | None = None
+    base_url: str = GROUPLENS
+    page: str = "https://grouplens.org/datasets/movielens/"
+    by_hand: str = "unpack it and run `cinestream land movielens <folder>`"
 
 
 RELEASES: Mapping[str, Release] = MappingProxyType(
@@ -49,6 +58,16 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
         "ml-25m": Release("ml-25m.zip", "ml-25m", _WITH_GENOME, md5="6b51fb2759a8657d3bfcbfc42b592ada"),
         "ml-32m": Release("ml-32m.zip", "ml-32m", _SMALL, md5="d472be332d4daa821edc399621853b57"),
     }
+)
+
+DVDRENTAL = Release(
+    "dvdrental.zip",
+    "",
+    ("dvdrental.tar",),
+    known_sha256="0be42f2d70a613ecd9f50b92b9a3d0dc97c37c6d0af8105022e1e1bd193f5b56",
+    base_url="https://neon.com/postgresqltutorial/",
+    page="https://www.postgresqltutorial.com/, PostgreSQL Sample Database",
+    by_hand="run `cinestream load-source dvdrental <dvdrental.zip>`",
 )
 
 
@@ -61,6 +80,17 @@ class _NotPublishedError(Exception):
 
 
 def fetch_release(release: str, destination: Path, *, base_url: str | None = None, progress: bool = True) -> Path:
+    """Download a release of MovieLens and unpack it, as ``fetch_archive`` does.
+
+    Raises:
+        ValueError: There is no such release.
+    """
+    if release not in RELEASES:
+        raise ValueError(f"there is no release {release!r}; there are {', '.join(RELEASES)}")
+    return fetch_archive(RELEASES[release], destination, base_url=base_url, progress=progress)
+
+
+def fetch_archive(wanted: Release, destination: Path, *, base_url: str | None = None, progress: bool = True) -> Path:
     """Download a release and unpack it.
 
     The archive stays in ``destination`` and is used again while its checksum is the expected one; an archive put there
@@ -69,24 +99,20 @@ def fetch_release(release: str, destination: Path, *, base_url: str | None = Non
     archive are verified, and an archive that is already there is not looked for again: delete it to get a newer one.
 
     Args:
-        release: A key of ``RELEASES``.
+        wanted: The release.
         destination: Folder for the archive and the unpacked folder; made when it does not exist.
         base_url: Address of the folder that holds the archive, instead of the publisher's (a mirror).
         progress: Show a progress bar on stderr.
 
     Returns:
-        The folder with the unpacked CSV files, ``destination / <folder of the release>``.
+        The folder with the unpacked files, ``destination / <folder of the release>``.
 
     Raises:
-        ValueError: There is no such release.
         ReleaseError: The archive is not published there, the server cannot be reached, the connection broke, the
             checksum differs, or the archive is cut. Neither an archive nor unpacked files are left by the attempt.
         UnsafeArchiveError: A member of the archive must not be unpacked. Nothing was unpacked.
     """
-    if release not in RELEASES:
-        raise ValueError(f"there is no release {release!r}; there are {', '.join(RELEASES)}")
-    wanted = RELEASES[release]
-    url = f"{(base_url or GROUPLENS).rstrip('/')}/{wanted.archive}"
+    url = f"{(base_url or wanted.base_url).rstrip('/')}/{wanted.archive}"
     try:
         archive = _download(wanted, url, destination, progress)
     except _NotPublishedError as error:
@@ -94,10 +120,22 @@ def fetch_release(release: str, destination: Path, *, base_url: str | None = Non
     return _unpack(wanted, archive, destination)
 
 
+def warning_about(release: Release, destination: Path) -> str | None:
+    """What to tell people of a fetched archive that is not the known one; None when it is, or when none is known."""
+    with (destination / release.archive).open("rb") as archive:
+        found = hashlib.file_digest(archive, "sha256").hexdigest()
+    if release.known_sha256 in (None, found):
+        return None
+    return (
+        f"{release.archive} is not the known one (SHA-256 {found}, known {release.known_sha256}): its publisher has "
+        f"changed it, or it does not come from there. See {release.page}"
+    )
+
+
 def _download(release: Release, url: str, destination: Path, progress: bool) -> Path:
     import pooch  # imports requests: 0.2 s that only a download should cost
 
-    md5 = release.md5 or _published_md5(url, release.archive)
+    md5 = release.md5 or (None if release.known_sha256 else _published_md5(url, release.archive))
     downloader = pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUT_SECONDS)
     try:
         path = pooch.retrieve(
@@ -163,8 +201,8 @@ def _explained(error: OSError, url: str) -> Exception:
 
 def _by_hand(release: Release, destination: Path) -> str:
     return (
-        f"Download {release.archive} by hand (https://grouplens.org/datasets/movielens/), then either put it into "
-        f"{destination} and repeat this command, or unpack it and run `cinestream land movielens <folder>`."
+        f"Download {release.archive} by hand ({release.page}), then either put it into {destination} and repeat this "
+        f"command, or {release.by_hand}."
     )
 
 
@@ -175,8 +213,7 @@ def _unpack(release: Release, archive: Path, destination: Path) -> Path:
         archive.unlink()  # else the next attempt would find it and use it again
         raise ReleaseError(f"{error} The archive was deleted; fetch it again.") from error
     folder = destination / release.folder
-    missing = [name for name in release.datasets if folder / f"{name}.csv" not in unpacked]
+    missing = [(Path(release.folder) / name).as_posix() for name in release.files if folder / name not in unpacked]
     if missing:
-        files = ", ".join(f"{release.folder}/{name}.csv" for name in missing)
-        raise ReleaseError(f"{archive} does not hold {files}; it is not the release {release.folder}")
+        raise ReleaseError(f"{archive} does not hold {', '.join(missing)}; it is not the release {archive.stem}")
     return folder

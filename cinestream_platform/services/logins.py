@@ -1,7 +1,8 @@
-"""Secrets of the warehouse's logins, one per group role.
+"""Secrets of the logins that the platform makes: one per group role of the warehouse, and the reader of dvdrental.
 
 ``CINESTREAM_LOGIN_<ROLE>_PASSWORD`` gives a login its password. With the embedded Postgres a login without one gets a
 random password, kept in ``<home>/logins/<role>`` (readable by the owner alone), so that ``cinestream dsn`` can tell it.
+``CINESTREAM_DVDRENTAL_PASSWORD`` is that of the operational database's reader, with the same rule.
 """
 
 import os
@@ -14,6 +15,8 @@ from pydantic import SecretStr
 from cinestream_platform.settings import Settings
 
 ROLE_NAMES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
+DVDRENTAL_READER = "dvdrental_reader"
+"""The login that reads the operational database where that database is ours."""
 
 
 def login_secrets(settings: Settings) -> dict[str, SecretStr]:
@@ -26,6 +29,13 @@ def login_secrets(settings: Settings) -> dict[str, SecretStr]:
         elif settings.postgres_host is None:
             found[role] = SecretStr(_kept_password(settings.home_dir / "logins" / role))
     return found
+
+
+def dvdrental_secret(settings: Settings) -> SecretStr | None:
+    """The password of ``DVDRENTAL_READER``; None with an external Postgres for which none was given."""
+    if settings.dvdrental_password or settings.postgres_host is not None:
+        return settings.dvdrental_password or None
+    return SecretStr(_kept_password(settings.home_dir / "logins" / DVDRENTAL_READER))
 
 
 def _kept_password(path: Path) -> str:

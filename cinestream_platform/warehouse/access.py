@@ -187,12 +187,15 @@ def _missing_role(conn: Connection[Any], role: str) -> bool:
     return _lacks(conn, "EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", role)
 
 
+def password_verifier(conn: Connection[Any], login: str, password: SecretStr) -> str:
+    """What to send instead of the password itself, for statements may be logged."""
+    return conn.pgconn.encrypt_password(password.get_secret_value().encode(), login.encode(), b"scram-sha-256").decode()
+
+
 def _login_statements(conn: Connection[Any], role: str, password: SecretStr) -> Iterator[tuple[str, Composed]]:
     name = login_name(role)
     login = Identifier(name)
-    # The verifier and not the password is sent: statements may be logged.
-    secret = password.get_secret_value().encode()
-    verifier = conn.pgconn.encrypt_password(secret, name.encode(), b"scram-sha-256").decode()
+    verifier = password_verifier(conn, name, password)
     attributes = SQL("LOGIN CREATEROLE" if role == ADMIN else "LOGIN")
     verb = SQL("CREATE ROLE" if _missing_role(conn, name) else "ALTER ROLE")
     made = SQL("{} {} {}").format(verb, login, attributes)

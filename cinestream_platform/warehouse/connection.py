@@ -41,6 +41,7 @@ class PostgresTarget:
     password: SecretStr
     database: str
     sslmode: str = "prefer"
+    remedy: str = "Is it running, and are CINESTREAM_POSTGRES_* right?"  # what to say when it does not let us in
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PostgresTarget:
@@ -95,8 +96,7 @@ def connect(
         conn = psycopg.connect(target.conninfo(), autocommit=autocommit)
     except psycopg.OperationalError as error:
         raise PostgresUnreachableError(
-            f"{target} does not let us in: {' '.join(str(error).split()).rstrip('.?')}. Is it running, and are "
-            "CINESTREAM_POSTGRES_* right?"
+            f"{target} does not let us in: {' '.join(str(error).split()).rstrip('.?')}. {target.remedy}"
         ) from error
     with conn:
         if conn.info.server_version < MINIMUM_VERSION * 10_000:

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from cinestream_platform.services.postgres import postgres_binary, stop_postgres
+from cinestream_platform.services.postgres import postgres_binary, postgres_status, stop_postgres
 from tests.conftest import REGION, S3Server
 from tests.support.command_line import CommandLine
 from tests.support.platform import Y2005, ratings_csv
@@ -210,6 +210,35 @@ def test_fetch_downloads_unpacks_and_lands(tmp_path: Path, sample: Path) -> None
         assert re.match(r"Error: .* does not exist \(404\)\. Download .* by hand", wrong.stderr.splitlines()[-1])
     finally:
         server.shutdown()
+
+
+def test_the_dvdrental_source_is_made_fetched_and_left_alone(cinestream: CommandLine, tmp_path: Path) -> None:
+    made = cinestream.output("load-source", "dvdrental", "--sample", "--scale", "0.05").splitlines()
+    assert re.fullmatch(
+        r"loaded 15 tables, 3,830 rows in postgresql://dvdrental_reader@127\.0\.0\.1:\d+/dvdrental", made[0]
+    )
+    assert "rental: 805 rows, 3 to be rejected" in made
+
+    server = postgres_status(cinestream.home)
+    assert server is not None
+    dump = [postgres_binary(cinestream.home, "pg_dump"), "--format=tar", f"--file={tmp_path / 'dvdrental.tar'}"]
+    subprocess.run(dump, env=server.client_environment("dvdrental"), check=True)
+    with zipfile.ZipFile(tmp_path / "dvdrental.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "dvdrental.tar", "dvdrental.tar")
+    other = cinestream.with_settings(CINESTREAM_DVDRENTAL_DATABASE="fetched")
+    site = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path))
+    threading.Thread(target=site.serve_forever, daemon=True).start()
+    try:
+        base_url = f"http://127.0.0.1:{site.server_port}"
+        warning, loaded = other.output("fetch", "dvdrental", "--base-url", base_url).splitlines()
+    finally:
+        site.shutdown()
+        site.server_close()
+    assert warning.startswith("warning: dvdrental.zip is not the known one (SHA-256 ")
+    assert loaded == made[0].removesuffix("dvdrental") + "fetched"
+    again = other.output("load-source", "dvdrental", tmp_path / "dvdrental.zip").strip()
+    assert again == loaded.replace("loaded", "left as it was:") + "; --replace makes it anew"
+    assert "give either an ARCHIVE or --sample" in cinestream.run("load-source", "dvdrental").stderr
 
 
 def test_two_homes_live_side_by_side(cinestream: CommandLine, first_demo: str, tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ from pydantic import SecretStr
 
 from cinestream_platform.catalog import MART_SCHEMAS, TABLES
 from cinestream_platform.orchestration import warehouse
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_target
+from cinestream_platform.sources.dvdrental.load_database import load_archive, load_sample
 from cinestream_platform.warehouse.access import MissingRightError, drift
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.setup import prepare_warehouse
-from tests.support.own_postgres import execute, own_postgres
+from tests.support.own_postgres import DEBIAN_15, execute, own_postgres
 from tests.support.platform import MOVIES, ROLE_NAMES, Y2005, Y2018, Platform, environment_of, ratings_csv
 
 LOGIN = "warehouse_owner"
@@ -120,6 +122,49 @@ def test_the_owner_of_the_database_with_createrole_needs_no_superuser(
     with connect(target) as conn:
         assert drift(conn, TABLES, MART_SCHEMAS) == ([], [])
     assert prepare_warehouse(target, TABLES, MART_SCHEMAS, LOGINS) == []
+
+
+def dvdrental_settings(target: PostgresTarget, home: Path) -> Settings:
+    return Settings(
+        home=home,
+        postgres_host=target.host,
+        postgres_port=target.port,
+        postgres_user=target.user,
+        postgres_password=target.password,
+        dvdrental_password=SecretStr("pw-reader"),
+    )
+
+
+def test_the_dvdrental_archive_is_restored_by_a_pg_restore_that_the_server_understands(
+    dba: PostgresTarget, dvdrental_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = dvdrental_settings(owner_of_database(dba, "CREATEROLE CREATEDB"), tmp_path)
+    archive = dvdrental_files / "dvdrental.tar"
+    with connect(dba, role=None) as conn:
+        is_old = conn.info.server_version < 170_000
+    if is_old:  # pg_restore 17 and later set what earlier servers do not know
+        with pytest.raises(SourceDatabaseError, match=r"too new for this server: set CINESTREAM_POSTGRES_BINARIES"):
+            load_archive(settings, archive)
+        monkeypatch.setenv("CINESTREAM_POSTGRES_BINARIES", str(DEBIAN_15))
+
+    assert load_archive(settings, archive)
+    with connect(source_target(settings), role=None) as reader:
+        assert reader.execute("SELECT count(*) FROM payment").fetchone() == (14_596,)
+
+
+def test_a_login_that_may_create_databases_and_roles_makes_the_dvdrental_source(
+    dba: PostgresTarget, tmp_path: Path
+) -> None:
+    settings = dvdrental_settings(owner_of_database(dba, "CREATEROLE"), tmp_path)
+    with pytest.raises(SourceDatabaseError, match=r'Have a DBA run: ALTER ROLE "warehouse_owner" CREATEDB CREATEROLE'):
+        load_sample(settings, scale=0.05)
+    execute(dba, f"ALTER ROLE {LOGIN} CREATEDB")
+
+    for _ in range(2):
+        assert load_sample(settings, scale=0.05, replace=True) is not None
+        with connect(source_target(settings), role=None) as reader:
+            assert reader.execute("SELECT count(*) FROM store").fetchone() == (2,)
+    assert load_sample(settings, scale=0.05) is None
 
 
 def test_a_secret_that_comes_later_makes_its_login(dba: PostgresTarget) -> None:

@@ -283,6 +283,7 @@ def environment_of(target: PostgresTarget, home: Path) -> dict[str, str]:
         "CINESTREAM_POSTGRES_USER": target.user,
         "CINESTREAM_POSTGRES_PASSWORD": target.password.get_secret_value(),
         "CINESTREAM_POSTGRES_DATABASE": target.database,
+        "CINESTREAM_DVDRENTAL_PASSWORD": "pw-dvdrental_reader",
         "CINESTREAM_LANDING_SETTLE_SECONDS": "0",
         "CINESTREAM_LOAD_BACKOFF_SECONDS": "0",
         **{f"CINESTREAM_LOGIN_{role.upper()}_PASSWORD": f"pw-{role}" for role in ROLE_NAMES},

@@ -68,7 +68,16 @@ def test_a_wrong_value_names_the_variable_and_not_the_value(monkeypatch: pytest.
     assert "hush" not in str(refusal.value)
 
 
-SECRETS = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "Europe"])
+def test_a_time_zone_that_is_none_is_refused_at_once(zone: str, monkeypatch: pytest.MonkeyPatch):
+    assert Settings(dvdrental_time_zone="America/Chicago").dvdrental_time_zone == "America/Chicago"
+    monkeypatch.setenv("CINESTREAM_DVDRENTAL_TIME_ZONE", zone)
+    get_settings.cache_clear()
+    with pytest.raises(SettingsError, match=r"CINESTREAM_DVDRENTAL_TIME_ZONE: .*no such time zone"):
+        get_settings()
+
+
+SECRETS = ("POSTGRES_PASSWORD", "DVDRENTAL_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 
 
 def test_no_secret_shows_in_any_text_of_the_settings(monkeypatch: pytest.MonkeyPatch, secret: SecretStr):

@@ -5,6 +5,7 @@ import io
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,15 @@ import pytest
 
 from cinestream_platform.lake import fetch_release as module
 from cinestream_platform.lake.archives import UnsafeArchiveError
-from cinestream_platform.lake.fetch_release import RELEASES, Release, ReleaseError, fetch_release
+from cinestream_platform.lake.fetch_release import (
+    DVDRENTAL,
+    RELEASES,
+    Release,
+    ReleaseError,
+    fetch_archive,
+    fetch_release,
+    warning_about,
+)
 
 NAMES = ("links", "movies", "ratings", "tags")
 
@@ -129,7 +138,7 @@ def test_a_built_in_md5_needs_no_network_when_the_archive_is_there(
     publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = archive_of()
-    fixed = Release("ml-fixed.zip", "ml-latest-small", NAMES, md5=md5(content))
+    fixed = Release("ml-fixed.zip", "ml-latest-small", tuple(f"{name}.csv" for name in NAMES), md5=md5(content))
     monkeypatch.setattr(module, "RELEASES", {"ml-fixed": fixed})
     (tmp_path / "ml-fixed.zip").write_bytes(content)
     assert (fetch(publisher, tmp_path, "ml-fixed") / "movies.csv").exists()
@@ -229,3 +238,37 @@ def test_an_unknown_release_is_answered_with_the_known_ones(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="no release 'ml-1m'; there are ml-latest-small, ml-25m, ml-32m"):
         fetch_release("ml-1m", tmp_path)
     assert all(release.archive == f"{name}.zip" for name, release in RELEASES.items())
+
+
+def zipped(*members: tuple[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def test_dvdrental_is_fetched_without_asking_for_an_md5_and_another_archive_is_taken_with_a_warning(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    content = zipped(("dvdrental.tar", b"newer"))
+    publisher.files["/ml/dvdrental.zip"] = content
+    folder = fetch_archive(DVDRENTAL, tmp_path, base_url=publisher.url, progress=False)
+    assert publisher.asked == ["/ml/dvdrental.zip"]
+    assert (folder / "dvdrental.tar").read_bytes() == b"newer"
+    found = hashlib.sha256(content).hexdigest()
+    warning = warning_about(DVDRENTAL, tmp_path)
+    assert warning is not None
+    assert f"SHA-256 {found}, known 0be42f2d70a613ecd9f50b92b9a3d0dc97c37c6d0af8105022e1e1bd193f5b56" in warning
+    assert warning_about(replace(DVDRENTAL, known_sha256=found), tmp_path) is None
+
+
+def test_an_archive_that_is_no_dvdrental_is_named_as_such(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.files["/ml/dvdrental.zip"] = zipped(("chinook.tar", b""))
+    with pytest.raises(ReleaseError, match=r"does not hold dvdrental\.tar; it is not the release dvdrental"):
+        fetch_archive(DVDRENTAL, tmp_path, base_url=publisher.url, progress=False)
+
+
+def test_a_missing_dvdrental_tells_how_to_go_on_by_hand(publisher: Publisher, tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"postgresqltutorial.* `cinestream load-source dvdrental <dvdrental.zip>`"):
+        fetch_archive(DVDRENTAL, tmp_path, base_url=publisher.url, progress=False)
