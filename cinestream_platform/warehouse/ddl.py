@@ -15,7 +15,17 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from cinestream_platform.warehouse.constraint_drift import constraint_drift
-from cinestream_platform.warehouse.table import Between, Column, DataType, Kind, MaxLength, MultipleOf, Rule, Table
+from cinestream_platform.warehouse.table import (
+    Between,
+    Column,
+    DataType,
+    Kind,
+    MaxLength,
+    MultipleOf,
+    NotBlank,
+    Rule,
+    Table,
+)
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.SMALLINT: sa.SmallInteger(),
@@ -46,6 +56,8 @@ def check_expression(rule: Rule, column: str) -> str:
         return f"{name} % {rule.step} = 0"
     if isinstance(rule, MaxLength):
         return f"char_length({name}) <= {rule.characters}"
+    if isinstance(rule, NotBlank):
+        return f"btrim({name}) <> ''"
     return sa.column(column).in_(rule.values).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}).string
 
 

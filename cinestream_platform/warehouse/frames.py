@@ -5,7 +5,17 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from cinestream_platform.warehouse.table import Between, Column, DataType, Kind, MaxLength, MultipleOf, Rule, Table
+from cinestream_platform.warehouse.table import (
+    Between,
+    Column,
+    DataType,
+    Kind,
+    MaxLength,
+    MultipleOf,
+    NotBlank,
+    Rule,
+    Table,
+)
 
 _DTYPES: dict[Kind, pl.DataType] = {
     Kind.SMALLINT: pl.Int16(),
@@ -42,6 +52,8 @@ def rule_expression(rule: Rule, value: pl.Expr) -> pl.Expr:
         return value % rule.step == 0
     if isinstance(rule, MaxLength):
         return value.str.len_chars() <= rule.characters
+    if isinstance(rule, NotBlank):
+        return value.str.strip_chars(" ") != ""
     return value.is_in(rule.values)
 
 

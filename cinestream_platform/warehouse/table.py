@@ -117,7 +117,20 @@ class MaxLength:
         return f"at most {self.characters:,} characters"
 
 
-Rule = Between | MultipleOf | OneOf | MaxLength
+@dataclass(frozen=True)
+class NotBlank:
+    """The text has a character that is no blank."""
+
+    @property
+    def name(self) -> str:
+        """Suffix of the rule's name."""
+        return "blank"
+
+    def __str__(self) -> str:
+        return "not blank"
+
+
+Rule = Between | MultipleOf | OneOf | MaxLength | NotBlank
 
 
 @dataclass(frozen=True)
@@ -147,6 +160,7 @@ class Layer(StrEnum):
     DIMENSION = "dim"
     BRIDGE = "bridge"
     FACT = "fact"
+    PREDICTION = "prediction"
 
 
 class WriteMode(StrEnum):
@@ -157,6 +171,7 @@ class WriteMode(StrEnum):
     UPSERT = "upsert"
     HISTORY = "history"
     PARTITION = "partition"
+    EXTERNAL = "external"
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +260,8 @@ class Table:
     """One table of the warehouse, declared once.
 
     ``natural_key`` identifies a row in the source's terms (upsert; for raw event tables: which records are the same
-    event, of which the one with the greatest ``latest_by`` wins).
+    event, of which the one with the greatest ``latest_by`` wins). ``reads_whole`` names the inputs whose partitions are
+    not this table's: each of its partitions is made from all of their rows.
     """
 
     source: str
@@ -263,6 +279,7 @@ class Table:
     references: tuple[Reference, ...] = ()
     indexes: tuple[Index, ...] = ()
     partitioning: Partitioning | None = None
+    reads_whole: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]

@@ -1,0 +1,343 @@
+"""The dims, bridges and facts of the dvdrental star, each declared once; the raw tables are in ``raw_tables``.
+
+``transactions``, ``stock_prices`` and ``predicted_prices`` bear the names and columns that the company's design gives:
+``user_id`` is the customer, ``stock_id`` the copy in the inventory (docs/dvdrental.md).
+"""
+
+from cinestream_platform.conformed.columns import DATE_KEY, MEMBER, VERSION, surrogate_key
+from cinestream_platform.conformed.tables import DIM_DATE
+from cinestream_platform.sources.dvdrental.raw_tables import AMOUNT, NOT_NEGATIVE, POSITIVE, RATINGS, SOURCE
+from cinestream_platform.warehouse.table import (
+    BOOLEAN,
+    DATE,
+    INTEGER,
+    SMALLINT,
+    TEXT,
+    TEXT_ARRAY,
+    TIMESTAMP,
+    Between,
+    Column,
+    Index,
+    Layer,
+    OneOf,
+    Partitioning,
+    PartitionUnit,
+    Reference,
+    Table,
+    WriteMode,
+    numeric,
+)
+
+STAR = "dvddw"
+MONEY = numeric(10, 2)
+
+
+def _dim(name: str, description: str, grain: str, *columns: Column, references: tuple[Reference, ...] = ()) -> Table:
+    """A type-1 dim: its first column is the surrogate key, its second the natural key."""
+    return Table(
+        source=SOURCE,
+        schema=STAR,
+        name=name,
+        layer=Layer.DIMENSION,
+        mode=WriteMode.UPSERT,
+        description=description,
+        grain=grain,
+        columns=(*columns, *MEMBER),
+        primary_key=(columns[0].name,),
+        natural_key=(columns[1].name,),
+        surrogate_key=columns[0].name,
+        references=references,
+    )
+
+
+def _bridge(name: str, description: str, one: Reference, other: Reference, grain: str) -> Table:
+    keys = (_key(one.column, "One side."), _key(other.column, "The other side."))
+    return Table(
+        source=SOURCE,
+        schema=STAR,
+        name=name,
+        layer=Layer.BRIDGE,
+        mode=WriteMode.SNAPSHOT,
+        description=description,
+        grain=grain,
+        columns=keys,
+        primary_key=(one.column, other.column),
+        references=(one, other),
+        indexes=(Index((other.column,), "from the other side"),),
+    )
+
+
+def _id(name: str, description: str) -> Column:
+    return Column(name, INTEGER, description, rules=POSITIVE)
+
+
+def _text(name: str, description: str, *, personal: bool = False) -> Column:
+    return Column(name, TEXT, description, nullable=True, is_personal=personal)
+
+
+def _key(name: str, description: str, *, nullable: bool = False) -> Column:
+    return Column(name, INTEGER, description, nullable)
+
+
+DIM_ACTOR = _dim(
+    "dim_actor",
+    "Actors; two may have the same name.",
+    "one row an actor",
+    surrogate_key("actor_key", "actor"),
+    _id("actor_id", "The source's number of the actor."),
+    _text("first_name", "Given name; NULL for inferred members."),
+    _text("last_name", "Family name; NULL for inferred members."),
+)
+DIM_CATEGORY = _dim(
+    "dim_category",
+    "Categories of films.",
+    "one row a category",
+    surrogate_key("category_key", "category"),
+    _id("category_id", "The source's number of the category."),
+    _text("name", "Name; NULL for inferred members."),
+)
+DIM_FILM = _dim(
+    "dim_film",
+    "Films as they are now.",
+    "one row a film",
+    surrogate_key("film_key", "film"),
+    _id("film_id", "The source's number of the film."),
+    _text("title", "Title; NULL for inferred members."),
+    _text("description", "What it is about."),
+    Column("release_year", SMALLINT, "Year of release.", True, (Between(1870, 2155),)),
+    _text("language", "Language, without the blanks that pad it."),
+    Column("rating", TEXT, "The MPAA's rating.", True, (OneOf(RATINGS),)),
+    Column("special_features", TEXT_ARRAY, "What the disc has beside the film.", nullable=True),
+    Column("categories", TEXT_ARRAY, "Names of its categories, in alphabetical order.", nullable=True),
+    Column("length_minutes", SMALLINT, "Length in minutes.", True, POSITIVE),
+    Column("rental_duration_days", SMALLINT, "Days that a rental may take.", True, POSITIVE),
+    Column("rental_rate", numeric(4, 2), "Price of a rental in the store's currency.", True, NOT_NEGATIVE),
+    Column("replacement_cost", AMOUNT, "What a lost copy costs in the store's currency.", True, NOT_NEGATIVE),
+)
+DIM_STORE = _dim(
+    "dim_store",
+    "Stores as they are now.",
+    "one row a store",
+    surrogate_key("store_key", "store"),
+    _id("store_id", "The source's number of the store."),
+    Column("manager_staff_id", INTEGER, "staff_id of the manager.", True, POSITIVE),
+    _text("district", "District or province."),
+    _text("city", "City."),
+    _text("country", "Country."),
+)
+DIM_STAFF = _dim(
+    "dim_staff",
+    "Members of staff as they are now.",
+    "one row a member of staff",
+    surrogate_key("staff_key", "member of staff"),
+    _id("staff_id", "The source's number of the member of staff."),
+    _text("first_name", "Given name.", personal=True),
+    _text("last_name", "Family name.", personal=True),
+    _text("email", "E-mail.", personal=True),
+    _text("username", "Login at the till.", personal=True),
+    Column("store_id", INTEGER, "The store.", True, POSITIVE),
+    Column("is_active", BOOLEAN, "Works there now.", nullable=True),
+)
+
+ACTOR = Reference("actor_key", DIM_ACTOR, on={"actor_id": "actor_id"})
+CATEGORY = Reference("category_key", DIM_CATEGORY, on={"category_id": "category_id"})
+FILM = Reference("film_key", DIM_FILM, on={"film_id": "film_id"})
+STORE = Reference("store_key", DIM_STORE, on={"store_id": "store_id"})
+STAFF = Reference("staff_key", DIM_STAFF, on={"staff_id": "staff_id"})
+
+DIM_INVENTORY = _dim(
+    "dim_inventory",
+    "Copies of films in the stores.",
+    "one row a copy",
+    surrogate_key("inventory_key", "copy"),
+    _id("inventory_id", "The source's number of the copy."),
+    _key("film_key", "The film; NULL for inferred members.", nullable=True),
+    _key("store_key", "The store; NULL for inferred members.", nullable=True),
+    references=(FILM, STORE),
+)
+INVENTORY = Reference("inventory_key", DIM_INVENTORY, on={"inventory_id": "inventory_id"})
+
+DIM_CUSTOMER = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_customer",
+    layer=Layer.DIMENSION,
+    mode=WriteMode.HISTORY,
+    description="Customers, type 2: a row a version of name, address, store and activity.",
+    grain="one row a version of a customer",
+    columns=(
+        surrogate_key("customer_key", "version of the customer"),
+        _id("customer_id", "The source's number of the customer."),
+        _text("first_name", "Given name.", personal=True),
+        _text("last_name", "Family name.", personal=True),
+        _text("email", "E-mail.", personal=True),
+        _text("address", "Street and number.", personal=True),
+        _text("address2", "Second line; an empty text is not NULL.", personal=True),
+        _text("district", "District or province."),
+        _text("city", "City."),
+        _text("country", "Country."),
+        _text("postal_code", "Postal code as text.", personal=True),
+        _text("phone", "Telephone.", personal=True),
+        Column("store_id", INTEGER, "The store that the customer belongs to.", True, POSITIVE),
+        Column("is_active", BOOLEAN, "The source's number `active` is 1.", nullable=True),
+        Column("create_date", DATE, "When the customer was entered in the source.", nullable=True),
+        *VERSION,
+    ),
+    primary_key=("customer_key",),
+    natural_key=("customer_id", "valid_from"),
+    surrogate_key="customer_key",
+)
+CUSTOMER = Reference(
+    "customer_key", DIM_CUSTOMER, on={"customer_id": "customer_id", "valid_from": "customer_valid_from"}
+)
+DAY = Reference("date_key", DIM_DATE)
+
+BRIDGE_FILM_ACTOR = _bridge("bridge_film_actor", "Who plays in which film.", FILM, ACTOR, "one row a film and actor")
+BRIDGE_FILM_CATEGORY = _bridge(
+    "bridge_film_category", "Which categories a film has.", FILM, CATEGORY, "one row a film and category"
+)
+
+COPY_KEYS = (
+    _key("inventory_key", "The copy; NULL where the rental is unknown.", nullable=True),
+    _key("film_key", "The film; NULL where the copy is unknown.", nullable=True),
+    _key("store_key", "The copy's store; NULL where the copy is unknown.", nullable=True),
+)
+QUARTERS = Partitioning("date_key", PartitionUnit.QUARTER)
+
+FACT_RENTAL = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="fact_rental",
+    layer=Layer.FACT,
+    mode=WriteMode.PARTITION,
+    description="Rentals, also those that are open or unpaid; by the quarter of the rental's day.",
+    grain="one row a rental",
+    columns=(
+        _id("rental_id", "The source's number of the rental."),
+        DATE_KEY,
+        _key("return_date_key", "The day of return (UTC) as YYYYMMDD; NULL while the copy is out.", nullable=True),
+        _key("customer_key", "Who rented, in the version valid then."),
+        *COPY_KEYS,
+        _key("staff_key", "Who handed it out."),
+        Column("rented_at", TIMESTAMP, "When the copy was taken (UTC)."),
+        Column("returned_at", TIMESTAMP, "When it came back (UTC); NULL while it is out.", nullable=True),
+        Column("is_open", BOOLEAN, "The copy has not come back."),
+        Column("duration_days", numeric(10, 4), "From taking to return, in days; NULL while open.", nullable=True),
+        Column(
+            "late_days",
+            INTEGER,
+            "Days of return after the film's due day; 0 in time, NULL while open.",
+            True,
+            NOT_NEGATIVE,
+        ),
+        Column("payment_count", INTEGER, "Payments for this rental, 0 if none.", rules=NOT_NEGATIVE),
+        Column("amount_paid", MONEY, "Their sum in the store's currency, 0 if none.", rules=NOT_NEGATIVE),
+    ),
+    primary_key=("rental_id", "date_key"),
+    references=(CUSTOMER, INVENTORY, FILM, STORE, STAFF, DAY, Reference("return_date_key", DIM_DATE)),
+    indexes=(
+        Index(("customer_key",), "the rentals of one customer"),
+        Index(("inventory_key",), "the rentals of one copy"),
+    ),
+    partitioning=QUARTERS,
+    reads_whole=("payment", "inventory", "film", "customer", "address", "city", "country"),
+)
+
+FACT_PAYMENT = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="fact_payment",
+    layer=Layer.FACT,
+    mode=WriteMode.PARTITION,
+    description="Payments; by the quarter of the payment's day.",
+    grain="one row a payment",
+    columns=(
+        _id("payment_id", "The source's number of the payment."),
+        DATE_KEY,
+        _id("rental_id", "The rental; one may have several payments."),
+        _key("customer_key", "Who paid, in the version valid then."),
+        *COPY_KEYS,
+        _key("staff_key", "Who took the money."),
+        Column("paid_at", TIMESTAMP, "When it was paid (UTC)."),
+        Column("amount", AMOUNT, "Amount in the store's currency.", rules=NOT_NEGATIVE),
+    ),
+    primary_key=("payment_id", "date_key"),
+    references=(CUSTOMER, INVENTORY, FILM, STORE, STAFF, DAY),
+    indexes=(
+        Index(("customer_key",), "the payments of one customer"),
+        Index(("rental_id",), "the payments of one rental"),
+    ),
+    partitioning=QUARTERS,
+    reads_whole=("rental", "inventory", "customer", "address", "city", "country"),
+)
+
+TRANSACTIONS = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="transactions",
+    layer=Layer.FACT,
+    mode=WriteMode.PARTITION,
+    description="The money movements of customers: fact_payment in the terms of the company's design.",
+    grain="one row a payment",
+    columns=(
+        _id("transaction_id", "payment_id of the source."),
+        DATE_KEY,
+        _id("user_id", "customer_id of who paid."),
+        Column("stock_id", INTEGER, "inventory_id of the copy; NULL where the rental is unknown.", True, POSITIVE),
+        Column("amount", AMOUNT, "Amount in the store's currency.", rules=NOT_NEGATIVE),
+        Column("timestamp", TIMESTAMP, "When it was paid (UTC)."),
+    ),
+    primary_key=("transaction_id", "date_key"),
+    references=(DAY,),
+    indexes=(Index(("user_id",), "the transactions of one customer"), Index(("stock_id",), "those of one copy")),
+    partitioning=QUARTERS,
+    reads_whole=("rental",),
+)
+
+STOCK_PRICES = Table(
+    source=SOURCE,
+    schema=STAR,
+    name="stock_prices",
+    layer=Layer.FACT,
+    mode=WriteMode.PARTITION,
+    description="Observed prices of copies: what was charged, and the film's rate when the source changed it.",
+    grain="one row a copy and observation",
+    columns=(
+        _id("stock_id", "inventory_id of the copy."),
+        Column("timestamp", TIMESTAMP, "When the price was observed (UTC)."),
+        Column(
+            "payment_id", INTEGER, "The payment that charged it; 0 where it is the film's rate.", rules=NOT_NEGATIVE
+        ),
+        DATE_KEY,
+        Column("price", AMOUNT, "Price in the store's currency.", rules=NOT_NEGATIVE),
+    ),
+    primary_key=("stock_id", "timestamp", "payment_id", "date_key"),
+    references=(DAY,),
+    indexes=(Index(("stock_id", "timestamp"), "the price history of one copy"),),
+    partitioning=Partitioning("date_key", PartitionUnit.MONTH),
+    reads_whole=("rental", "inventory"),
+)
+
+PREDICTED_PRICES = Table(
+    source=SOURCE,
+    schema="ml",
+    name="predicted_prices",
+    layer=Layer.PREDICTION,
+    mode=WriteMode.EXTERNAL,
+    description="Prices that models predict; written by role ml_engineer, read by all who read the star.",
+    grain="one row a copy, day, and version of a model",
+    columns=(
+        _id("stock_id", "inventory_id of the copy."),
+        Column("predicted_for_date", DATE, "The day that the price is for."),
+        Column("model_version", TEXT, "Name and version of the model."),
+        Column("predicted_price", MONEY, "Price in the store's currency.", rules=NOT_NEGATIVE),
+        Column("predicted_at", TIMESTAMP, "When it was computed (UTC)."),
+    ),
+    primary_key=("stock_id", "predicted_for_date", "model_version"),
+)
+
+STAR_TABLES = (
+    *(DIM_ACTOR, DIM_CATEGORY, DIM_FILM, DIM_STORE, DIM_STAFF, DIM_INVENTORY, DIM_CUSTOMER),
+    *(BRIDGE_FILM_ACTOR, BRIDGE_FILM_CATEGORY),
+    *(FACT_RENTAL, FACT_PAYMENT, TRANSACTIONS, STOCK_PRICES),
+)
