@@ -93,19 +93,23 @@ def load_source(
 
 
 @cli.command()
+@click.argument("source", type=click.Choice(["movielens", "chinook"]))
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--scale", type=float, default=1.0, show_default=True, help="1.0 is about 100,000 ratings.")
+@click.option(
+    "--scale", type=float, default=1.0, show_default=True, help="1.0 is about 100,000 ratings, or 412 invoices."
+)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--clean", is_flag=True, help="Without the planted dirt.")
-def sample(folder: Path, scale: float, seed: int, clean: bool) -> None:
-    """Generate MovieLens files in GroupLens' formats, with known dirt in them."""
-    from cinestream_platform.samples.movielens import generate
+def sample(source: str, folder: Path, scale: float, seed: int, clean: bool) -> None:
+    """Generate files of SOURCE in the publisher's formats, with known dirt in them."""
+    from cinestream_platform.samples import chinook, movielens
 
-    folder.mkdir(parents=True, exist_ok=True)
+    generate = {"movielens": movielens.generate, "chinook": chinook.generate}[source]
     made = generate(folder, scale=scale, seed=seed, dirt=not clean)
     for dataset, rows in made.rows.items():
-        planted = sum(made.planted.get(dataset, {}).values())
-        click.echo(f"{made.files[dataset]}: {rows:,} records, {planted:,} to be rejected")
+        planted = sum(made.planted[dataset].values())
+        click.echo(f"{dataset}: {rows:,} records, {planted:,} to be rejected")
+    click.echo(f"The files are in {folder}.")
 
 
 @cli.command()

@@ -15,18 +15,18 @@ from decimal import Decimal
 from importlib.resources import files
 from math import sqrt
 from random import Random
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.samples import dvdrental_content as content
-from cinestream_platform.samples.movielens_content import ADJECTIVES, NOUNS
+from cinestream_platform.samples.planting import pick
+from cinestream_platform.samples.words import ADJECTIVES, NOUNS
 
 Variant = Literal["dvdrental", "pagila"]
 SMALLEST, LARGEST = 0.05, 50.0
 """Scales: below, the traps would not fit; above, keys of customers would not fit into smallint."""
-_ItemT = TypeVar("_ItemT")
 _Row = dict[str, Any]
 
 
@@ -123,11 +123,6 @@ def _counted_traps(tables: Mapping[str, Sequence[_Row]]) -> dict[str, int]:
         "items_never_rented": len(tables["inventory"]) - len({r["inventory_id"] for r in tables["rental"]}),
         "inactive_customers": sum(customer["active"] == 0 for customer in tables["customer"]),
     }
-
-
-def _pick(rng: Random, items: Sequence[_ItemT]) -> _ItemT:
-    # choice() and its like may draw differently in another Python; random() is promised not to.
-    return items[int(rng.random() * len(items))]
 
 
 def _shared_out(total: int, among: int) -> list[int]:
@@ -233,8 +228,8 @@ class _Shop:
         for number, key in enumerate(_ids(count, 2)):
             yield {
                 "address_id": key,
-                "address": f"{1 + int(self.rng.random() * 1_999)} {_pick(self.rng, NOUNS)} "
-                f"{_pick(self.rng, content.STREETS)}",
+                "address": f"{1 + int(self.rng.random() * 1_999)} {pick(self.rng, NOUNS)} "
+                f"{pick(self.rng, content.STREETS)}",
                 "address2": None if number < 4 else "",  # both are nothing, and not the same
                 "district": ""
                 if number in (5, 6, 7)
@@ -260,16 +255,16 @@ class _Shop:
             yield {
                 "film_id": n + 1,
                 "title": f"{title} {series + 1}" if series else title,
-                "description": f"A {_pick(self.rng, ADJECTIVES)} Tale of a {_pick(self.rng, NOUNS)} And a "
-                f"{_pick(self.rng, NOUNS)} who must Find a {_pick(self.rng, NOUNS)} in "
+                "description": f"A {pick(self.rng, ADJECTIVES)} Tale of a {pick(self.rng, NOUNS)} And a "
+                f"{pick(self.rng, NOUNS)} who must Find a {pick(self.rng, NOUNS)} in "
                 f"{_place(int(self.rng.random() * 120), content.STARTS, content.COUNTRY_ENDS)}",
                 "release_year": 2006,
                 "language_id": 1,
                 "rental_duration": 3 + int(self.rng.random() * 5),
-                "rental_rate": _pick(self.rng, content.PRICES),
+                "rental_rate": pick(self.rng, content.PRICES),
                 "length": 46 + int(self.rng.random() * 140),
                 "replacement_cost": Decimal(9 + int(self.rng.random() * 21)) + Decimal("0.99"),
-                "rating": _pick(self.rng, content.RATINGS),
+                "rating": pick(self.rng, content.RATINGS),
                 "last_update": content.CHANGED,
                 "special_features": [name for bit, name in enumerate(content.FEATURES) if chosen >> bit & 1],
             }

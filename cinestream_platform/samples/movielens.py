@@ -22,7 +22,6 @@ import polars as pl
 from polars import col
 
 from cinestream_platform.samples.movielens_content import (
-    ADJECTIVES,
     FIRST_RATING,
     FIRST_TAG,
     FOREIGN,
@@ -32,7 +31,6 @@ from cinestream_platform.samples.movielens_content import (
     LINK_DIRT,
     MOVIE_DIRT,
     NO_GENRES,
-    NOUNS,
     ODD_TITLES,
     RATING_COUNTS,
     RATING_DIRT,
@@ -40,22 +38,20 @@ from cinestream_platform.samples.movielens_content import (
     TAG_DIRT,
     TAG_WORDS,
 )
-from cinestream_platform.samples.planting import filled, spread, whole_file, write_table
+from cinestream_platform.samples.planting import SampleCounts, filled, pick, spread, whole_file, write_table
+from cinestream_platform.samples.words import ADJECTIVES, NOUNS
 
 _CHUNK_ROWS = 1_000_000  # about 100 MB while a chunk is made
-_ItemT = TypeVar("_ItemT")
 _NumberT = TypeVar("_NumberT", int, pl.Expr)
 _Record = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(SampleCounts):
     """What was written, and what a correct load must find in it.
 
     Attributes:
         files: Dataset ("ratings", "genome-scores", …) -> file.
-        rows: Physical records per dataset, header not counted, bad records and duplicates counted.
-        planted: Dataset -> kind of dirt -> number of records that a correct load must reject.
         duplicates: "ratings" -> {"equal": n, "conflicting": m}: legal records that repeat the user and film of the
             record before them, equal in all fields or with another rating a day later. A load does not reject them;
             the fact table keeps one record of each pair.
@@ -64,8 +60,6 @@ class Sample:
     """
 
     files: dict[str, Path]
-    rows: dict[str, int]
-    planted: dict[str, dict[str, int]]
     duplicates: dict[str, dict[str, int]]
     unknown_films: int
 
@@ -96,7 +90,10 @@ def generate(folder: Path, *, scale: float = 1.0, seed: int = 1, dirt: bool = Tr
     for name, (records, kinds) in tables.items():
         sample.files[name] = files[name]
         sample.planted[name] = dict.fromkeys(kinds, 1) if dirt else {}
-        sample.rows[name] = write_table(files[name], HEADERS[name], records, kinds if dirt else {})
+        good_records = list(records)
+        sample.rows[name] = write_table(
+            files[name], HEADERS[name], good_records, kinds if dirt else {}, rows=len(good_records)
+        )
     return replace(sample, unknown_films=len(unknown))
 
 
@@ -271,8 +268,9 @@ def _planted_rating(kind: str, record: tuple[int, int, str, int]) -> bytes:
     if kind == "conflicting":
         # 5.5 - rating is a rating again, and never the same one.
         return f"{user},{film},{5.5 - float(rating)},{timestamp + 86_400}\r\n".encode()
-    template = b"{u},{m},{r},{t}" if kind == "equal" else RATING_DIRT[kind]
-    return filled(template, {"u": str(user), "m": str(film), "r": rating, "t": str(timestamp)})
+    template = b"{userId},{movieId},{rating},{timestamp}" if kind == "equal" else RATING_DIRT[kind]
+    values = {"userId": str(user), "movieId": str(film), "rating": rating, "timestamp": str(timestamp)}
+    return filled(template, values)
 
 
 # ---- the small tables ------------------------------------------------------------------------------------------------
@@ -297,23 +295,18 @@ def _rng(seed: int, stream: int) -> Random:
     return Random(seed * 4 + stream)  # noqa: S311 -- sample data must repeat
 
 
-def _pick(rng: Random, items: Sequence[_ItemT]) -> _ItemT:
-    # choice() and its like may draw differently in another Python; random() is promised not to.
-    return items[int(rng.random() * len(items))]
-
-
 def _movies(films: Sequence[int], rng: Random) -> Iterator[_Record]:
     odd = {17 + 61 * number: title for number, title in enumerate(ODD_TITLES)}
     seen = set(ODD_TITLES)
     for number, film in enumerate(films):
         title = odd.get(number) or _new_title(rng, seen)
-        genres = sorted({_pick(rng, GENRES_BY_USE) for _ in range(1 + int(rng.random() * 4))})
+        genres = sorted({pick(rng, GENRES_BY_USE) for _ in range(1 + int(rng.random() * 4))})
         yield str(film), title, NO_GENRES if number % 250 == 5 else "|".join(genres)
 
 
 def _new_title(rng: Random, seen: set[str]) -> str:
     while True:
-        adjective, noun, other = _pick(rng, ADJECTIVES), _pick(rng, NOUNS), _pick(rng, NOUNS)
+        adjective, noun, other = pick(rng, ADJECTIVES), pick(rng, NOUNS), pick(rng, NOUNS)
         forms = (
             f"{adjective} {noun}",
             f"{adjective} {noun}, The",
@@ -321,10 +314,10 @@ def _new_title(rng: Random, seen: set[str]) -> str:
             f"{noun} of the {adjective} {other}, A",
             f"{adjective} {noun}: The {other} Years",
             f"{noun} {2 + int(rng.random() * 4)}",
-            f"{adjective} {noun} ({_pick(rng, FOREIGN)})" if rng.random() < 0.2 else f"{adjective} {other}",
+            f"{adjective} {noun} ({pick(rng, FOREIGN)})" if rng.random() < 0.2 else f"{adjective} {other}",
         )
         year = 2018 - int(98 * rng.random() ** 2)
-        title = f"{_pick(rng, forms)} ({year})"
+        title = f"{pick(rng, forms)} ({year})"
         if title not in seen:
             seen.add(title)
             return title
@@ -352,7 +345,7 @@ def _tags(films: Sequence[int], users: int, rows: int, rng: Random) -> Iterator[
         wanted = rows * (number + 1) // len(taggers) - rows * number // len(taggers)
         tagged: set[tuple[int, str]] = set()
         while len(tagged) < wanted:
-            tagged.add((films[int(rng.random() ** 2 * len(films))], _pick(rng, TAG_WORDS)))
+            tagged.add((films[int(rng.random() ** 2 * len(films))], pick(rng, TAG_WORDS)))
         for film, tag in sorted(tagged):
             yield str(user), str(film), tag, str(start + int(rng.random() * 30 * 86_400))
 

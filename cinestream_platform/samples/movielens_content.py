@@ -22,44 +22,41 @@ HEADERS = {
 }
 
 # ---- dirt: one bad record per kind, made from the good record before it ----------------------------------------------
-# {u} {m} {r} {t} {g} are fields of that record (see LETTERS). Quotes are balanced everywhere: a
-# record that swallows the next line would make the number of bad records a matter of opinion.
+# {userId} and so on are fields of that record, {x} is the id of a film that no good record mentions. Quotes are
+# balanced everywhere: a record that swallows the next line would make the number of bad records a matter of opinion.
 
-LETTERS = {"userId": "u", "movieId": "m", "rating": "r", "timestamp": "t", "tagId": "g"}
 RATING_DIRT = {
-    "rating_zero": b"{u},{m},0.0,{t}",
-    "rating_six": b"{u},{m},6.0,{t}",
-    "rating_off_step": b"{u},{m},3.25,{t}",
-    "rating_text": b"{u},{m},good,{t}",
-    "rating_empty": b"{u},{m},,{t}",
-    "user_id_over_int4": b"2147483648,{m},{r},{t}",
-    "user_id_over_int8": b"9223372036854775808,{m},{r},{t}",
-    "user_id_negative": b"-{u},{m},{r},{t}",
-    "user_id_empty": b",{m},{r},{t}",
-    "movie_id_negative": b"{u},-{m},{r},{t}",
-    "timestamp_text": b"{u},{m},{r},yesterday",
-    "timestamp_negative": b"{u},{m},{r},-{t}",
-    "timestamp_milliseconds": b"{u},{m},{r},{t}000",
-    "timestamp_empty": b"{u},{m},{r},",
-    "too_few_fields": b"{u},{m},{r}",
-    "too_many_fields": b"{u},{m},{r},{t},{t}",
+    "rating_zero": b"{userId},{movieId},0.0,{timestamp}",
+    "rating_six": b"{userId},{movieId},6.0,{timestamp}",
+    "rating_off_step": b"{userId},{movieId},3.25,{timestamp}",
+    "rating_text": b"{userId},{movieId},good,{timestamp}",
+    "rating_empty": b"{userId},{movieId},,{timestamp}",
+    "user_id_over_int4": b"2147483648,{movieId},{rating},{timestamp}",
+    "user_id_over_int8": b"9223372036854775808,{movieId},{rating},{timestamp}",
+    "user_id_negative": b"-{userId},{movieId},{rating},{timestamp}",
+    "user_id_empty": b",{movieId},{rating},{timestamp}",
+    "movie_id_negative": b"{userId},-{movieId},{rating},{timestamp}",
+    "timestamp_text": b"{userId},{movieId},{rating},yesterday",
+    "timestamp_negative": b"{userId},{movieId},{rating},-{timestamp}",
+    "timestamp_milliseconds": b"{userId},{movieId},{rating},{timestamp}000",
+    "timestamp_empty": b"{userId},{movieId},{rating},",
+    "too_few_fields": b"{userId},{movieId},{rating}",
+    "too_many_fields": b"{userId},{movieId},{rating},{timestamp},{timestamp}",
     "backslash_dot": b"\\.",
 }
 TAG_DIRT = {
-    "user_id_over_int4": b"2147483648,{m},lamplight,{t}",
-    "movie_id_negative": b"{u},-{m},lamplight,{t}",
-    "timestamp_text": b"{u},{m},lamplight,yesterday",
-    "timestamp_milliseconds": b"{u},{m},lamplight,{t}000",
-    "timestamp_empty": b"{u},{m},lamplight,",
-    "too_few_fields": b"{u},{m},lamplight",
-    "too_many_fields": b"{u},{m},lamplight,{t},{t}",
+    "user_id_over_int4": b"2147483648,{movieId},lamplight,{timestamp}",
+    "movie_id_negative": b"{userId},-{movieId},lamplight,{timestamp}",
+    "timestamp_text": b"{userId},{movieId},lamplight,yesterday",
+    "timestamp_milliseconds": b"{userId},{movieId},lamplight,{timestamp}000",
+    "timestamp_empty": b"{userId},{movieId},lamplight,",
+    "too_few_fields": b"{userId},{movieId},lamplight",
+    "too_many_fields": b"{userId},{movieId},lamplight,{timestamp},{timestamp}",
     "backslash_dot": b"\\.",
-    "invalid_utf8": b"{u},{m},caf\xe9,{t}",  # Latin-1's e with acute accent
-    "nul_byte": b"{u},{m},lamp\x00light,{t}",  # valid UTF-8 that Postgres cannot store
-    "malformed_quotes": b'{u},{m},"lamp"light,{t}',
+    "invalid_utf8": b"{userId},{movieId},caf\xe9,{timestamp}",  # Latin-1's e with acute accent
+    "nul_byte": b"{userId},{movieId},lamp\x00light,{timestamp}",  # valid UTF-8 that Postgres cannot store
+    "malformed_quotes": b'{userId},{movieId},"lamp"light,{timestamp}',
 }
-# {x} is the id of a film that no good record mentions: rejecting it must not change anything elsewhere.
-STRANGE_FILM = 900_000_000
 MOVIE_DIRT = {
     "title_empty": b"{x},,Drama",
     "movie_id_negative": b"-{x},Sunken Ladder (1971),Drama",
@@ -75,29 +72,17 @@ LINK_DIRT = {
     "too_many_fields": b"{x},0114709,862,862",
 }
 SCORE_DIRT = {
-    "relevance_above_one": b"{m},{g},1.5",
-    "relevance_negative": b"{m},{g},-0.1",
-    "relevance_text": b"{m},{g},high",
-    "relevance_nan": b"{m},{g},NaN",  # parses as a float, and every comparison with it is false
-    "relevance_empty": b"{m},{g},",
-    "too_few_fields": b"{m},{g}",
-    "too_many_fields": b"{m},{g},0.5,0.5",
+    "relevance_above_one": b"{movieId},{tagId},1.5",
+    "relevance_negative": b"{movieId},{tagId},-0.1",
+    "relevance_text": b"{movieId},{tagId},high",
+    "relevance_nan": b"{movieId},{tagId},NaN",  # parses as a float, and every comparison with it is false
+    "relevance_empty": b"{movieId},{tagId},",
+    "too_few_fields": b"{movieId},{tagId}",
+    "too_many_fields": b"{movieId},{tagId},0.5,0.5",
 }
 
 # ---- words -----------------------------------------------------------------------------------------------------------
 
-ADJECTIVES = (
-    "Amber", "Borrowed", "Broken", "Copper", "Crooked", "Distant", "Drowsy", "Eleventh", "Fading", "Folded", "Gentle",
-    "Hollow", "Idle", "Ivory", "Jagged", "Kindly", "Last", "Lonesome", "Marble", "Misty", "Narrow", "Northern",
-    "Obscure", "Painted", "Patient", "Quiet", "Restless", "Rusty", "Scarlet", "Second", "Silver", "Sunken", "Tidal",
-    "Tin", "Uneven", "Velvet", "Wandering", "Weary", "Wooden", "Yonder",
-)  # fmt: skip
-NOUNS = (
-    "Almanac", "Anchor", "Bakery", "Beacon", "Bridge", "Caravan", "Clockmaker", "Compass", "Corridor", "Dressmaker",
-    "Engine", "Feather", "Ferry", "Garden", "Glacier", "Harvest", "Horizon", "Island", "Juggler", "Kettle", "Ladder",
-    "Lantern", "Lighthouse", "Mirror", "Notebook", "Orchard", "Parade", "Pilot", "Postman", "Quarry", "Railway",
-    "River", "Sailor", "Shadow", "Staircase", "Teacup", "Umbrella", "Violin", "Window", "Zeppelin", "Ember",
-)  # fmt: skip
 FOREIGN = (
     "Été à Quimper, L'",
     "Über den Dächern",

@@ -1,20 +1,47 @@
-"""Writing sample files as upstream writes them, with bad records planted at known places."""
+"""What all generators share: writing files as upstream does, with bad records at known places and known by number.
+
+What belongs to one source, its columns, texts and kinds of dirt, is in that source's own modules.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import FileIO
+from dataclasses import dataclass
+from io import BufferedWriter, FileIO
 from pathlib import Path
+from random import Random
+from typing import TypeVar
 
-from cinestream_platform.samples.movielens_content import LETTERS, STRANGE_FILM
+CRLF, LF = "\r\n", "\n"
+STRANGE_ID = 900_000_000
+"""Ids from here on are mentioned by no good record: rejecting them must not change anything elsewhere."""
+_ItemT = TypeVar("_ItemT")
+
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """What every generator says about the files that it wrote.
+
+    Attributes:
+        rows: Dataset -> physical records in its files, headers not counted, bad records counted.
+        planted: Dataset -> kind of dirt -> number of records that a correct load must reject.
+    """
+
+    rows: dict[str, int]
+    planted: dict[str, dict[str, int]]
+
+
+def pick(rng: Random, items: Sequence[_ItemT]) -> _ItemT:
+    """One of the items. ``choice`` may draw differently in another Python; ``random`` is promised not to."""
+    return items[int(rng.random() * len(items))]
 
 
 @contextmanager
-def whole_file(path: Path, header: str) -> Iterator[FileIO]:
+def whole_file(path: Path, header: str, line_end: str = CRLF) -> Iterator[FileIO]:
     """A file that gets its name when it is whole: the folder may be a landing zone that somebody watches."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb", buffering=0) as out:  # polars writes past Python's buffer
-            out.write(f"{header}\r\n".encode())
+            out.write(f"{header}{line_end}".encode())
             yield out
         partial.replace(path)
     finally:
@@ -31,21 +58,45 @@ def spread(kinds: Sequence[str], rows: int) -> dict[int, str]:
     return {rows * (number + 1) // (len(kinds) + 1): kind for number, kind in enumerate(kinds)}
 
 
-def filled(template: bytes, values: Mapping[str, str]) -> bytes:
+def filled(template: bytes, values: Mapping[str, str], line_end: str = CRLF) -> bytes:
     """A line of dirt with the values of a good record in its places."""
-    for letter, value in values.items():
-        template = template.replace(b"{%s}" % letter.encode(), value.encode())
-    return template + b"\r\n"
+    for name, value in values.items():
+        template = template.replace(b"{%s}" % name.encode(), field(value).encode())
+    return template + line_end.encode()
 
 
-def write_table(path: Path, header: str, records: Iterable[Sequence[str]], dirt: Mapping[str, bytes]) -> int:
-    """Write a small table; returns its physical records."""
-    good = list(records)
-    lines = [(",".join(map(field, record)) + "\r\n").encode() for record in good]
-    for at, kind in reversed(spread(list(dirt), len(good)).items()):
-        fields = dict(zip(header.split(","), good[at], strict=True))
-        values = {letter: fields[column] for column, letter in LETTERS.items() if column in fields}
-        lines.insert(at + 1, filled(dirt[kind], {**values, "x": str(STRANGE_FILM + at)}))
-    with whole_file(path, header) as out:
-        out.write(b"".join(lines))
-    return len(lines)
+def write_table(
+    path: Path,
+    header: str,
+    records: Iterable[Sequence[str]],
+    dirt: Mapping[str, bytes],
+    *,
+    rows: int,
+    line_end: str = CRLF,
+) -> int:
+    """Write a table record by record; returns its physical records.
+
+    Args:
+        path: The file; it appears under its name when it is whole.
+        header: Column names, joined by commas.
+        records: Good records.
+        dirt: Kind -> template of one bad record. ``{column}`` is that field of the good record before it, ``{x}`` an
+            id that no good record mentions.
+        rows: How many good records there are, over which the dirt is spread.
+        line_end: CRLF or LF.
+    """
+    columns = header.split(",")
+    places = spread(list(dirt), rows)
+
+    def lines() -> Iterator[bytes]:
+        for at, record in enumerate(records):
+            yield (",".join(map(field, record)) + line_end).encode()
+            if at in places:
+                values = dict(zip(columns, record, strict=True))
+                yield filled(dirt[places[at]], {**values, "x": str(STRANGE_ID + at)}, line_end)
+
+    with whole_file(path, header, line_end) as out:
+        buffer = BufferedWriter(out, 2**20)
+        buffer.writelines(lines())
+        buffer.detach()
+    return rows + len(places)

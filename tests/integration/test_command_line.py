@@ -54,7 +54,7 @@ def first_demo(cinestream: CommandLine) -> str:
 @pytest.fixture
 def sample(tmp_path: Path, cinestream: CommandLine) -> Path:
     """A folder of generated files."""
-    cinestream.output("sample", tmp_path / "sample", "--scale", "0.05", "--seed", "9", "--clean")
+    cinestream.output("sample", "movielens", tmp_path / "sample", "--scale", "0.05", "--seed", "9", "--clean")
     return tmp_path / "sample"
 
 
@@ -166,7 +166,8 @@ def test_a_folder_is_landed_by_the_publishers_names(tmp_path: Path, sample: Path
         (["demo", "--data", "{folder}"], "Choose one with RELEASE="),
         (["fetch", "movielens", "--release", "ml-1900"], "there are ml-latest-small, ml-25m, ml-32m"),
         (["fetch", "movielens", "--base-url", "http://127.0.0.1:1"], "Check the network"),
-        (["sample", "{folder}", "--scale", "0.001"], "too small"),
+        (["sample", "movielens", "{folder}", "--scale", "0.001"], "too small"),
+        (["sample", "chinook", "{folder}", "--scale", "0.001"], "too small"),
     ],
 )
 def test_a_wrong_argument_gives_one_line_with_a_remedy(
