@@ -10,6 +10,9 @@ from cinestream_platform.lake.keys import key_problem
 from cinestream_platform.sources.chinook import feeds as chinook_feeds
 from cinestream_platform.sources.chinook import raw_tables as chinook_raw_tables
 from cinestream_platform.sources.chinook import tables as chinook_tables
+from cinestream_platform.sources.dvdrental import extracts as dvdrental_extracts
+from cinestream_platform.sources.dvdrental import raw_tables as dvdrental_raw_tables
+from cinestream_platform.sources.dvdrental import tables as dvdrental_tables
 from cinestream_platform.sources.movielens import feeds as movielens_feeds
 from cinestream_platform.sources.movielens import tables as movielens_tables
 from cinestream_platform.warehouse.relation import Relation
@@ -17,12 +20,15 @@ from cinestream_platform.warehouse.table import Layer, Table
 
 FEEDS: tuple[Feed, ...] = (*movielens_feeds.FEEDS, *chinook_feeds.FEEDS)
 
+EXTRACTS: tuple[Feed, ...] = dvdrental_extracts.EXTRACTS
+"""What is extracted from operational databases; no landed file belongs to them."""
+
 BUNDLES: tuple[Bundle, ...] = (chinook_feeds.RELEASE,)
 
 PLACES: tuple[Feed | Bundle, ...] = (*FEEDS, *BUNDLES)
 """Every folder of the landing zone in which files may land."""
 
-SOURCES = tuple(dict.fromkeys(feed.source for feed in FEEDS))
+SOURCES = tuple(dict.fromkeys(feed.source for feed in (*FEEDS, *EXTRACTS)))
 """The source systems."""
 
 TABLES: tuple[Table, ...] = (
@@ -31,13 +37,19 @@ TABLES: tuple[Table, ...] = (
     *movielens_tables.STAR_TABLES,
     *chinook_raw_tables.RAW_TABLES,
     *chinook_tables.STAR_TABLES,
+    *dvdrental_raw_tables.RAW_TABLES,
+    *dvdrental_tables.STAR_TABLES,
 )
 """Every declared table, referenced ones before those that refer to them."""
 
-RELATIONS: tuple[Relation, ...] = (*movielens_tables.RELATIONS, *chinook_raw_tables.RELATIONS)
+RELATIONS: tuple[Relation, ...] = (
+    *movielens_tables.RELATIONS,
+    *chinook_raw_tables.RELATIONS,
+    *dvdrental_raw_tables.RELATIONS,
+)
 """What relates raw tables, for reports; nothing enforces it."""
 
-MART_SCHEMAS = ("movielens_marts", "chinook_marts")
+MART_SCHEMAS = ("movielens_marts", "chinook_marts", "dvdrental_marts")
 
 
 def find_feed(source: str, dataset: str) -> Feed | None:
@@ -71,7 +83,7 @@ def placement_problem(key: str) -> str | None:
 
 def feed_of_table(source: str, name: str) -> Feed:
     """The feed that fills a raw table."""
-    return next(feed for feed in FEEDS if (feed.table.source, feed.table.name) == (source, name))
+    return next(feed for feed in (*FEEDS, *EXTRACTS) if (feed.table.source, feed.table.name) == (source, name))
 
 
 def places_of(source: str) -> list[Feed | Bundle]:

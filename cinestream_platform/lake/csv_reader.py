@@ -92,13 +92,23 @@ def read_csv(
         blocks = _Blocks(source, block_bytes)
         for line, block in blocks:
             records, broken = _frame_block(block, line, names, blocks)
-            rows, rejected = split_records(
-                records, feed.table, file_id=file_id, not_after=not_after, null_words=feed.null_words
-            )
+            nulled = _with_nulls(records, feed)
+            rows, rejected = split_records(nulled, feed.table, file_id=file_id, not_after=not_after)
             culprits = records[rejected["row"]]
             raws = culprits["raw"] if "raw" in records.columns else _rejoin(culprits, names)
             rejected = pl.concat([rejected.select("line", "rule", raw=raws.str.slice(0, MAX_RAW_CHARS)), broken])
             yield Batch(rows, rejected.sort("line"), not block.endswith(b"\n"))
+
+
+def _with_nulls(records: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """The records with NULL where the feed's spelling of it stands."""
+    columns = [column for column in feed.table.columns if column.source_name]
+    if feed.null_token is not None:
+        return records.with_columns(pl.col(column.name).replace(feed.null_token, None) for column in columns)
+    empty = ("", *feed.null_words)
+    return records.with_columns(
+        pl.col(column.name).replace(list(empty if column.nullable else empty[:1]), None) for column in columns
+    )
 
 
 def _rejoin(records: pl.DataFrame, names: list[str]) -> pl.Series:
@@ -207,7 +217,7 @@ def _frame_block(block: bytes, line: int, names: list[str], blocks: _Blocks) -> 
         return frame, pl.DataFrame(schema=REJECT_SCHEMA)
     records = list(_frame_quoted(block, line, len(names), blocks))
     good = [record for record in records if record.fields is not None]
-    columns = {name: [(record.fields or [])[i] or None for record in good] for i, name in enumerate(names)}
+    columns = {name: [(record.fields or [])[i] for record in good] for i, name in enumerate(names)}
     frame = pl.DataFrame(
         {"line": [record.line for record in good], "raw": [record.raw for record in good], **columns},
         schema={"line": pl.Int64(), "raw": pl.String(), **dict.fromkeys(names, pl.String())},
@@ -233,7 +243,11 @@ def _frame_plain(block: bytes, line: int, names: list[str]) -> pl.DataFrame | No
     try:
         block.decode("utf-8")
         frame = pl.read_csv(
-            io.BytesIO(block), has_header=False, schema=dict.fromkeys(names, pl.String()), quote_char=None
+            io.BytesIO(block),
+            has_header=False,
+            schema=dict.fromkeys(names, pl.String()),
+            quote_char=None,
+            empty_string_is_null=False,
         )
     except (UnicodeDecodeError, pl.exceptions.PolarsError):
         return None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-from cinestream_platform.warehouse.table import PartitionUnit, Table
+from cinestream_platform.warehouse.table import PartitionUnit, Table, WriteMode
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,9 @@ class Feed:
     ``file_names`` are the publisher's names, by which ``cinestream land`` knows a file's dataset.
     ``reject_threshold`` is the share of rejected records above which nothing of a file is published.
     ``event_time`` names the timestamp column by which rows are kept in partitions of ``unit`` (UTC).
-    ``null_words`` are spellings of NULL in nullable columns, beside the empty field.
+    ``null_words`` are spellings of NULL in nullable columns, beside the empty field. A ``null_token`` is the one
+    spelling of NULL in every column, and an empty field then an empty text.
+    ``increment_by`` names the column by which new rows of a database's table are known (``database_reader``).
     """
 
     dataset: str
@@ -23,11 +25,18 @@ class Feed:
     event_time: str | None = None
     unit: PartitionUnit = PartitionUnit.YEAR
     null_words: tuple[str, ...] = ()
+    null_token: str | None = None
+    increment_by: str | None = None
 
     @property
     def source(self) -> str:
         """The source system."""
         return self.table.source
+
+    @property
+    def holds_over_time(self) -> bool:
+        """Whether a delivery says what holds from its time on, and not what happened when."""
+        return self.table.mode is WriteMode.HISTORY and self.event_time is None
 
     @property
     def prefix(self) -> str:

@@ -56,6 +56,16 @@ class Spool:
             yield self._feed.unit.key_of(begin.year, begin.month), part
 
     @property
+    def rows(self) -> int:
+        """How many rows were written."""
+        return sum(self.partition_rows.values())
+
+    def put(self, lake: ObjectStore, lake_path: str) -> None:
+        """Copy everything that was written to the lake."""
+        if self.paths:
+            lake.put_folder(lake_path, self._folder)
+
+    @property
     def paths(self) -> list[Path]:
         """Every Parquet file written, in order."""
         return sorted(self._folder.rglob("*.parquet"))
@@ -179,13 +189,18 @@ def find_overlap(
 class RawRows:
     """The rows of a raw table that count, read from the lake: of every event the record that wins.
 
-    ``files`` are the loaded files in the order in which later ones win; they are what anything made from these rows
-    was made from.
+    ``files`` are the feed's loaded files in the order in which later ones win; they are what anything made from these
+    rows was made from.
     """
 
     store: ObjectStore
-    table: Table
+    feed: Feed
     files: Sequence[LandedFile]
+
+    @property
+    def table(self) -> Table:
+        """The raw table."""
+        return self.feed.table
 
     @property
     def contested(self) -> bool:
@@ -210,7 +225,7 @@ class RawRows:
         """The files that a partition, or the whole table, is made from."""
         if scope is None:
             return sorted(file.file_id for file in self.files)
-        if self.table.mode is WriteMode.HISTORY:
+        if self.feed.holds_over_time:
             effective = {file.file_id: file.effective_at for file in self.files}
             return sorted(holding(effective, scope.unit, scope.partition_key))
         return sorted(f.file_id for f in self.files if touches(f.partitions, scope.unit, scope.partition_key))

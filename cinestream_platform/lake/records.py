@@ -4,7 +4,6 @@ Input and output are frames; files and their framing are ``csv_reader``'s. Types
 compared, because polars' own dropping of invalid rows would lose them without a trace.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
@@ -49,6 +48,10 @@ def _parsed(column: Column) -> pl.Expr:
     if kind is Kind.NUMERIC:
         digits = (column.type.scale or 0) + SPARE_DIGITS
         return pl.when(text.str.contains(_plain_decimal(digits))).then(text.cast(pl.Decimal(38, digits), strict=False))
+    if kind is Kind.BOOLEAN:
+        return text.replace_strict({"t": True, "true": True, "f": False, "false": False}, default=None)
+    if kind is Kind.TEXT_ARRAY:
+        return text.str.json_decode(pl.List(pl.String()))
     if kind is Kind.TIMESTAMP and column.time_zone:
         return _instant(text, column.time_zone)
     if kind is Kind.DOUBLE:
@@ -97,7 +100,7 @@ def _fits(column: Column, value: pl.Expr) -> pl.Expr:
 
 
 def split_records(
-    records: pl.DataFrame, table: Table, *, file_id: int, not_after: datetime, null_words: Sequence[str] = ()
+    records: pl.DataFrame, table: Table, *, file_id: int, not_after: datetime
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split text records into typed rows of ``table`` and rejected records.
 
@@ -107,15 +110,13 @@ def split_records(
         table: A raw table.
         file_id: The landed file, written into ``_file_id``.
         not_after: Events later than this are rejected.
-        null_words: Spellings of NULL in nullable columns.
 
     Returns:
         The typed rows in declared columns, and the rejected as ``line``, ``rule`` (the first that is broken) and
         ``row`` (index into ``records``).
     """
     columns = [column for column in table.columns if column.source_name]
-    nulled = [pl.col(c.name).replace(list(null_words), None) for c in columns if c.nullable] if null_words else []
-    parsed = records.lazy().with_columns(nulled).with_columns(_parsed(c).alias(f"parsed_{c.name}") for c in columns)
+    parsed = records.lazy().with_columns(_parsed(c).alias(f"parsed_{c.name}") for c in columns)
     first_broken = pl.coalesce(pl.when(breaks).then(pl.lit(name)) for name, breaks in _breaks(table, not_after))
     judged = parsed.with_columns(rule=first_broken, row=pl.int_range(pl.len())).collect()
     good = judged.filter(pl.col("rule").is_null())

@@ -190,11 +190,14 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
 
         def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
             keys = list(context.partition_keys) if partitions else [WHOLE]
-            scope = {key: Scope(unit, key) if partitions else None for key in keys}
+
+            def scope(name: str, key: str) -> Scope | None:
+                return Scope(unit, key) if partitions and name not in table.reads_whole else None
+
             built = Build(
                 table,
-                {key: function(**{name: rows.rows(scope[key]) for name, rows in raw.items()}) for key in keys},
-                lambda key: sorted({file_id for rows in raw.values() for file_id in rows.file_ids(scope[key])}),
+                {key: function(**{name: rows.rows(scope(name, key)) for name, rows in raw.items()}) for key in keys},
+                lambda key: sorted({id_ for name, rows in raw.items() for id_ in rows.file_ids(scope(name, key))}),
                 lambda publication: context.add_asset_metadata(
                     _published_metadata(publication), partition_key=publication.partition_key if partitions else None
                 ),

@@ -76,7 +76,7 @@ class _Reading:
 
     @property
     def loaded(self) -> int:
-        return sum(self.spool.partition_rows.values())
+        return self.spool.rows
 
     @property
     def read(self) -> int:
@@ -167,7 +167,7 @@ class FileLoader:
             open_end = batch.ends_without_line_end
             if sum(part.height for part in rejected) > KEPT_REJECTS:
                 raise FileRefusedError(
-                    f"more than {KEPT_REJECTS:,} records are rejected, e.g. {_examples(pl.concat(rejected))}"
+                    f"more than {KEPT_REJECTS:,} records are rejected, e.g. {examples(pl.concat(rejected))}"
                 )
         return _Reading(spool, pl.concat(rejected), open_end)
 
@@ -176,7 +176,7 @@ class FileLoader:
         if reading.read and reading.rejected.height > reading.read * self.feed.reject_threshold:
             return (
                 f"{reading.rejected.height:,} of {reading.read:,} records are rejected, more than "
-                f"{self.feed.reject_threshold:.2%}; nothing was published. E.g. {_examples(reading.rejected)}. "
+                f"{self.feed.reject_threshold:.2%}; nothing was published. E.g. {examples(reading.rejected)}. "
                 "Fix the file and land it again."
             )
         if self.feed.table.mode is WriteMode.SNAPSHOT and reading.loaded == 0:
@@ -191,7 +191,7 @@ class FileLoader:
         self, conn: Connection[Any], file: LandedFile, copy: LocalCopy, reading: _Reading, scratch: Path
     ) -> Report:
         lake_path = self._lake_path(file)
-        self.lake.put_folder(lake_path, scratch / "rows")
+        reading.spool.put(self.lake, lake_path)
         result = FileResult(
             copy.sha256,
             reading.loaded,
@@ -211,7 +211,8 @@ class FileLoader:
                 ]
                 overlap = find_overlap(self.lake, self.feed, reading.spool, file, others)
                 transaction.write(reading.spool.frames(), rejected)
-                transaction.commit(result, overlap)
+                transaction.complete(result, overlap)
+                transaction.commit()
         except TwinLoadedError as error:
             return self._duplicate(conn, file, copy.sha256, error.file_id)
         except SnapshotOvertakenError as error:
@@ -225,7 +226,8 @@ class FileLoader:
         return Report(file, Outcome.DUPLICATE if marked else Outcome.LEFT, reason=f"same content as file {twin}")
 
 
-def _examples(rejected: pl.DataFrame) -> str:
+def examples(rejected: pl.DataFrame) -> str:
+    """A few rejected records, for messages."""
     return "; ".join(f"line {line:,} {rule}: {raw[:200]!r}" for line, rule, raw in rejected.head(3).iter_rows())
 
 

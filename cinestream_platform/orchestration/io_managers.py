@@ -72,7 +72,7 @@ class RawIOManager(ConfigurableIOManager):
         feed = feed_of_table(*context.asset_key.path)
         with connect(self.warehouse.target()) as conn:
             files = ledger.loaded(conn, feed.source, feed.dataset)
-        return RawRows(self.stores.lake(), feed.table, files)
+        return RawRows(self.stores.lake(), feed, files)
 
 
 class WarehouseIOManager(ConfigurableIOManager):

@@ -10,20 +10,20 @@ from typing import Any
 
 from dagster import AssetKey
 
-from cinestream_platform.catalog import FEEDS, TABLES
+from cinestream_platform.catalog import EXTRACTS, FEEDS, TABLES
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.partitions import unit_of
 from cinestream_platform.warehouse.deliveries import holding, touches
 from cinestream_platform.warehouse.publications import LedgerState, Published
-from cinestream_platform.warehouse.table import WHOLE, PartitionUnit, WriteMode
+from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
 
 @dataclass(frozen=True)
 class Node:
     """A published table as staleness sees it.
 
-    A dim or fact is made from ``datasets`` of its source, of which those of ``histories`` are delivered again and
-    again; a mart from the tables ``upstream``.
+    A dim or fact is made from ``datasets`` of its source, of which those of ``histories`` hold over time and those of
+    ``whole`` are read whole for each partition; a mart from the tables ``upstream``.
     """
 
     key: AssetKey
@@ -33,6 +33,7 @@ class Node:
     datasets: tuple[str, ...] = ()
     upstream: tuple[AssetKey, ...] = ()
     histories: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
 
     @property
     def is_partitioned(self) -> bool:
@@ -51,7 +52,7 @@ def nodes_of(asset_graph: Any) -> dict[AssetKey, Node]:
     Raw tables are the landing sensor's; an asset without a table (a report) is made on its schedule.
     """
     tables = {asset_key(table): table for table in TABLES}
-    feeds = {asset_key(feed.table): feed for feed in FEEDS}
+    feeds = {asset_key(feed.table): feed for feed in (*FEEDS, *EXTRACTS)}
     nodes = {}
     for key in asset_graph.executable_asset_keys - set(feeds):
         asset = asset_graph.get(key)
@@ -59,11 +60,14 @@ def nodes_of(asset_graph: Any) -> dict[AssetKey, Node]:
             continue
         table = tables.get(key)
         read = [feeds[parent] for parent in sorted(asset.parent_keys) if parent in feeds]
-        histories = frozenset(feed.dataset for feed in read if feed.table.mode is WriteMode.HISTORY)
+        histories = frozenset(feed.dataset for feed in read if feed.holds_over_time)
+        whole = frozenset(feed.dataset for feed in read if table and feed.table.name in table.reads_whole)
         schema = table.schema if table else f"{key.path[0]}_marts"
         upstream = () if table else tuple(sorted(asset.parent_keys))
         datasets = tuple(feed.dataset for feed in read)
-        nodes[key] = Node(key, schema, unit_of(asset.partitions_def), table is None, datasets, upstream, histories)
+        nodes[key] = Node(
+            key, schema, unit_of(asset.partitions_def), table is None, datasets, upstream, histories, whole
+        )
     return nodes
 
 
@@ -99,7 +103,8 @@ def touched_partitions(node: Node, state: LedgerState) -> set[str]:
     if not node.is_partitioned:
         # Computed tables are made from nothing and must exist all the same.
         return {WHOLE} if not node.datasets or any(_files(node, name, state) for name in node.datasets) else set()
-    raw = {p for name in node.datasets for partitions in _files(node, name, state).values() for p in partitions}
+    aligned = [name for name in node.datasets if name not in node.whole]
+    raw = {p for name in aligned for partitions in _files(node, name, state).values() for p in partitions}
     return {node.unit.containing(partition) for partition in raw - {WHOLE}}
 
 
@@ -108,7 +113,7 @@ def made_from(node: Node, partition_key: str, state: LedgerState) -> tuple[int, 
     found: set[int] = set()
     for dataset in node.datasets:
         files = _files(node, dataset, state)
-        if partition_key == WHOLE:
+        if partition_key == WHOLE or dataset in node.whole:
             found.update(files)
         elif dataset in node.histories:
             effective = {file_id: state.effective[file_id] for file_id in files}

@@ -76,8 +76,10 @@ class FileTransaction:
         self._conn, self._table, self._file, self._run_id = conn, table, file, run_id
         self.replaced: list[int] = []
 
-    def claim(self, sha256: str) -> None:
+    def claim(self, sha256: str, *, replaces_all: bool = False) -> None:
         """Lock the raw table against other files, and find what this file replaces.
+
+        ``replaces_all`` takes the file for the whole table, whatever its write mode.
 
         Raises:
             FileSettledError, TwinLoadedError, SnapshotOvertakenError: It is not to be loaded after all.
@@ -99,6 +101,9 @@ class FileTransaction:
             self._file.bucket,
         )
         older_versions = [row[0] for row in others if row[1] == self._file.key]
+        if replaces_all:
+            self.replaced = [row[0] for row in others]
+            return
         if self._table.mode is WriteMode.HISTORY:
             # Every delivery counts for its own time, also one that equals an earlier one: values may change back.
             self.replaced = [
@@ -139,8 +144,8 @@ class FileTransaction:
         self._query("DELETE FROM ops.rejected_row WHERE file_id = %s", self._file.file_id)
         copy_frames(self._conn, Identifier("ops", "rejected_row"), rejected.columns, [rejected])
 
-    def commit(self, result: FileResult, overlap: Overlap) -> None:
-        """Turn the ledger row to ``loaded``, those it replaces to ``superseded``, and make it all visible."""
+    def complete(self, result: FileResult, overlap: Overlap) -> None:
+        """Turn the ledger row to ``loaded``, those it replaces to ``superseded``."""
         touched = set(result.partition_rows) | overlap.partitions.get(self._file.file_id, frozenset())
         self._query(
             """
@@ -174,6 +179,9 @@ class FileTransaction:
             )
         if self.replaced:
             turns.supersede(self._conn, self.replaced, by=self._file.file_id)
+
+    def commit(self) -> None:
+        """Make it all visible."""
         self._conn.commit()
 
     def _query(self, statement: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:

@@ -72,7 +72,7 @@ class Lake:
 
     def raw_rows(self) -> RawRows:
         order = sorted(self.files.values(), key=lambda f: (f.last_modified, f.key, f.file_id))
-        return RawRows(self.store, RATINGS.table, order)
+        return RawRows(self.store, RATINGS, order)
 
     def winners(self, partition_key: str | None = None) -> set[tuple[int, int]]:
         return set(self.raw_rows().rows(in_year(partition_key)).select("_file_id", "_line").collect().rows())
@@ -295,5 +295,5 @@ def test_winners_overlaps_and_touched_years_are_those_of_a_dict_whatever_the_ord
             assert lake.winners(year) == winners
             # What staleness relies on: a year depends on no file but those that touch it.
             touching = [file for file in lake.raw_rows().files if year in file.partitions]
-            alone = RawRows(lake.store, RATINGS.table, touching).rows(in_year(year))
+            alone = RawRows(lake.store, RATINGS, touching).rows(in_year(year))
             assert set(alone.select("_file_id", "_line").collect().rows()) == winners

@@ -1,0 +1,204 @@
+"""Reading tables of an operational Postgres as they were at one moment, each into a local CSV file.
+
+All readers share one exported snapshot (https://www.postgresql.org/docs/18/functions-admin.html, "Snapshot
+Synchronization Functions"): no payment comes without its rental, however busy the source is. COPY streams, so memory
+does not grow with a table. What becomes of the files is decided as for any landed file (``csv_reader``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection, IsolationLevel
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.table import Column, Kind
+
+NULL_TOKEN = "\\N:NULL:\\N"  # noqa: S105 - no secret
+"""How NULL is written, so that an empty text stays one."""
+
+
+class SourceDriftError(RuntimeError):
+    """The database lacks a table or column; nothing of it is extracted."""
+
+
+@dataclass(frozen=True)
+class SourceDatabase:
+    """An operational database: where it is, in which schema, and the zone of its timestamps without one."""
+
+    target: PostgresTarget
+    schema: str
+    time_zone: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One moment of a database that several readers can share while it is held open."""
+
+    name: str
+    taken_at: datetime
+    columns: Mapping[str, Mapping[str, str]]
+    fingerprint: str
+
+    def unknown_columns(self, feeds: Sequence[Feed]) -> list[str]:
+        """``table.column`` of what the source has beyond the declarations."""
+        return [
+            f"{feed.table.name}.{name}"
+            for feed in feeds
+            for name in self.columns[feed.table.name]
+            if name not in {column.name for column in feed.table.columns}
+        ]
+
+
+@contextmanager
+def _read_only(database: SourceDatabase) -> Iterator[Connection[Any]]:
+    with connect(database.target, role=None, autocommit=False) as conn:
+        conn.rollback()
+        conn.isolation_level = IsolationLevel.REPEATABLE_READ
+        conn.read_only = True
+        yield conn
+
+
+@contextmanager
+def open_snapshot(database: SourceDatabase, feeds: Sequence[Feed]) -> Iterator[Snapshot]:
+    """Hold one moment of the database open.
+
+    Raises:
+        SourceDriftError: Tables or columns are missing; the message names them all.
+    """
+    with _read_only(database) as conn:
+        row = conn.execute("SELECT pg_export_snapshot(), transaction_timestamp()").fetchone()
+        columns = _columns(conn, database.schema)
+        if missing := _missing(columns, feeds):
+            raise SourceDriftError(
+                f"{database.target}, schema {database.schema}: {'; '.join(missing)}. Nothing was extracted. Put it "
+                "back in the source, or change the declaration in sources/."
+            )
+        name, taken_at = row or ("", datetime.min)
+        yield Snapshot(name, taken_at, columns, _fingerprint(conn, database, feeds))
+
+
+def _columns(conn: Connection[Any], schema: str) -> dict[str, dict[str, str]]:
+    """Table to column to type, domains as their base types; a partitioned table counts, its partitions too."""
+    found: dict[str, dict[str, str]] = {}
+    for table, column, data_type in conn.execute(
+        """
+        SELECT c.relname, a.attname, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), NULL)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        JOIN pg_type t ON t.oid = a.atttypid
+        WHERE n.nspname = %s AND c.relkind IN ('r', 'p') ORDER BY c.relname, a.attnum
+        """,
+        (schema,),
+    ):
+        found.setdefault(table, {})[column] = data_type
+    return found
+
+
+def _missing(columns: Mapping[str, Mapping[str, str]], feeds: Sequence[Feed]) -> list[str]:
+    problems = []
+    for feed in feeds:
+        table = feed.table
+        if table.name not in columns:
+            problems.append(f"table {table.name} is missing")
+            continue
+        lacking = [c.source_name for c in table.columns if c.source_name and c.source_name not in columns[table.name]]
+        problems += [f"column {table.name}.{name} is missing" for name in lacking]
+    return problems
+
+
+def read_fingerprint(database: SourceDatabase, feeds: Sequence[Feed]) -> str:
+    """A short text that changes when rows come, go, or are updated (``last_update``): what a sensor asks for often."""
+    with _read_only(database) as conn:
+        return _fingerprint(conn, database, feeds)
+
+
+def _fingerprint(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> str:
+    counts = [
+        SQL("SELECT {}::text, count(*), {} FROM {}").format(
+            Literal(feed.table.name),
+            SQL("max(last_update)::text" if any(c.name == "last_update" for c in feed.table.columns) else "NULL"),
+            Identifier(database.schema, feed.table.name),
+        )
+        for feed in feeds
+    ]
+    rows = conn.execute(SQL(" UNION ALL ").join(counts)).fetchall()
+    return hashlib.sha256(repr(sorted(rows)).encode()).hexdigest()[:16]
+
+
+def _text(column: Column, source_type: str, time_zone: str) -> Composed:
+    """A column as the text that ``csv_reader`` reads: instants in UTC, arrays as JSON, ``char(n)`` without padding."""
+    name = Identifier(column.source_name or column.name)
+    if source_type == "timestamp without time zone":
+        return SQL("(({} AT TIME ZONE {}) AT TIME ZONE 'UTC')::text").format(name, Literal(time_zone))
+    if source_type == "timestamp with time zone":
+        return SQL("({} AT TIME ZONE 'UTC')::text").format(name)
+    if column.type.kind is Kind.TEXT_ARRAY:
+        return SQL("array_to_json({})::text").format(name)
+    return SQL("{}::text").format(name)
+
+
+@dataclass(frozen=True)
+class TableCopy:
+    """A table's rows in a local file."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+def copy_table(
+    database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: Path, *, since: tuple[Any, str] | None = None
+) -> TableCopy:
+    """Write a table's rows as they were at the snapshot to a CSV file with a header, in the order of the natural key.
+
+    ``since`` is a value of ``feed.increment_by`` and a margin before it (an interval, or a number of keys): only rows
+    from there on are written.
+    """
+    columns = [column for column in feed.table.columns if column.source_name]
+    types = snapshot.columns[feed.table.name]
+    chosen = SQL(", ").join(
+        SQL("{} AS {}").format(_text(c, types[c.source_name or ""], database.time_zone), Identifier(c.name))
+        for c in columns
+    )
+    source = Identifier(database.schema, feed.table.name)
+    where = SQL("").format()
+    if since is not None:
+        cast = SQL("interval" if types[feed.increment_by or ""].startswith("timestamp") else "bigint")
+        where = SQL("WHERE {} >= {} - {}::{}").format(
+            _comparable(feed, types, database), Literal(since[0]), Literal(since[1]), cast
+        )
+    key = SQL(", ").join(Identifier("t", name) for name in feed.table.natural_key if not name.startswith("_"))
+    query = SQL("COPY (SELECT {} FROM {} t {} ORDER BY {}) TO STDOUT (FORMAT csv, HEADER, NULL {})").format(
+        chosen, source, where, key, Literal(NULL_TOKEN)
+    )
+    digest, size = hashlib.sha256(), 0
+    with _read_only(database) as conn, path.open("wb") as sink:
+        conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot.name)))
+        conn.execute("SET LOCAL DateStyle = 'ISO'")
+        with conn.cursor().copy(query) as rows:
+            for data in rows:
+                digest.update(data)
+                size += sink.write(data)
+    return TableCopy(path, digest.hexdigest(), size)
+
+
+def _comparable(feed: Feed, types: Mapping[str, str], database: SourceDatabase) -> Composed:
+    """The increment's column, as an instant where it is a time."""
+    name = feed.increment_by or ""
+    if types[name] == "timestamp without time zone":
+        return SQL("({} AT TIME ZONE {})").format(Identifier("t", name), Literal(database.time_zone))
+    return SQL("{}").format(Identifier("t", name))
+
+
+PASSING_FAULTS = (psycopg.OperationalError, psycopg.InterfaceError)
+"""The source went away or was restarted: worth another attempt."""

@@ -1,0 +1,243 @@
+"""Extracting an operational database: read one moment, write the lake, publish all raw tables in one transaction.
+
+Joins the lake with the warehouse; knows nothing of Dagster. A run that dies half-way publishes no table.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from psycopg import Connection
+
+from cinestream_platform.lake.csv_reader import REJECT_SCHEMA, read_csv
+from cinestream_platform.lake.database_reader import (
+    PASSING_FAULTS,
+    Snapshot,
+    SourceDatabase,
+    TableCopy,
+    copy_table,
+    open_snapshot,
+)
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.raw_rows import Spool, find_overlap
+from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.orchestration.file_loading import CLOCK_SLACK, examples
+from cinestream_platform.settings import Settings
+from cinestream_platform.warehouse import extractions, ledger
+from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
+from cinestream_platform.warehouse.extractions import Extraction
+from cinestream_platform.warehouse.ledger import LandedFile
+from cinestream_platform.warehouse.raw_publish import FileResult, FileTransaction
+
+READERS = 2
+MARGINS = {"last_update": "1 hour", "payment_id": "1000"}
+"""How far before the last known change an increment begins: a transaction may commit after one that began later."""
+LOCK_WAIT_SECONDS = 600
+
+
+class TooManyRejectedError(RuntimeError):
+    """A table has more bad rows than its feed allows; nothing of the extraction is published."""
+
+
+@dataclass(frozen=True)
+class ExtractedTable:
+    """A table that had changed, ready to be published."""
+
+    feed: Feed
+    file: LandedFile
+    sha256: str
+    spool: Spool
+    rejected: pl.DataFrame
+    is_whole: bool
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What an extraction did: rows loaded and rejected of each table that had changed."""
+
+    is_full: bool
+    snapshot: Snapshot
+    rows: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Extracts the tables of one operational database."""
+
+    settings: Settings
+    database: SourceDatabase
+    target: PostgresTarget
+    lake: ObjectStore
+    feeds: Sequence[Feed]
+    run_id: str
+    log: Callable[[str], None]
+
+    @property
+    def source(self) -> str:
+        """The source system."""
+        return self.feeds[0].source
+
+    def run(self, *, full: bool) -> Extracted:
+        """Extract once; a source that goes away meanwhile is asked again, from the beginning and with patience.
+
+        ``full`` also reads tables as a whole of which otherwise only the last changes are read.
+
+        Raises:
+            SourceDriftError: A table or column is missing in the source.
+            TooManyRejectedError: A table has more bad rows than its feed allows.
+            PostgresUnreachableError, psycopg.OperationalError: The source did not come back.
+        """
+        for attempt in range(1, self.settings.load_attempts + 1):
+            try:
+                return self._run_once(full=full)
+            except (*PASSING_FAULTS, PostgresUnreachableError) as error:
+                if attempt == self.settings.load_attempts:
+                    raise
+                wait = self.settings.load_backoff_seconds * 2 ** (attempt - 1)
+                self.log(f"{self.database.target} went away ({' '.join(str(error).split())}); again in {wait:,.0f} s")
+                time.sleep(wait)
+        raise AssertionError("unreachable")
+
+    def _run_once(self, *, full: bool) -> Extracted:
+        with connect(self.target) as conn, _sole_extraction(conn, self.source):
+            extractions.abandon(conn, self.source)
+            try:
+                with tempfile.TemporaryDirectory(prefix="cinestream-") as scratch:
+                    return self._extract(conn, Path(scratch), full=full)
+            except BaseException:
+                if not conn.closed:
+                    extractions.abandon(conn, self.source)
+                raise
+
+    def _extract(self, conn: Connection[Any], scratch: Path, *, full: bool) -> Extracted:
+        known = extractions.newest_content(conn, self.source)
+        since = {} if full else self._increments(conn, known)
+        with open_snapshot(self.database, self.feeds) as snapshot:
+            copies = self._copy_all(snapshot, scratch, since)
+        tables = [
+            self._read(conn, snapshot, feed, copy, is_whole=feed.dataset not in since)
+            for feed, copy in copies
+            if known.get(feed.dataset) != copy.sha256
+        ]
+        for table in tables:
+            table.spool.put(self.lake, _lake_path(table.feed, self.run_id, table.sha256))
+        self._publish(conn, snapshot, tables, is_full=not since)
+        rows = {t.feed.dataset: (t.spool.rows, t.rejected.height) for t in tables}
+        return Extracted(not since, snapshot, rows)
+
+    def _increments(self, conn: Connection[Any], known: dict[str, str]) -> dict[str, tuple[Any, str]]:
+        """Dataset to the last known change, and the margin before it, of tables that need not be read whole."""
+        found = {}
+        for feed in self.feeds:
+            if feed.increment_by and feed.dataset in known:
+                last = extractions.watermark(conn, feed.table, feed.increment_by)
+                if last is not None:
+                    found[feed.dataset] = (last, MARGINS[feed.increment_by])
+        return found
+
+    def _copy_all(
+        self, snapshot: Snapshot, scratch: Path, since: dict[str, tuple[Any, str]]
+    ) -> list[tuple[Feed, TableCopy]]:
+        def copy(feed: Feed) -> TableCopy:
+            path = scratch / f"{feed.dataset}.csv"
+            return copy_table(self.database, snapshot, feed, path, since=since.get(feed.dataset))
+
+        with ThreadPoolExecutor(READERS) as readers:
+            return list(zip(self.feeds, readers.map(copy, self.feeds), strict=True))
+
+    def _read(
+        self, conn: Connection[Any], snapshot: Snapshot, feed: Feed, copy: TableCopy, *, is_whole: bool
+    ) -> ExtractedTable:
+        """Type the rows of a table that has changed.
+
+        Raises:
+            TooManyRejectedError: More rows break rules than the feed allows.
+        """
+        lake_path = _lake_path(feed, self.run_id, copy.sha256)
+        file = extractions.begin(
+            conn, feed.table, snapshot.taken_at, sha256=copy.sha256, size=copy.size, lake_path=lake_path
+        )
+        spool, rejected = Spool(copy.path.with_suffix(""), feed), [pl.DataFrame(schema=REJECT_SCHEMA)]
+        not_after = snapshot.taken_at + CLOCK_SLACK
+        for batch in read_csv(copy.path, feed, file_id=file.file_id, not_after=not_after):
+            spool.add(batch.rows)
+            rejected.append(batch.rejected)
+        copy.path.unlink()
+        bad = pl.concat(rejected)
+        if bad.height > (spool.rows + bad.height) * feed.reject_threshold:
+            raise TooManyRejectedError(
+                f"table {feed.table.name}: {bad.height:,} of {spool.rows + bad.height:,} rows break rules, more than "
+                f"{feed.reject_threshold:.0%}, e.g. {examples(bad)}. Nothing was published. Mend the source."
+            )
+        return ExtractedTable(feed, file, copy.sha256, spool, bad, is_whole)
+
+    def _publish(
+        self, conn: Connection[Any], snapshot: Snapshot, tables: Sequence[ExtractedTable], *, is_full: bool
+    ) -> None:
+        """All changed tables in one transaction: readers see the source of one moment."""
+        changed = tuple(table.feed.dataset for table in tables)
+        extraction = Extraction(
+            self.source,
+            str(self.database.target),
+            snapshot.taken_at,
+            self.run_id,
+            is_full,
+            snapshot.fingerprint,
+            changed,
+        )
+        with connect(self.target, autocommit=False) as writing:
+            for table in tables:
+                self._write(conn, writing, table)
+            extractions.record(writing, extraction)
+            writing.commit()
+
+    def _write(self, conn: Connection[Any], writing: Connection[Any], table: ExtractedTable) -> None:
+        feed, file, spool = table.feed, table.file, table.spool
+        transaction = FileTransaction(writing, feed.table, file, self.run_id)
+        transaction.claim(table.sha256, replaces_all=table.is_whole and bool(feed.increment_by))
+        others = [
+            other
+            for other in ledger.loaded(conn, feed.source, feed.dataset)
+            if other.file_id not in transaction.replaced
+        ]
+        overlap = find_overlap(self.lake, feed, spool, file, others)
+        rejected = table.rejected.select(pl.lit(file.file_id, pl.Int64).alias("file_id"), "line", "rule", "raw")
+        transaction.write(spool.frames(), rejected)
+        result = FileResult(
+            table.sha256,
+            spool.rows,
+            rejected.height,
+            False,
+            _lake_path(feed, self.run_id, table.sha256),
+            dict(sorted(spool.partition_rows.items())),
+        )
+        transaction.complete(result, overlap)
+
+
+def _lake_path(feed: Feed, run_id: str, sha256: str) -> str:
+    return f"raw/{feed.source}/{feed.table.name}/extract-{run_id[:8]}-{sha256[:8]}"
+
+
+@contextmanager
+def _sole_extraction(conn: Connection[Any], source: str) -> Iterator[None]:
+    """Hold the right to extract a source; a second run waits.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: The other run took longer than ten minutes.
+    """
+    with conn.transaction():
+        conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_WAIT_SECONDS}s",))
+        conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"cinestream.extract.{source}",))
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (f"cinestream.extract.{source}",))

@@ -1,0 +1,106 @@
+"""Extractions from operational databases in the ledger: each table that had changed becomes a version like a file's.
+
+``ops.landed_file`` gets a row a table with the key ``<source>/<table>/<moment>``, so that raw rows, staleness, lineage
+and counts are those of landed files; ``ops.extraction`` tells of the moment as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+from psycopg.sql import SQL, Identifier
+
+from cinestream_platform.warehouse.ledger import COLUMNS, LandedFile
+from cinestream_platform.warehouse.table import Table
+
+BUCKET = "postgres"
+"""Where the ledger says that these versions are: there is no object to fetch again."""
+
+
+def newest_content(conn: Connection[Any], source: str) -> dict[str, str]:
+    """Dataset to SHA-256 of what was extracted last."""
+    return dict(
+        conn.execute(
+            "SELECT DISTINCT ON (dataset) dataset, sha256 FROM ops.landed_file"
+            " WHERE source = %s AND bucket = %s AND status = 'loaded'"
+            " ORDER BY dataset, last_modified DESC, file_id DESC",
+            (source, BUCKET),
+        ).fetchall()
+    )
+
+
+def begin(
+    conn: Connection[Any], table: Table, moment: datetime, *, sha256: str, size: int, lake_path: str
+) -> LandedFile:
+    """Enter a table that is about to be written; never due, for only its own extraction can bring it."""
+    key = f"{table.source}/{table.name}/{moment:%Y%m%dT%H%M%S.%fZ}"
+    with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
+        made = cursor.execute(
+            f"""
+            INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, reason,
+                attempts, next_attempt_at, lake_attempts)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, 'is being extracted', 1, 'infinity', ARRAY[%s])
+            RETURNING {COLUMNS}
+            """,  # noqa: S608 - the columns are the ledger's own
+            (table.source, table.name, BUCKET, key, sha256, size, moment, lake_path),
+        ).fetchone()
+    if made is None:
+        raise RuntimeError(f"{key} was not entered")
+    return made
+
+
+def abandon(conn: Connection[Any], source: str) -> None:
+    """Give up what an extraction began and did not finish; the nightly housekeeping deletes what it left in the lake.
+
+    Call it while holding the right to extract: whoever began these is gone.
+    """
+    conn.execute(
+        "UPDATE ops.landed_file SET status = 'gone', is_newest = false, reason = 'the extraction did not finish',"
+        " next_attempt_at = clock_timestamp() WHERE source = %s AND bucket = %s AND status = 'pending'",
+        (source, BUCKET),
+    )
+
+
+def watermark(conn: Connection[Any], table: Table, column: str) -> Any:
+    """The greatest value of a raw table's column; ``None`` where it has no rows."""
+    statement = SQL("SELECT max({}) FROM {}").format(Identifier(column), Identifier(table.schema, table.name))
+    row = conn.execute(statement).fetchone()
+    return row[0] if row else None
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """One moment of a source: from where, by which run, whether whole, and what had changed."""
+
+    source: str
+    origin: str
+    taken_at: datetime
+    run_id: str
+    is_full: bool
+    fingerprint: str
+    tables_changed: tuple[str, ...]
+
+
+def record(conn: Connection[Any], extraction: Extraction) -> None:
+    """Enter an extraction; call it in the transaction that publishes its tables."""
+    values: Mapping[str, Any] = vars(extraction) | {"tables_changed": list(extraction.tables_changed)}
+    conn.execute(
+        """
+        INSERT INTO ops.extraction (source, origin, taken_at, run_id, is_full, fingerprint, tables_changed)
+        VALUES (%(source)s, %(origin)s, %(taken_at)s, %(run_id)s, %(is_full)s, %(fingerprint)s, %(tables_changed)s)
+        """,
+        values,
+    )
+
+
+def last_fingerprint(conn: Connection[Any], source: str) -> str | None:
+    """What the source's state was when it was extracted last; ``None`` if it never was."""
+    row = conn.execute(
+        "SELECT fingerprint FROM ops.extraction WHERE source = %s ORDER BY extraction_id DESC LIMIT 1", (source,)
+    ).fetchone()
+    return row[0] if row else None
