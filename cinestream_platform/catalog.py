@@ -15,7 +15,7 @@ FEEDS: tuple[Feed, ...] = movielens_feeds.FEEDS
 TABLES: tuple[Table, ...] = (DIM_DATE, *movielens_tables.RAW_TABLES, *movielens_tables.STAR_TABLES)
 """Every declared table, referenced ones before those that refer to them."""
 
-MART_SCHEMAS = ("movielens_marts",)
+MART_SCHEMAS = ("movielens_marts", "chinook_marts")
 
 
 def find_feed(source: str, dataset: str) -> Feed | None:

@@ -44,8 +44,8 @@ def test_declared_grants_are_reading_rights_on_stars_and_usage_of_their_schemas(
     grants = declared_grants(TABLES, MART_SCHEMAS)
     assert {grant.privilege for grant in grants} == {"SELECT", "USAGE"}
     assert {(g.role, g.schema) for g in grants if g.privilege == "USAGE"} == {
-        *((role, schema) for role in READERS for schema in ("conformed", "movielens_dw", "movielens_marts")),
-        ("dashboard_reader", "movielens_marts"),
+        *((role, schema) for role in READERS for schema in ("conformed", "movielens_dw", *MART_SCHEMAS)),
+        *(("dashboard_reader", schema) for schema in MART_SCHEMAS),
     }
     assert {(g.schema, g.relation) for g in grants if g.privilege == "SELECT"} == {
         (table.schema, table.name) for table in TABLES if not table.schema.startswith("raw_")
