@@ -65,6 +65,7 @@ KINDS = {
     "conformed_staging": "staging",
     "raw_movielens_staging": "staging",
     "movielens_marts": "marts",
+    "chinook_marts": "marts",
     "ops": "ops",
     "ml": "ml",
 }

@@ -1,6 +1,6 @@
 """The marts on a real Postgres: figures, rebuild by year, what readers see, grants, and the Dagster side.
 
-One fixture sets the database up: roles and an empty star from the DDL below. Tests fill the star with a few lines.
+One fixture sets the database up: roles and empty stars, MovieLens' from the DDL below. Tests fill it with a few lines.
 """
 
 import csv
@@ -32,7 +32,9 @@ from cinestream_platform.marts.project import PROJECT_DIR, dbt_executable, ensur
 from cinestream_platform.marts.resource import MartsDbt
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.settings import get_settings
+from cinestream_platform.sources.chinook.tables import STAR_TABLES as CHINOOK_TABLES
 from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.ddl import ensure_tables
 
 # --- set-up: a server, the roles, the star ---------------------------------------------------------------------------
 
@@ -87,8 +89,6 @@ do $$ begin
             'for values from (%s0101) to (%s0101)', y, y, y + 1);
     end loop;
 end $$;
-grant usage on schema conformed, movielens_dw to data_engineer;
-grant select on all tables in schema conformed, movielens_dw to data_engineer;
 do $$ begin execute format('grant create, temporary on database %I to data_engineer', current_database()); end $$;
 """
 
@@ -130,13 +130,17 @@ def server_dsn() -> Iterator[str]:
 
 
 def create_star(server_dsn: str, database: str) -> str:
-    """A fresh database with the empty star; its DSN."""
+    """A fresh database with the empty stars; its DSN."""
     with psycopg.connect(server_dsn, dbname="postgres", autocommit=True) as connection:
         connection.execute(f"drop database if exists {database} with (force)")
         connection.execute(f"create database {database}")
     dsn = f"{server_dsn} dbname={database}"
     with psycopg.connect(dsn) as connection:
         connection.execute(STAR)
+        ensure_tables(connection, CHINOOK_TABLES)
+        connection.execute("""
+            grant usage on schema conformed, movielens_dw, chinook_dw to data_engineer;
+            grant select on all tables in schema conformed, movielens_dw, chinook_dw to data_engineer""")
     return dsn
 
 
@@ -314,6 +318,7 @@ class World:
                 "dagster/asset_partition_range_start": str(years[0]),
                 "dagster/asset_partition_range_end": str(years[1]),
             }
+        options.setdefault("selection", dg.AssetSelection.groups("movielens_marts"))
         return dg.materialize(
             [assets],
             resources={"dbt": self.dbt, "warehouse": NoLedger()},
@@ -630,7 +635,7 @@ def dbt(world_dsn: str, home: Path, *arguments: str) -> subprocess.CompletedProc
 def test_dbts_unit_tests_pass(world: World) -> None:
     done = dbt(world.dsn, world.home, "test", "--select", "test_type:unit")
     assert done.returncode == 0, done.stdout
-    assert "PASS=13 WARN=0 ERROR=0" in done.stdout
+    assert "PASS=24 WARN=0 ERROR=0" in done.stdout
 
 
 @pytest.mark.parametrize(

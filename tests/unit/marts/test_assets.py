@@ -1,5 +1,7 @@
 """How the marts look in Dagster and when they run, without a database."""
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +16,18 @@ from cinestream_platform.marts.resource import MartsDbt
 from cinestream_platform.marts.translator import source_of_schema
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.settings import Settings
+from cinestream_platform.sources.chinook.tables import STAR_TABLES
 from cinestream_platform.warehouse.connection import PostgresTarget
 
 YEARS = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="1995", fmt="%Y")
 BY_YEAR = {"mart_genre_trends", "mart_rating_distribution"}
 FOLLOWING = {"mart_movie_ratings", "mart_user_activity", "mart_user_retention", "mart_tag_popularity"}
+MUSIC = {
+    *(f"mart_sales_by_{period}" for period in ("day", "month", "year")),
+    *(f"mart_{product}_sales" for product in ("track", "album", "artist", "genre", "media_type")),
+    *("mart_country_sales", "mart_city_sales", "mart_customer_segments", "mart_customer_retention"),
+    *("mart_employee_performance", "mart_team_performance"),
+}
 
 
 def key(table: str, source: str = "movielens") -> dg.AssetKey:
@@ -37,7 +46,7 @@ def assets(manifest: Path) -> list[dg.AssetsDefinition]:
 
 def test_every_mart_is_one_asset_below_its_source(assets: list[dg.AssetsDefinition]) -> None:
     marts, by_year = assets
-    assert marts.keys == {key(name) for name in FOLLOWING}
+    assert marts.keys == {key(name) for name in FOLLOWING} | {key(name, "chinook") for name in MUSIC}
     assert by_year.keys == {key(name) for name in BY_YEAR}
     assert by_year.partitions_def == YEARS
     assert by_year.backfill_policy == dg.BackfillPolicy.single_run()
@@ -50,12 +59,13 @@ def test_every_mart_has_group_owner_kinds_description_columns_table_and_checks(
     checked = {check.asset_key for definition in assets for check in definition.check_specs}
     for spec in (spec for definition in assets for spec in definition.specs):
         columns: Any = spec.metadata["dagster/column_schema"]
-        assert spec.group_name == "movielens_marts"
+        schema = f"{spec.key.path[0]}_marts"
+        assert spec.group_name == schema
         assert spec.owners == ["team:data-platform"]
         assert spec.kinds == {"dbt", "postgres"}
         assert "Grain: one row a" in (spec.description or "")
         assert all(column.description and column.type != "?" for column in columns.columns)
-        assert spec.metadata["dagster/table_name"] == f"movielens_marts.{spec.key.path[-1]}"
+        assert spec.metadata["dagster/table_name"] == f"{schema}.{spec.key.path[-1]}"
         assert spec.key in checked
 
 
@@ -64,7 +74,19 @@ def test_the_sources_of_dbt_are_the_assets_of_the_star(assets: list[dg.AssetsDef
     assert dependencies == {
         key("dim_date", "conformed"),
         *map(key, ("dim_movie", "dim_genre", "dim_user", "dim_tag", "bridge_movie_genre", "fact_ratings", "fact_tags")),
+        *(key(table.name, "chinook") for table in STAR_TABLES if "playlist" not in table.name),
     }
+
+
+def test_no_mart_reads_a_personal_column(manifest: Path) -> None:
+    """Everybody with a dashboard reads marts; a mart has no column but those of its contract."""
+    personal = {column.name for table in STAR_TABLES for column in table.columns if column.is_personal}
+    assert {"first_name", "company", "address", "birth_date"} <= personal
+    nodes = json.loads(manifest.read_bytes())["nodes"].values()
+    models = [node for node in nodes if node["resource_type"] == "model"]
+    words = {node["name"]: {*re.findall(r"\w+", node["raw_code"]), *node["columns"]} for node in models}
+    assert words.keys() >= MUSIC
+    assert {name: found for name in words if (found := words[name] & personal)} == {}
 
 
 @pytest.mark.parametrize(
