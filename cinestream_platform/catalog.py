@@ -16,7 +16,7 @@ from cinestream_platform.sources.dvdrental import tables as dvdrental_tables
 from cinestream_platform.sources.movielens import feeds as movielens_feeds
 from cinestream_platform.sources.movielens import tables as movielens_tables
 from cinestream_platform.warehouse.relation import Relation
-from cinestream_platform.warehouse.table import Layer, Table
+from cinestream_platform.warehouse.table import Layer, PartitionUnit, Table
 
 FEEDS: tuple[Feed, ...] = (*movielens_feeds.FEEDS, *chinook_feeds.FEEDS)
 
@@ -41,6 +41,9 @@ TABLES: tuple[Table, ...] = (
     *dvdrental_tables.STAR_TABLES,
 )
 """Every declared table, referenced ones before those that refer to them."""
+
+PREDICTIONS: tuple[Table, ...] = (dvdrental_tables.PREDICTED_PRICES,)
+"""Tables that data scientists write; the platform only makes them."""
 
 RELATIONS: tuple[Relation, ...] = (
     *movielens_tables.RELATIONS,
@@ -114,3 +117,9 @@ def raw_tables_of(source: str) -> list[Table]:
 def relations_of(source: str) -> list[Relation]:
     """What relates the raw tables of a source."""
     return [relation for relation in RELATIONS if relation.child.source == source]
+
+
+def main_unit(source: str) -> PartitionUnit:
+    """The unit of most of a source's partitioned tables."""
+    units = [table.unit for table in TABLES if table.source == source and table.is_partitioned]
+    return max(units, key=units.count, default=PartitionUnit.WHOLE)

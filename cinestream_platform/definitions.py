@@ -13,6 +13,7 @@ from dagster import (
 warnings.filterwarnings("ignore", category=BetaWarning)
 
 from cinestream_platform.automation.build_sensor import staleness_sensor  # noqa: E402
+from cinestream_platform.automation.extraction import EXTRACTION_SCHEDULES, extraction_sensors  # noqa: E402
 from cinestream_platform.automation.housekeeping import HOUSEKEEPING_SCHEDULE, housekeeping  # noqa: E402
 from cinestream_platform.automation.jobs import JOBS  # noqa: E402
 from cinestream_platform.automation.landing import landing_sensor  # noqa: E402
@@ -26,6 +27,7 @@ from cinestream_platform.orchestration.partitions import YEARS  # noqa: E402
 from cinestream_platform.orchestration.resources import Stores, Warehouse  # noqa: E402
 from cinestream_platform.settings import get_settings  # noqa: E402
 from cinestream_platform.sources.chinook import assets as chinook  # noqa: E402
+from cinestream_platform.sources.dvdrental import assets as dvdrental  # noqa: E402
 from cinestream_platform.sources.movielens import assets as movielens  # noqa: E402
 
 
@@ -35,12 +37,17 @@ def build_definitions() -> Definitions:
     interval = get_settings().sensor_interval_seconds
     return Definitions(
         assets=[
-            *load_assets_from_modules([conformed, movielens, chinook], include_specs=True),
+            *load_assets_from_modules([conformed, movielens, chinook, dvdrental], include_specs=True),
             *marts_assets(years=YEARS),
         ],
         jobs=[*JOBS, housekeeping, REPORTS_JOB],
-        schedules=[HOUSEKEEPING_SCHEDULE, REPORTS_SCHEDULE],
-        sensors=[landing_sensor(interval), staleness_sensor(interval), dead_run_sensor()],
+        schedules=[HOUSEKEEPING_SCHEDULE, REPORTS_SCHEDULE, *EXTRACTION_SCHEDULES],
+        sensors=[
+            landing_sensor(interval),
+            staleness_sensor(interval),
+            dead_run_sensor(),
+            *extraction_sensors(get_settings().extraction_interval_seconds),
+        ],
         # A process per step costs 3 to 7 s of imports; these steps are seconds or run in Postgres.
         executor=in_process_executor,
         resources={

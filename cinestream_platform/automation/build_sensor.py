@@ -18,7 +18,7 @@ from dagster import (
     sensor,
 )
 
-from cinestream_platform.automation.jobs import JOBS, build_job_name
+from cinestream_platform.automation.jobs import JOBS, build_job_names, build_job_of
 from cinestream_platform.automation.landing import UNFINISHED
 from cinestream_platform.automation.planning import Span, plan_builds
 from cinestream_platform.catalog import SOURCES
@@ -49,8 +49,8 @@ def _build_tag(source: str, span: Span | None, assets: Sequence[AssetKey], state
     return hashlib.sha256(repr((span, sorted(assets), made_from)).encode()).hexdigest()[:16]
 
 
-def _must_wait(instance: DagsterInstance, job_name: str, build: str) -> bool:
-    """Whether the same build from the same files failed lately: it is asked for again after 10, 20, 40 … seconds."""
+def must_wait(instance: DagsterInstance, job_name: str, build: str) -> bool:
+    """Whether the same work from the same inputs failed lately: it is asked for again after 10, 20, 40 … seconds."""
     failures = instance.get_run_records(
         RunsFilter(job_name=job_name, tags={BUILD_TAG: build}, statuses=[DagsterRunStatus.FAILURE]), limit=20
     )
@@ -58,6 +58,10 @@ def _must_wait(instance: DagsterInstance, job_name: str, build: str) -> bool:
         return False
     wait = min(FIRST_WAIT_SECONDS * 2 ** (len(failures) - 1), LONGEST_WAIT_SECONDS)
     return bool(time.time() < max(record.end_time or 0.0 for record in failures) + wait)
+
+
+def _is_running(instance: DagsterInstance, job_name: str) -> bool:
+    return bool(instance.get_runs(RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1))
 
 
 def staleness_sensor(interval_seconds: int) -> SensorDefinition:
@@ -81,13 +85,14 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
         for source in SOURCES:
             if source in returning:
                 continue
-            if context.instance.get_runs(RunsFilter(job_name=build_job_name(source), statuses=UNFINISHED), limit=1):
+            if any(_is_running(context.instance, job_name) for job_name in build_job_names(source)):
                 continue
             for span, assets in plan_builds(source, nodes, state).runs():
                 build = _build_tag(source, span, assets, state)
-                if not _must_wait(context.instance, build_job_name(source), build):
+                job_name = build_job_of(source, assets)
+                if not must_wait(context.instance, job_name, build):
                     tags = {**range_tags(span), BUILD_TAG: build}
-                    requests.append(RunRequest(job_name=build_job_name(source), asset_selection=assets, tags=tags))
+                    requests.append(RunRequest(job_name=job_name, asset_selection=assets, tags=tags))
         return SensorResult(run_requests=requests, skip_reason=None if requests else SkipReason("Nothing is stale."))
 
     return evaluate

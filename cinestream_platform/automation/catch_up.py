@@ -7,7 +7,7 @@ from uuid import uuid4
 from dagster import AssetKey, DagsterEvent, DagsterInstance, Definitions, ExecuteInProcessResult
 
 from cinestream_platform.automation.build_sensor import range_tags
-from cinestream_platform.automation.jobs import build_job_name, load_job_name
+from cinestream_platform.automation.jobs import build_job_of, load_job_name
 from cinestream_platform.automation.landing import due_files, load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
 from cinestream_platform.catalog import SOURCES
@@ -92,6 +92,6 @@ def build_stale(
         loaded = any(files for feed, files in state.files.items() if feed[0] == source)
         for span, assets in plan_builds(source, nodes, state, everything=everything and loaded).runs():
             results.append(
-                _execute(defs, build_job_name(source), instance, assets, range_tags(span), {}, begin, follow)
+                _execute(defs, build_job_of(source, assets), instance, assets, range_tags(span), {}, begin, follow)
             )
     return results

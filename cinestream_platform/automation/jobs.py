@@ -1,14 +1,17 @@
-"""The jobs: per source one that loads landed files, and one that builds star and marts from what is loaded."""
+"""The jobs: per source one that loads what arrived, and those that build star and marts from what is loaded."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from dagster import AssetSelection, define_asset_job
+from dagster import AssetKey, AssetSelection, define_asset_job
 
-from cinestream_platform.catalog import SOURCES
+from cinestream_platform.catalog import SOURCES, TABLES, main_unit
+from cinestream_platform.orchestration.asset import asset_key
+from cinestream_platform.warehouse.table import PartitionUnit
 
 
 def load_job_name(source: str) -> str:
-    """The job that loads landed files into raw tables."""
+    """The job that loads landed files into raw tables, or extracts a database into them."""
     return f"{source}_load"
 
 
@@ -17,14 +20,38 @@ def build_job_name(source: str) -> str:
     return f"{source}_build"
 
 
+def _apart(source: str) -> dict[PartitionUnit, list[AssetKey]]:
+    """Tables with other partitions than most of their source: Dagster wants one kind of partitions a job."""
+    found: dict[PartitionUnit, list[AssetKey]] = {}
+    for table in TABLES:
+        if table.source == source and table.is_partitioned and table.unit is not main_unit(source):
+            found.setdefault(table.unit, []).append(asset_key(table))
+    return found
+
+
+def build_job_names(source: str) -> list[str]:
+    """All jobs that build something of a source."""
+    return [build_job_name(source), *(f"{build_job_name(source)}_by_{unit}" for unit in _apart(source))]
+
+
+def build_job_of(source: str, assets: Sequence[AssetKey]) -> str:
+    """The job that can build these assets in one run."""
+    units = [unit for unit, keys in _apart(source).items() if set(keys) & set(assets)]
+    return f"{build_job_name(source)}_by_{units[0]}" if units else build_job_name(source)
+
+
 def _jobs() -> list[Any]:
-    """Both jobs of every source."""
+    """All jobs of every source."""
     made = []
     for source in SOURCES:
         raw = AssetSelection.groups(f"{source}_raw")
-        star = AssetSelection.groups("conformed_star", f"{source}_star", f"{source}_marts")
+        star: AssetSelection = AssetSelection.groups("conformed_star", f"{source}_star", f"{source}_marts")
         # The ledger counts attempts at a file and decides when the next is due; a retried run would know no better.
         made.append(define_asset_job(load_job_name(source), raw, tags={"dagster/max_retries": "0"}))
+        for unit, keys in _apart(source).items():
+            other = AssetSelection.assets(*keys)
+            star -= other
+            made.append(define_asset_job(f"{build_job_name(source)}_by_{unit}", other))
         made.append(define_asset_job(build_job_name(source), star))
     return made
 

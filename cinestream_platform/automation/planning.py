@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from dagster import AssetKey
 
+from cinestream_platform.catalog import main_unit
 from cinestream_platform.orchestration.partitions import PARTITIONS, contiguous_ranges
-from cinestream_platform.orchestration.staleness import Node, stale_partitions, touched_partitions
+from cinestream_platform.orchestration.staleness import Node, own_upstream, stale_partitions, touched_partitions
 from cinestream_platform.warehouse.publications import LedgerState
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
@@ -16,22 +17,28 @@ Span = tuple[str, str]
 
 @dataclass
 class BuildPlan:
-    """Runs to request: assets by range of partitions; those without partitions go with the first or the last."""
+    """Runs to request: assets by range of partitions; those without partitions go with the first or the last.
 
+    ``unit`` is that of most of the source's partitions; assets of another cannot be in one run with these.
+    """
+
+    unit: PartitionUnit = PartitionUnit.YEAR
     by_span: dict[tuple[PartitionUnit, Span], set[AssetKey]] = field(default_factory=dict)
     first: set[AssetKey] = field(default_factory=set)
     last: set[AssetKey] = field(default_factory=set)
 
     def runs(self) -> list[tuple[Span | None, list[AssetKey]]]:
-        """The runs in order: dims with the first range, marts of everything with the last."""
+        """The runs in order: dims with the first range, marts of everything with the last, then other units."""
+        in_order = sorted(self.by_span.items())
         spans: list[tuple[Span | None, set[AssetKey]]] = [
-            (span, set(keys)) for (_, span), keys in sorted(self.by_span.items())
+            (span, set(keys)) for (unit, span), keys in in_order if unit is self.unit
         ]
         if not spans and (self.first or self.last):
             spans = [(None, set())]
         if spans:
             spans[0][1].update(self.first)
             spans[-1][1].update(self.last)
+        spans += [(span, keys) for (unit, span), keys in in_order if unit is not self.unit]
         return [(span, sorted(keys)) for span, keys in spans]
 
 
@@ -42,7 +49,7 @@ def plan_builds(
 
     ``everything`` takes every table, over all partitions from the first to the last that a loaded file touches.
     """
-    plan = BuildPlan()
+    plan = BuildPlan(main_unit(source))
     own = {key: node for key, node in nodes.items() if key.path[0] in (source, "conformed")}
     if everything:
         wanted = {key: _everything(node, own, state) for key, node in own.items()}
@@ -74,7 +81,7 @@ def _with_marts(stale: dict[AssetKey, list[str]], nodes: Mapping[AssetKey, Node]
     """Marts are stale by what is about to be published, too."""
     for key in (key for key in stale if nodes[key].is_mart):
         node = nodes[key]
-        upstream = [up for up in node.upstream if up in stale]
+        upstream = [up for up in own_upstream(node) if up in stale]
         if node.is_partitioned:
             facts = [stale[up] for up in upstream if nodes[up].unit is node.unit]
             stale[key] = sorted({*stale[key], *(partition for fact in facts for partition in fact)})

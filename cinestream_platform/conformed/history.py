@@ -11,16 +11,19 @@ import polars as pl
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 """``valid_from`` of the first known version: what is older than the first delivery is taken to have been the same."""
 EFFECTIVE_AT = "_effective_at"
+CHANGED_AT = "_changed_at"
 ORDER = (EFFECTIVE_AT, "_file_id", "_line")
-BOOKKEEPING = (*ORDER, "partition_key")
-"""What raw rows carry beside the delivered columns."""
+BOOKKEEPING = (*ORDER, "partition_key", CHANGED_AT)
+"""What raw rows may carry beside the delivered columns."""
 
 
 def versions(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
     """One row a version of a member.
 
     Args:
-        deliveries: The records of all deliveries: ``member_id``, attributes, and ``ORDER``.
+        deliveries: The records of all deliveries: ``member_id``, attributes, and ``ORDER``. Where the source says when
+            it changed a record, in ``_changed_at``, and that lies between the deliveries that differ, the version
+            begins then, and else with the delivery.
         member_id: The column that identifies a member.
 
     Returns:
@@ -28,14 +31,22 @@ def versions(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
         ``is_inferred`` (False) and ``is_in_source`` (False for members that the last delivery lacks, whose last version
         goes on to hold). Equal attributes in succession are one version.
     """
-    names = [name for name in deliveries.collect_schema().names() if name not in (member_id, *BOOKKEEPING)]
+    columns = deliveries.collect_schema().names()
+    names = [name for name in columns if name not in (member_id, *BOOKKEEPING)]
     one_a_time = deliveries.sort(member_id, *ORDER).unique([member_id, EFFECTIVE_AT], keep="last", maintain_order=True)
-    differs = [pl.col(name).ne_missing(pl.col(name).shift(1).over(member_id, order_by=EFFECTIVE_AT)) for name in names]
+
+    def before(column: str) -> pl.Expr:
+        return pl.col(column).shift(1).over(member_id, order_by=EFFECTIVE_AT)
+
     is_first = pl.col(EFFECTIVE_AT) == pl.col(EFFECTIVE_AT).min().over(member_id)
+    begin = pl.col(EFFECTIVE_AT)
+    if CHANGED_AT in columns:
+        begin = pl.when(pl.col(CHANGED_AT).is_between(before(EFFECTIVE_AT), begin)).then(CHANGED_AT).otherwise(begin)
     begins = one_a_time.with_columns(
         is_in_source=pl.col(EFFECTIVE_AT).max().over(member_id) == pl.col(EFFECTIVE_AT).max(),
-        valid_from=pl.when(is_first).then(pl.lit(BEGINNING)).otherwise(pl.col(EFFECTIVE_AT)),
-    ).filter(pl.any_horizontal(is_first, *differs))
+        valid_from=pl.when(is_first).then(pl.lit(BEGINNING)).otherwise(begin),
+        differs=is_first | pl.any_horizontal(pl.col(name).ne_missing(before(name)) for name in names),
+    ).filter("differs")
     until = pl.col("valid_from").shift(-1).over(member_id, order_by="valid_from")
     return begins.with_columns(valid_to=until).select(
         member_id,
@@ -48,20 +59,41 @@ def versions(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
     )
 
 
+def newest(deliveries: pl.LazyFrame) -> pl.LazyFrame:
+    """The records of the delivery that holds now."""
+    return deliveries.filter(pl.col(EFFECTIVE_AT) == pl.col(EFFECTIVE_AT).max())
+
+
+def aligned(*tables: pl.LazyFrame) -> list[pl.LazyFrame]:
+    """Each table as it was whenever any of them was delivered, so that they can be joined on ``_effective_at``.
+
+    Before its first delivery a table is taken to have been as it was then.
+    """
+    delivered = [table.select(EFFECTIVE_AT).unique() for table in tables]
+    moments = pl.concat(delivered).unique().rename({EFFECTIVE_AT: "moment"})
+    found = []
+    for table, times in zip(tables, delivered, strict=True):
+        # The delivery in force at a moment is the last one before it, or else the first of all.
+        pairs = moments.join(times, how="cross").with_columns(is_past=pl.col(EFFECTIVE_AT) <= pl.col("moment"))
+        last = pl.col(EFFECTIVE_AT).filter("is_past").max()
+        in_force = pairs.group_by("moment").agg(last.fill_null(pl.col(EFFECTIVE_AT).min()))
+        found.append(table.join(in_force, on=EFFECTIVE_AT).drop(EFFECTIVE_AT).rename({"moment": EFFECTIVE_AT}))
+    return found
+
+
 def as_of(events: pl.LazyFrame, history: pl.LazyFrame, member_id: str, *, at: str, version: str) -> pl.LazyFrame:
     """Events with the version of a member that was valid when they happened.
 
     Args:
         events: With ``member_id`` (may be NULL) and the instant ``at``.
-        history: What ``versions`` gave, or some columns of it; attributes that the events lack come along.
+        history: ``member_id`` and ``valid_from`` of what ``versions`` gave; attributes come along.
         member_id: The column that identifies the member, in both.
         at: The column of the events' instant.
         version: Name for the version's ``valid_from`` in the result: NULL without a member, ``BEGINNING`` for a member
             that no delivery has, who becomes an inferred member.
     """
-    held = history.drop("valid_to", "is_current", "is_inferred", "is_in_source", strict=False)
     found = events.sort(at).join_asof(
-        held.with_columns(pl.col("valid_from").alias(version)).sort("valid_from"),
+        history.with_columns(pl.col("valid_from").alias(version)).sort("valid_from"),
         left_on=at,
         right_on="valid_from",
         by=member_id,

@@ -48,6 +48,8 @@ def _parsed(column: Column) -> pl.Expr:
     if kind is Kind.NUMERIC:
         digits = (column.type.scale or 0) + SPARE_DIGITS
         return pl.when(text.str.contains(_plain_decimal(digits))).then(text.cast(pl.Decimal(38, digits), strict=False))
+    if kind is Kind.DATE:
+        return text.str.to_date("%Y-%m-%d", strict=False)
     if kind is Kind.BOOLEAN:
         return text.replace_strict({"t": True, "true": True, "f": False, "false": False}, default=None)
     if kind is Kind.TEXT_ARRAY:

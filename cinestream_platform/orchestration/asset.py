@@ -111,11 +111,11 @@ def column_schema(table: Table) -> TableSchema:
     )
 
 
-def _common(table: Table, function: Callable[..., Any]) -> dict[str, Any]:
-    """What every asset of a declared table has."""
+def table_properties(table: Table, what: str) -> dict[str, Any]:
+    """What every asset of a declared table has; ``what`` ends its description."""
     return {
         "key": asset_key(table),
-        "description": f"{table.description}\n\nGrain: {table.grain}.\n\n{getdoc(function) or ''}".strip(),
+        "description": f"{table.description}\n\nGrain: {table.grain}.\n\n{what}".strip(),
         "group_name": f"{table.source}_{'raw' if table.layer is Layer.RAW else 'star'}",
         "owners": OWNERS,
         "kinds": {"postgres", "polars", str(table.layer)},
@@ -126,6 +126,11 @@ def _common(table: Table, function: Callable[..., Any]) -> dict[str, Any]:
             "grain": table.grain,
         },
     }
+
+
+def contract_asset(table: Table) -> AssetSpec:
+    """A table that others write, as an external asset: only its contract is ours."""
+    return AssetSpec(**table_properties(table, "The platform makes the table and never writes it."))
 
 
 def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]], AssetsDefinition]:
@@ -152,7 +157,7 @@ def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]]
             _fail_for_files_not_loaded(delivery.reports)
 
         made: AssetsDefinition = asset(
-            **_common(feed.table, function),
+            **table_properties(feed.table, getdoc(function) or ""),
             deps=[landing_key(feed), *map(landing_key, bundles_of(feed))],
             check_specs=checks.raw_check_specs(feed, key),
             io_manager_key="raw_io_manager",
@@ -207,7 +212,7 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
                 yield from checks.table_check_results(conn, built, key)
 
         made: AssetsDefinition = asset(
-            **_common(table, function),
+            **table_properties(table, getdoc(function) or ""),
             ins=inputs,
             deps=[AssetDep(asset_key(reference.table)) for reference in table.references],
             partitions_def=partitions,

@@ -88,6 +88,8 @@ def stale_partitions(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerSt
     """The partitions of a table that are stale (``whole`` where it has none)."""
     published = state.published.get(node.relation, {})
     if node.is_mart:
+        if not any(state.published.get(nodes[up].relation) for up in own_upstream(node) if up in nodes):
+            return []  # nothing of its source is there yet; the calendar alone makes no mart
         candidates = set(published) | {WHOLE}
         if node.is_partitioned:
             facts = [nodes[key] for key in node.upstream if key in nodes and nodes[key].unit is node.unit]
@@ -96,6 +98,11 @@ def stale_partitions(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerSt
         return sorted(key for key, upstream in wanted.items() if upstream != _upstream(published.get(key)))
     candidates = touched_partitions(node, state) | set(published)
     return sorted(key for key in candidates if _differs(published.get(key), made_from(node, key, state)))
+
+
+def own_upstream(node: Node) -> list[AssetKey]:
+    """The tables of a mart's own source that it is made from."""
+    return [key for key in node.upstream if key.path[0] == node.key.path[0]]
 
 
 def touched_partitions(node: Node, state: LedgerState) -> set[str]:

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.catalog import MART_SCHEMAS, PREDICTIONS, TABLES
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
@@ -20,7 +20,7 @@ def _prepared(*_: object) -> PostgresTarget:
     """Once a process and warehouse."""
     settings: Settings = get_settings()
     target = PostgresTarget.from_settings(settings)
-    prepare_warehouse(target, TABLES, MART_SCHEMAS, login_secrets(settings))
+    prepare_warehouse(target, TABLES, MART_SCHEMAS, login_secrets(settings), PREDICTIONS)
     return target
 
 

@@ -73,4 +73,5 @@ def _array_literal(name: str) -> pl.Expr:
     """A list of texts as Postgres writes an array: every element quoted, NULL bare."""
     element = pl.element()
     quoted = pl.lit('"') + element.str.replace_many(ARRAY_ESCAPES) + pl.lit('"')
-    return pl.lit("{") + pl.col(name).list.eval(quoted.fill_null("NULL")).list.join(",") + pl.lit("}")
+    elements = pl.col(name).list.eval(quoted.fill_null("NULL")).list.join(",")
+    return pl.concat_str(pl.lit("{"), elements, pl.lit("}")).alias(name)

@@ -14,11 +14,16 @@ from pydantic import SecretStr
 from cinestream_platform.warehouse.access import apply_grants, ensure_roles
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import create_statements, ensure_tables
+from cinestream_platform.warehouse.predictions import ensure_prediction_tables
 from cinestream_platform.warehouse.table import Table
 
 
 def prepare_warehouse(
-    target: PostgresTarget, tables: Sequence[Table], mart_schemas: Sequence[str], logins: Mapping[str, SecretStr]
+    target: PostgresTarget,
+    tables: Sequence[Table],
+    mart_schemas: Sequence[str],
+    logins: Mapping[str, SecretStr],
+    predictions: Sequence[Table] = (),
 ) -> list[str]:
     """Create and evolve all that is declared; every change, in words. A prepared warehouse costs one query.
 
@@ -26,9 +31,9 @@ def prepare_warehouse(
         SchemaDriftError: A table needs a written migration.
         MissingRightError: The login lacks a right; the message has the statements that a DBA must run.
     """
-    fingerprint = _fingerprint(tables, mart_schemas, logins)
+    fingerprint = _fingerprint([*tables, *predictions], mart_schemas, logins)
     with connect(target, role=None) as conn:
-        if _is_prepared(conn, fingerprint, tables):
+        if _is_prepared(conn, fingerprint, [*tables, *predictions]):
             return []
         with conn.transaction():
             conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.prepare', 0))")
@@ -40,6 +45,7 @@ def prepare_warehouse(
             conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
         changes = ensure_tables(conn, tables)
         changes += apply_grants(conn, tables, mart_schemas)
+        changes += ensure_prediction_tables(conn, predictions)
         conn.execute(SQL("COMMENT ON SCHEMA ops IS {}").format(f"CineStream's ledger. Prepared for {fingerprint}."))
     return changes
 

@@ -20,11 +20,12 @@ from psycopg import sql
 
 from cinestream_platform.automation import catch_up
 from cinestream_platform.automation.build_sensor import range_tags
-from cinestream_platform.automation.jobs import build_job_name, load_job_name
+from cinestream_platform.automation.jobs import build_job_of, load_job_name
 from cinestream_platform.automation.landing import load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
-from cinestream_platform.catalog import FEEDS, SOURCES
+from cinestream_platform.catalog import EXTRACTS, FEEDS, SOURCES
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
+from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import prepared_target
@@ -90,6 +91,17 @@ class Platform:
         """Enter and load everything that is due."""
         return catch_up.load_landed(self.defs, self.instance, self.target, self.landing)
 
+    def extract(self, *, full: bool = False) -> ExecuteInProcessResult:
+        """Extract the operational database, as its sensor or schedule would ask for."""
+        return self.defs.resolve_job_def(load_job_name("dvdrental")).execute_in_process(
+            instance=self.instance,
+            asset_selection=[asset_key(feed.table) for feed in EXTRACTS],
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                "ops": {"dvdrental_extraction": {"config": {"full": full}}},
+            },
+        )
+
     def build(self, *, marts: bool = False) -> list[list[str]]:
         """Build what is stale, as the sensor would; the runs, each as its range and assets. Failures raise."""
         nodes = nodes_of(self.defs.resolve_asset_graph())
@@ -109,7 +121,7 @@ class Platform:
     def run(self, assets: Sequence[AssetKey], span: tuple[str, str] | None = None) -> ExecuteInProcessResult:
         """Materialize assets of their source's build job over a range of partitions."""
         source = next((key.path[0] for key in assets if key.path[0] in SOURCES), SOURCES[0])
-        job = self.defs.resolve_job_def(build_job_name(source))
+        job = self.defs.resolve_job_def(build_job_of(source, list(assets)))
         return job.execute_in_process(
             instance=self.instance,
             asset_selection=list(assets),

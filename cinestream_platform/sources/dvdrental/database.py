@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
+from cinestream_platform.lake.database_reader import SourceDatabase
 from cinestream_platform.services.logins import DVDRENTAL_READER, dvdrental_secret
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget
@@ -57,3 +58,12 @@ def source_target(settings: Settings) -> PostgresTarget:
         remedy="Run cinestream load-source dvdrental (or fetch dvdrental), or name another server by "
         "CINESTREAM_DVDRENTAL_HOST.",
     )
+
+
+def source_database(settings: Settings) -> SourceDatabase:
+    """Where the tables are, and how their times are to be read.
+
+    Raises:
+        SourceDatabaseError: It is on an external warehouse's server, and its reader has no password.
+    """
+    return SourceDatabase(source_target(settings), settings.dvdrental_schema, settings.dvdrental_time_zone)

@@ -1,0 +1,78 @@
+"""When operational databases are extracted: soon after something changed there, and wholly once a day."""
+
+from collections.abc import Callable, Sequence
+
+from dagster import (
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    ScheduleDefinition,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from cinestream_platform.automation.build_sensor import BUILD_TAG, must_wait
+from cinestream_platform.automation.jobs import JOBS, load_job_name
+from cinestream_platform.automation.landing import UNFINISHED
+from cinestream_platform.lake.database_reader import SourceDatabase, read_fingerprint
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.orchestration.resources import Warehouse
+from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
+from cinestream_platform.sources.dvdrental.extracts import EXTRACTS
+from cinestream_platform.warehouse.connection import PostgresUnreachableError, connect
+from cinestream_platform.warehouse.extractions import last_fingerprint
+
+
+def source_change_sensor(
+    feeds: Sequence[Feed], database: Callable[[Settings], SourceDatabase], interval_seconds: int
+) -> SensorDefinition:
+    """Asks for an extraction when row counts or last changes are not those of the last one."""
+    source = feeds[0].source
+
+    @sensor(
+        name=f"{source}_change_sensor",
+        description=f"Compares {source}'s row counts and last changes with those of the last extraction.",
+        job=next(job for job in JOBS if job.name == load_job_name(source)),
+        minimum_interval_seconds=interval_seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+    )
+    def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SensorResult:
+        job = load_job_name(source)
+        if context.instance.get_runs(RunsFilter(job_name=job, statuses=UNFINISHED), limit=1):
+            return SensorResult(skip_reason=SkipReason("An extraction is running."))
+        try:
+            now = read_fingerprint(database(get_settings()), feeds)
+        except (PostgresUnreachableError, SourceDatabaseError) as error:
+            return SensorResult(skip_reason=SkipReason(str(error)))
+        with connect(warehouse.target()) as conn:
+            if last_fingerprint(conn, source) == now:
+                return SensorResult(skip_reason=SkipReason("Nothing has changed."))
+        if must_wait(context.instance, job, now):
+            return SensorResult(skip_reason=SkipReason("The extraction of this state failed lately."))
+        return SensorResult(run_requests=[RunRequest(job_name=job, tags={BUILD_TAG: now})])
+
+    return evaluate
+
+
+def full_extraction_schedule(source: str) -> ScheduleDefinition:
+    """Everything once a day, whether it looks changed or not: finds what changed without a trace."""
+    return ScheduleDefinition(
+        name=f"{source}_full_extraction",
+        job=next(job for job in JOBS if job.name == load_job_name(source)),
+        cron_schedule="0 2 * * *",
+        run_config={"ops": {f"{source}_extraction": {"config": {"full": True}}}},
+        default_status=DefaultScheduleStatus.RUNNING,
+    )
+
+
+EXTRACTION_SCHEDULES = [full_extraction_schedule(EXTRACTS[0].source)]
+
+
+def extraction_sensors(interval_seconds: int) -> list[SensorDefinition]:
+    """One for each operational database."""
+    return [source_change_sensor(EXTRACTS, source_database, interval_seconds)]

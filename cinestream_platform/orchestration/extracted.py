@@ -1,0 +1,87 @@
+"""The decorator that turns an extraction into the assets of all raw tables of an operational database.
+
+They are one step: their rows are of one moment and are published together, or not at all.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from inspect import getdoc
+from typing import Any, Protocol
+
+from dagster import AssetExecutionContext, AssetOut, AssetsDefinition, Config, Failure, Output, multi_asset
+
+from cinestream_platform.lake.database_reader import SourceDatabase, SourceDriftError
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.orchestration import checks
+from cinestream_platform.orchestration.asset import asset_key, table_properties
+from cinestream_platform.orchestration.extraction import Extracted, Extractor, TooManyRejectedError
+from cinestream_platform.orchestration.io_managers import Delivery
+from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.warehouse.connection import connect
+
+
+class ExtractConfig(Config):
+    """How a run extracts."""
+
+    full: bool = False
+    """Read everything, also tables that grow: finds rows that were deleted or changed without a trace."""
+
+
+class Extraction(Protocol):
+    """The function that is decorated."""
+
+    def __call__(self, extractor: Extractor, *, full: bool) -> Extracted:
+        """Extract once."""
+        ...
+
+
+def extracted_assets(
+    feeds: Sequence[Feed], database: Callable[[Settings], SourceDatabase]
+) -> Callable[[Extraction], AssetsDefinition]:
+    """The assets of raw tables that are extracted together.
+
+    Args:
+        feeds: The tables.
+        database: Where they are; asked when a run begins.
+    """
+
+    def decorate(function: Extraction) -> AssetsDefinition:
+        def extract(context: AssetExecutionContext, config: ExtractConfig) -> Iterator[Any]:
+            settings, warehouse, stores = get_settings(), context.resources.warehouse, context.resources.stores
+            target = warehouse.target()
+            extractor = Extractor(
+                settings, database(settings), target, stores.lake(), feeds, context.run.run_id, context.log.warning
+            )
+            try:
+                extracted = function(extractor, full=config.full)
+            except (SourceDriftError, TooManyRejectedError) as error:
+                raise Failure(str(error), allow_retries=False) from error
+            for name in extracted.snapshot.unknown_columns(feeds):
+                context.log.info("%s is not extracted: no declaration names it", name)
+            for feed in feeds:
+                loaded, rejected = extracted.rows.get(feed.dataset, (0, 0))
+                metadata: dict[str, Any] = {
+                    "changed": feed.dataset in extracted.rows,
+                    "rows_loaded": loaded,
+                    "rows_rejected": rejected,
+                    "is_full": extracted.is_full,
+                    "taken_at": extracted.snapshot.taken_at.isoformat(),
+                }
+                yield Output(Delivery(iter(())), output_name=feed.table.name, metadata=metadata)
+            with connect(target) as conn:
+                for feed in feeds:
+                    yield from checks.raw_check_results(conn, feed, asset_key(feed.table))
+
+        made: AssetsDefinition = multi_asset(
+            name=f"{feeds[0].source}_extraction",
+            outs={
+                feed.table.name: AssetOut(
+                    **table_properties(feed.table, getdoc(function) or ""), io_manager_key="raw_io_manager"
+                )
+                for feed in feeds
+            },
+            check_specs=[spec for feed in feeds for spec in checks.raw_check_specs(feed, asset_key(feed.table))],
+            required_resource_keys={"warehouse", "stores"},
+        )(extract)
+        return made
+
+    return decorate

@@ -1,0 +1,40 @@
+"""Tables that data scientists write: the platform makes them in schema ``ml``, which belongs to ``ml_engineer``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from cinestream_platform.warehouse.access import ANALYST, ENGINEER, SCIENTIST
+from cinestream_platform.warehouse.ddl import create_statements, ensure_tables
+from cinestream_platform.warehouse.table import Table
+
+
+def ensure_prediction_tables(conn: Connection[Any], tables: Iterable[Table]) -> list[str]:
+    """Create what is missing as ``ml_engineer``'s own, readable for engineers and analysts; every change, in words."""
+    changes = []
+    with conn.transaction():
+        conn.execute(SQL("SET LOCAL ROLE {}").format(Identifier(SCIENTIST)))
+        for table in tables:
+            changes += _ensure(conn, table)
+            readers = SQL(", ").join(map(Identifier, (ENGINEER, ANALYST)))
+            conn.execute(SQL("GRANT USAGE ON SCHEMA {} TO {}").format(Identifier(table.schema), readers))
+            name = Identifier(table.schema, table.name)
+            conn.execute(SQL("GRANT SELECT ON {} TO {}").format(name, readers))
+        conn.execute(SQL("SET LOCAL ROLE {}").format(Identifier(ENGINEER)))
+    return changes
+
+
+def _ensure(conn: Connection[Any], table: Table) -> list[str]:
+    exists = conn.execute(
+        "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (nspname, relname) = (%s, %s)",
+        (table.schema, table.name),
+    ).fetchone()
+    if exists is not None:
+        return ensure_tables(conn, [table])
+    for statement in create_statements(table):
+        conn.execute(statement.encode())
+    return [f"created {table.qualified_name}"]
