@@ -129,6 +129,14 @@ def die_before_raw_commit() -> None:
     load()
 
 
+def die_between_claim_and_commit(table: str) -> None:
+    """Of any raw table: the file is claimed and its rows are written, nothing is committed."""
+    from cinestream_platform.warehouse.raw_publish import FileTransaction
+
+    _before(FileTransaction, "commit", lambda self, *_: self._table.name == table)
+    load()
+
+
 def die_after_raw_commit() -> None:
     """(c) Right after the commit of a file."""
     from cinestream_platform.warehouse.raw_publish import FileTransaction
