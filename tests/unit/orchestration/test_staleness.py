@@ -1,9 +1,15 @@
 """Which tables are stale follows from the ledger alone, and exactly."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.ledger_model import MARTS, READERS, WHOLE, Ledger, built
+from cinestream_platform.orchestration.staleness import Node, made_from, stale_partitions
+from cinestream_platform.warehouse.publications import LedgerState, Published
+from cinestream_platform.warehouse.table import PartitionUnit
+from tests.unit.ledger_model import MARTS, READERS, WHOLE, Ledger, built, key
 
 YEARS = ("2004", "2005", "2006")
 BY_YEAR = ("fact_ratings", "fact_tags")
@@ -144,3 +150,64 @@ def test_building_stops_by_itself(files, data):
         for name in data.draw(st.permutations(names)):
             ledger.publish(name)
     assert ledger.stale() == {}
+
+
+# ---- facts that read deliveries of people, tables without times, and a table as a whole --------------------------------
+
+SALES = Node(
+    key("fact_sales", "shop"),
+    "shop_dw",
+    PartitionUnit.YEAR,
+    False,
+    ("sale", "line", "person", "film"),
+    histories=frozenset({"person"}),
+    whole=frozenset({"film"}),
+)
+SALE, LINE, PERSON_2023, PERSON_2024, PERSON_2026, FILM = 1, 2, 3, 4, 5, 6
+
+
+def shop(**without: int) -> LedgerState:
+    files: dict[tuple[str, str], dict[int, frozenset[str]]] = {
+        ("shop", "sale"): {SALE: frozenset({"2022", "2024", "2025"})},
+        ("shop", "line"): {LINE: frozenset({WHOLE})},
+        ("shop", "person"): dict.fromkeys((PERSON_2023, PERSON_2024, PERSON_2026), frozenset({WHOLE})),
+        ("shop", "film"): {FILM: frozenset({"2023"})},
+    }
+    for dataset, file_id in without.items():
+        del files["shop", dataset][file_id]
+    effective = {n: datetime(year, 5, 1, tzinfo=UTC) for n, year in ((3, 2023), (4, 2024), (5, 2026))}
+    return LedgerState(files, {}, effective | dict.fromkeys((SALE, LINE, FILM), datetime(2020, 1, 1, tzinfo=UTC)))
+
+
+def built_shop() -> LedgerState:
+    state = shop()
+    published = {year: Published(made_from(SALES, year, state), (), 1, True) for year in ("2022", "2024", "2025")}
+    return replace(state, published={SALES.relation: published})
+
+
+def test_a_year_is_made_from_its_events_what_has_no_time_what_is_read_whole_and_the_deliveries_that_hold_in_it():
+    state = shop()
+    assert made_from(SALES, "2022", state) == (SALE, LINE, PERSON_2023, FILM)
+    assert made_from(SALES, "2024", state) == (SALE, LINE, PERSON_2023, PERSON_2024, PERSON_2026, FILM)
+    assert made_from(SALES, "2023", state) == ()  # a film's year is none of a sale
+    assert stale_partitions(SALES, {}, state) == ["2022", "2024", "2025"]
+    assert stale_partitions(SALES, {}, built_shop()) == []
+
+
+def test_a_delivery_makes_the_years_stale_from_the_one_of_the_delivery_before_it_on():
+    published = built_shop().published
+    state = shop()
+    state.files["shop", "person"][7] = frozenset({WHOLE})
+    late = replace(state, published=published, effective=state.effective | {7: datetime(2025, 6, 1, tzinfo=UTC)})
+    assert stale_partitions(SALES, {}, late) == ["2024", "2025"]
+    early = replace(late, effective=late.effective | {7: datetime(2021, 6, 1, tzinfo=UTC)})
+    assert stale_partitions(SALES, {}, early) == ["2022", "2024", "2025"]
+    assert stale_partitions(SALES, {}, replace(shop(person=PERSON_2024), published=published)) == ["2024", "2025"]
+
+
+def test_files_without_times_and_tables_read_whole_make_every_year_stale():
+    published = built_shop().published
+    for dataset, file_id in (("line", LINE), ("film", FILM)):
+        assert stale_partitions(SALES, {}, replace(shop(**{dataset: file_id}), published=published)) == [
+            *("2022", "2024", "2025"),
+        ]
