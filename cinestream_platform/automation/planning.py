@@ -50,6 +50,8 @@ def plan_builds(
     ``everything`` takes every table, over all partitions from the first to the last that a loaded file touches.
     """
     plan = BuildPlan(main_unit(source))
+    if not _has_begun(source, nodes, state):
+        return plan
     own = {key: node for key, node in nodes.items() if key.path[0] in (source, "conformed")}
     if everything:
         wanted = {key: _everything(node, own, state) for key, node in own.items()}
@@ -65,6 +67,12 @@ def plan_builds(
         else:
             (plan.last if node.is_mart else plan.first).add(key)
     return plan
+
+
+def _has_begun(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> bool:
+    """Whether anything of a source is loaded or was published; the calendar alone is no reason to build."""
+    published = any(state.published.get(node.relation) for key, node in nodes.items() if key.path[0] == source)
+    return published or any(files for feed, files in state.files.items() if feed[0] == source)
 
 
 def _known(unit: PartitionUnit) -> list[str]:

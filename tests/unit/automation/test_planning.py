@@ -65,7 +65,14 @@ def test_a_source_is_planned_without_the_others():
     ledger = built()
     ledger.load("ratings", "2005")
     assert runs(ledger, "netflix") == []
-    assert runs(Ledger(), "netflix") == [(None, ["dim_date"])]
+
+
+def test_a_source_of_which_nothing_was_ever_loaded_is_not_built_not_even_the_calendar():
+    assert runs(Ledger()) == []
+    ledger = Ledger()
+    ledger.load("movies")
+    assert [assets for _, assets in runs(ledger)] == [["dim_date", "dim_movie", "mart_movies"]]
+    assert runs(ledger, "netflix") == []
 
 
 def test_a_plan_without_years_is_one_run():
