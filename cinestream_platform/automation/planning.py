@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 
 from dagster import AssetKey
 
@@ -86,8 +87,9 @@ def _stale(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> li
 
 
 def _with_marts(stale: dict[AssetKey, list[str]], nodes: Mapping[AssetKey, Node]) -> dict[AssetKey, list[str]]:
-    """Marts are stale by what is about to be published, too."""
-    for key in (key for key in stale if nodes[key].is_mart):
+    """Marts are stale by what is about to be published, too, by other marts among it."""
+    marts = {key: nodes[key].upstream for key in stale if nodes[key].is_mart}
+    for key in (key for key in TopologicalSorter(marts).static_order() if key in marts):
         node = nodes[key]
         upstream = [up for up in own_upstream(node) if up in stale]
         if node.is_partitioned:
