@@ -67,10 +67,16 @@ class Snapshot:
         ]
 
 
+SESSION = {"DateStyle": "ISO", "TimeZone": "UTC", "idle_in_transaction_session_timeout": "0"}
+"""What must not depend on the source's own settings; who holds a snapshot is idle while others read."""
+
+
 @contextmanager
 def _read_only(database: SourceDatabase) -> Iterator[Connection[Any]]:
     with connect(database.target, role=None, autocommit=False) as conn:
-        conn.rollback()
+        for name, value in SESSION.items():
+            conn.execute("SELECT set_config(%s, %s, false)", (name, value))
+        conn.commit()
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         conn.read_only = True
         yield conn
@@ -85,7 +91,6 @@ def open_snapshot(database: SourceDatabase, feeds: Sequence[Feed]) -> Iterator[S
     """
     with _read_only(database) as conn:
         [(name, taken_at)] = conn.execute("SELECT pg_export_snapshot(), transaction_timestamp()").fetchall()
-        conn.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # it waits here while others read
         columns = _columns(conn, database, feeds)
         yield Snapshot(name, _origin(conn, database, feeds), taken_at, columns, _fingerprint(conn, database, feeds))
 
@@ -214,7 +219,6 @@ def copy_table(
             conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot.name)))
         except psycopg.DatabaseError as error:
             raise SnapshotLostError(f"{database.target}: {' '.join(str(error).split())}") from error
-        conn.execute("SET LOCAL DateStyle = 'ISO'")
         with conn.cursor().copy(query) as rows:
             for data in rows:
                 digest.update(data)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ from cinestream_platform.orchestration.file_loading import CLOCK_SLACK, examples
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import extractions, ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
-from cinestream_platform.warehouse.extractions import Extraction
+from cinestream_platform.warehouse.extractions import Extraction, Known
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import FileResult, FileTransaction
 from cinestream_platform.warehouse.table import WriteMode
@@ -120,7 +120,7 @@ class Extractor:
                 raise
 
     def _extract(self, conn: Connection[Any], scratch: Path, *, full: bool) -> Extracted:
-        known = extractions.newest_content(conn, self.source)
+        known = extractions.known_content(conn, self.source)
         last = extractions.last(conn, self.source)
         with open_snapshot(self.database, self.feeds) as snapshot:
             same_origin = last is not None and last.origin == snapshot.origin
@@ -131,7 +131,7 @@ class Extractor:
         read = [
             self._read(conn, snapshot, feed, copy, is_whole=feed.dataset not in since)
             for feed, copy in copies
-            if known.get(feed.dataset) != copy.sha256
+            if not _is_known(copy, feed, known.get(feed.dataset), is_whole=feed.dataset not in since)
         ]
         tables = [table for table in read if table]
         for table in tables:
@@ -140,7 +140,7 @@ class Extractor:
         rows = {t.feed.dataset: (t.spool.rows, t.rejected.height) for t in tables}
         return Extracted(not since, snapshot, rows)
 
-    def _increments(self, conn: Connection[Any], known: dict[str, str]) -> dict[str, tuple[Any, str]]:
+    def _increments(self, conn: Connection[Any], known: Mapping[str, Known]) -> dict[str, tuple[Any, str]]:
         """Dataset to the last known change, and the margin before it, of tables that need not be read whole."""
         found = {}
         for feed in self.feeds:
@@ -245,6 +245,16 @@ class Extractor:
             dict(sorted(spool.partition_rows.items())),
         )
         transaction.complete(result, overlap)
+
+
+def _is_known(copy: TableCopy, feed: Feed, known: Known | None, *, is_whole: bool) -> bool:
+    """Whether a table's content is what was extracted last.
+
+    A whole table that equals the last increment says nothing: rows that are gone may stand in what came before.
+    """
+    if known is None or known.sha256 != copy.sha256:
+        return False
+    return known.versions == 1 or not (is_whole and feed.increment_by)
 
 
 def _lake_path(feed: Feed, run_id: str, sha256: str) -> str:

@@ -23,16 +23,25 @@ BUCKET = "postgres"
 """Where the ledger says that these versions are: there is no object to fetch again."""
 
 
-def newest_content(conn: Connection[Any], source: str) -> dict[str, str]:
-    """Dataset to SHA-256 of what was extracted last."""
-    return dict(
-        conn.execute(
-            "SELECT DISTINCT ON (dataset) dataset, sha256 FROM ops.landed_file"
-            " WHERE source = %s AND bucket = %s AND status = 'loaded'"
+@dataclass(frozen=True)
+class Known:
+    """What is loaded of a table: the SHA-256 of what was extracted last, and how many versions count."""
+
+    dataset: str
+    sha256: str
+    versions: int
+
+
+def known_content(conn: Connection[Any], source: str) -> dict[str, Known]:
+    """Dataset to what is loaded of it."""
+    with conn.cursor(row_factory=class_row(Known)) as cursor:
+        found = cursor.execute(
+            "SELECT DISTINCT ON (dataset) dataset, sha256, count(*) OVER (PARTITION BY dataset) AS versions"
+            " FROM ops.landed_file WHERE source = %s AND bucket = %s AND status = 'loaded'"
             " ORDER BY dataset, last_modified DESC, file_id DESC",
             (source, BUCKET),
         ).fetchall()
-    )
+    return {known.dataset: known for known in found}
 
 
 def begin(
