@@ -66,6 +66,7 @@ KINDS = {
     "raw_movielens_staging": "staging",
     "movielens_marts": "marts",
     "chinook_marts": "marts",
+    "dvdrental_marts": "marts",
     "ops": "ops",
     "ml": "ml",
 }
