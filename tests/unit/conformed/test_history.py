@@ -113,10 +113,10 @@ def deliveries(draw: st.DrawFn) -> list[Record]:
     numbers = draw(st.permutations(range(1, draw(st.integers(0, 7)) + 1)))
     records = []
     for file_id in numbers:
-        effective = day(draw(st.integers(0, 8)))
+        effective = day(draw(st.integers(0, 4)))
         members = draw(st.lists(st.integers(1, 3), max_size=4))
         for line, member in enumerate(members, start=2):
-            changed = draw(st.none() | st.integers(-2, 18).map(lambda half: day(half / 2)))
+            changed = draw(st.none() | st.integers(-1, 9).map(lambda half: day(half / 2)))
             name, rank = draw(st.sampled_from(["a", "b", None])), draw(st.sampled_from([1, None]))
             records.append(Record(member, name, rank, effective, changed, file_id, line))
     return draw(st.permutations(records))
@@ -143,7 +143,7 @@ def test_versions_of_a_member_follow_each_other_without_gap_from_the_beginning_a
 
 
 events = st.lists(
-    st.tuples(st.none() | st.integers(1, 4), st.integers(-4, 20).map(lambda half: day(half / 2))), max_size=6
+    st.tuples(st.none() | st.integers(1, 4), st.integers(-2, 10).map(lambda half: day(half / 2))), max_size=6
 )
 
 
