@@ -10,8 +10,9 @@ from cinestream_platform.automation.build_sensor import range_tags
 from cinestream_platform.automation.jobs import build_job_of, load_job_name
 from cinestream_platform.automation.landing import due_files, load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
-from cinestream_platform.catalog import SOURCES
+from cinestream_platform.catalog import EXTRACTS, SOURCES
 from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -68,6 +69,22 @@ def load_landed(
         run = request.run_request()
         job, assets = load_job_name(request.source), list(run.asset_selection or [])
         results.append(_execute(defs, job, instance, assets, run.tags, run.run_config, begin, follow))
+    return results
+
+
+def extract_databases(
+    defs: Definitions,
+    instance: DagsterInstance,
+    target: PostgresTarget,
+    sources: Sequence[str],
+    begin: Begin = _ignore,
+    follow: Follow = _ignore,
+) -> list[ExecuteInProcessResult]:
+    """Extract the operational databases of these sources; nothing is written of what has not changed."""
+    results = []
+    for source in dict.fromkeys(feed.source for feed in EXTRACTS if feed.source in sources):
+        assets = [asset_key(feed.table) for feed in EXTRACTS if feed.source == source]
+        results.append(_execute(defs, load_job_name(source), instance, assets, {}, {}, begin, follow))
     return results
 
 

@@ -54,7 +54,8 @@ def source_change_sensor(
                 return SensorResult(skip_reason=SkipReason("Nothing has changed."))
         if must_wait(context.instance, job, now):
             return SensorResult(skip_reason=SkipReason("The extraction of this state failed lately."))
-        return SensorResult(run_requests=[RunRequest(job_name=job, tags={BUILD_TAG: now})])
+        quiet = {"ops": {f"{source}_extraction": {"config": {"report_unchanged": False}}}}
+        return SensorResult(run_requests=[RunRequest(job_name=job, run_config=quiet, tags={BUILD_TAG: now})])
 
     return evaluate
 

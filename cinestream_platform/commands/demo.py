@@ -9,25 +9,18 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
+from cinestream_platform.commands.demo_sources import DemoError, Supply, generated, published_files
 from cinestream_platform.commands.files import land_path
 from cinestream_platform.commands.instance import prepare_instance
 from cinestream_platform.commands.reset import empty_warehouse, foreign_files
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.settings import get_settings
 
-if TYPE_CHECKING:
-    from cinestream_platform.samples.movielens import Sample
-
-SOURCE = "movielens"
 MARKER = "demo.json"
-
-
-class DemoError(RuntimeError):
-    """The demo cannot go on; the message says what to do."""
 
 
 def run_demo(data: Path | None, *, release: str, scale: float, fresh: bool) -> int:
@@ -39,41 +32,31 @@ def run_demo(data: Path | None, *, release: str, scale: float, fresh: bool) -> i
 
         target = prepared_target()
     console.print(f"Postgres      {target}")
-    folder = _release_folder(data, release) if data else None
-    _make_room(console, str(folder) if folder else f"sample at scale {scale}", fresh=fresh)
-    sample = None if folder else _generate(scale)
-    keys = _land(folder or get_settings().home_dir / "sample")
-    console.print(f"landed        {len(keys)} files in {get_settings().landing}/{SOURCE}/")
+    with console.status("making files"):
+        settings = get_settings()
+        supplies = published_files(settings, data, release) if data else generated(settings, scale)
+    is_new = _make_room(console, "; ".join(f"{supply.source}: {supply.what}" for supply in supplies), fresh=fresh)
+    _feed(console, supplies, replace=is_new)
     with console.status("loading the definitions"):
         from cinestream_platform.marts.project import ensure_manifest
 
         ensure_manifest()
-        prepare_instance(get_settings())
+        prepare_instance(settings)
         from cinestream_platform.commands.demo_summary import Summary
 
-    summary = Summary(console)
-    summary.run(get_settings().home_dir / "demo.log")
-    problems = summary.print(sample)
-    _print_next_steps(console, time.monotonic() - started, is_sample=sample is not None)
+    summary = Summary(console, [supply.source for supply in supplies])
+    summary.run(settings.home_dir / "demo.log")
+    planted = [supply.planted for supply in supplies if supply.planted is not None]
+    problems = summary.print(sum(planted) if len(planted) == len(supplies) else None)
+    _print_next_steps(console, time.monotonic() - started, is_sample=data is None)
     return 1 if problems else 0
 
 
-def _release_folder(data: Path, release: str) -> Path:
-    """The folder with the CSV files: ``<data>/movielens/<release>``, or one that holds them itself."""
-    if not data.is_dir():
-        raise DemoError(f"there is no folder {data}. DATA is a folder with one sub-folder per source.")
-    root = data / SOURCE if (data / SOURCE).is_dir() else data
-    for folder in (root / release, root):
-        if (folder / "ratings.csv").is_file():
-            return folder
-    found = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) or "none"
-    raise DemoError(f"no ratings.csv in {root / release}; folders there: {found}. Choose one with RELEASE=.")
-
-
-def _make_room(console: Console, dataset: str, *, fresh: bool) -> None:
-    """Empty the warehouse if it holds another data set of the demo; a release is its own world of users."""
+def _make_room(console: Console, dataset: str, *, fresh: bool) -> bool:
+    """Empty the warehouse if it holds another data set of the demo, and say so; a release is a world of its own."""
     marker = get_settings().home_dir / MARKER
-    landed = json.loads(marker.read_text()) if marker.is_file() else {"dataset": dataset, "keys": []}
+    known = json.loads(marker.read_text()) if marker.is_file() else None
+    landed = known or {"dataset": dataset, "keys": []}
     others = foreign_files(landed["keys"])
     if fresh or (landed["dataset"] != dataset and not others):
         console.print("emptied       the warehouse, for a release is its own world")
@@ -86,24 +69,30 @@ def _make_room(console: Console, dataset: str, *, fresh: bool) -> None:
     marker.parent.mkdir(parents=True, exist_ok=True)
     keys = sorted(set(landed["keys"]) if landed["dataset"] == dataset else [])
     marker.write_text(json.dumps({"dataset": dataset, "keys": keys}))
+    return fresh or landed["dataset"] != dataset
 
 
-def _generate(scale: float) -> Sample:
-    from cinestream_platform.samples.movielens import generate
+def _feed(console: Console, supplies: list[Supply], *, replace: bool) -> None:
+    """Land each source's files, or fill its operational database."""
+    for supply in supplies:
+        if supply.files:
+            keys = [key for path in supply.files for key in _land(supply.source, path)]
+            where = f"{len(keys)} files in {get_settings().landing}/{supply.source}/"
+            console.print(f"landed        {where}", soft_wrap=True, highlight=False)
+        if supply.load:
+            with console.status(f"filling the database {get_settings().dvdrental_database}"):
+                supply.load(replace)
+            console.print(f"database      {get_settings().dvdrental_database}: {supply.what}", soft_wrap=True)
+    settle = get_settings().landing_settle_seconds if open_landing(get_settings()).is_folder else 0
+    time.sleep(settle + 0.1 if settle else 0)
 
-    folder = get_settings().home_dir / "sample"
-    folder.mkdir(parents=True, exist_ok=True)
-    return generate(folder, scale=scale)
 
-
-def _land(folder: Path) -> list[str]:
-    """Land the folder's files, and note that they are the demo's."""
-    keys = list(land_path(SOURCE, folder))
+def _land(source: str, path: Path) -> list[str]:
+    """Land files, and note that they are the demo's."""
+    keys = list(land_path(source, path))
     marker = get_settings().home_dir / MARKER
     known: dict[str, Any] = json.loads(marker.read_text())
     marker.write_text(json.dumps(known | {"keys": sorted({*known["keys"], *keys})}))
-    settle = get_settings().landing_settle_seconds if open_landing(get_settings()).is_folder else 0
-    time.sleep(settle + 0.1 if settle else 0)
     return keys
 
 
@@ -114,11 +103,11 @@ def _print_next_steps(console: Console, seconds: float, *, is_sample: bool) -> N
     for what, how in (
         ("Dagster UI", f"{home}make ui   then http://127.0.0.1:3000 (runs, checks and lineage of this demo are there)"),
         ("psql", f'psql "$({home}.venv/bin/cinestream dsn --role data_analyst)"'),
-        ("drop a file", f"into {settings.landing}/{SOURCE}/ratings/ while the UI runs, or"),
-        ("", f"{home}.venv/bin/cinestream land {SOURCE} my-ratings.csv --dataset ratings"),
-        ("raw data", f"{home}.venv/bin/cinestream explore {SOURCE}"),
+        ("drop a file", f"into {settings.landing}/movielens/ratings/ while the UI runs, or"),
+        ("", f"{home}.venv/bin/cinestream land movielens my-ratings.csv --dataset ratings"),
+        ("raw data", f"{home}.venv/bin/cinestream explore movielens"),
         ("ledger", f"{home}.venv/bin/cinestream status --files"),
-        ("undo a file", f"{home}.venv/bin/cinestream retract {SOURCE}/ratings/ratings.csv"),
-        *([("real files", "make demo DATA=<folder with movielens/ml-latest-small>")] if is_sample else []),
+        ("undo a file", f"{home}.venv/bin/cinestream retract movielens/ratings/ratings.csv"),
+        *([("real files", "make demo DATA=<folder with movielens/, chinook/, dvdrental/>")] if is_sample else []),
     ):
         console.print(f"  {what:<12}{how}", markup=False, highlight=False, soft_wrap=True)

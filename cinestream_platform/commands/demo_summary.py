@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +16,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cinestream_platform.automation.catch_up import build_stale, load_landed
-from cinestream_platform.catalog import FEEDS, TABLES
+from cinestream_platform.automation.catch_up import build_stale, extract_databases, load_landed
+from cinestream_platform.catalog import EXTRACTS, FEEDS, TABLES
 from cinestream_platform.commands.tables import narrow_table
 from cinestream_platform.definitions import defs
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.warehouse import prepared_target
-from cinestream_platform.samples.movielens import Sample
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
-DBT_STEPS = {"marts": "dbt, marts", "marts_by_year": "dbt, marts by year"}
-"""A step of dbt makes several marts; only the step has a duration."""
+STEPS = {
+    "marts": "dbt, marts",
+    "marts_by_year": "dbt, marts by year",
+    "dvdrental_extraction": "extraction of dvdrental",
+}
+"""Steps that make several tables; only the step has a duration."""
 
 
 @dataclass
@@ -45,8 +49,8 @@ class _Line:
 class Summary:
     """Runs everything and keeps what the runs did."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, sources: Sequence[str]) -> None:
+        self._console, self._sources = console, sources
         self._target = prepared_target()
         self._results: list[ExecuteInProcessResult] = []
 
@@ -70,18 +74,19 @@ class Summary:
             run: Any = {"instance": instance, "target": self._target, "begin": begin, "follow": follow}
             with log.open("w", encoding="utf-8") as sink, redirect_stdout(sink):  # dbt talks to stdout
                 self._results += load_landed(defs, landing=open_landing(get_settings()), **run)
+                self._results += extract_databases(defs, sources=self._sources, **run)
                 self._results += build_stale(defs, everything=True, **run)
             progress.update(task, description="done", total=progress.tasks[0].completed)
 
-    def print(self, sample: Sample | None) -> int:
-        """Print the table; how many things are not as they should be."""
+    def print(self, planted: int | None) -> int:
+        """Print the table, and how many bad records were found of those planted; how many things are wrong."""
         problems = [problem for result in self._results for problem in _failures(result)]
         with connect(self._target) as conn:
             lines = self._lines(conn)
             self._console.print(_as_table(lines))
             problems += _unreadable(conn)
-            if sample:
-                problems += self._compare(conn, sample)
+            if planted is not None:
+                problems += self._compare(conn, planted)
         if not self._results:
             self._console.print("Nothing new: every landed file is loaded, and every table is made from them.")
         problems += [f"{key}: a check failed" for key, line in lines.items() if line.failed]
@@ -97,7 +102,7 @@ class Summary:
         rejected = conn.execute(
             "SELECT source, dataset, rows_loaded::bigint, rows_rejected::bigint FROM ops.v_feed WHERE loaded > 0"
         ).fetchall()
-        tables = {(feed.source, feed.dataset): asset_key(feed.table).to_user_string() for feed in FEEDS}
+        tables = {(feed.source, feed.dataset): asset_key(feed.table).to_user_string() for feed in (*FEEDS, *EXTRACTS)}
         for source, dataset, loaded, bad in rejected:
             name = tables.get((source, dataset))
             if name in lines:
@@ -112,18 +117,16 @@ class Summary:
                 lines[name].rows = count[0] if count else 0
         return dict(lines)
 
-    def _compare(self, conn: Connection[Any], sample: Sample) -> list[str]:
+    def _compare(self, conn: Connection[Any], planted: int) -> list[str]:
         """Planted dirt against rejected rows: they must be equal."""
-        planted = {dataset: sum(kinds.values()) for dataset, kinds in sample.planted.items()}
         row = conn.execute("SELECT coalesce(sum(rows_rejected), 0)::bigint FROM ops.v_feed").fetchone()
         rejected = row[0] if row else 0
-        total = sum(planted.values())
-        verdict = "equal" if total == rejected else "NOT EQUAL"
+        verdict = "equal" if planted == rejected else "NOT EQUAL"
         self._console.print(
-            f"Quarantine: {total:,} bad records were planted, {rejected:,} were rejected ({verdict}); "
+            f"Quarantine: {planted:,} bad records were planted, {rejected:,} were rejected ({verdict}); "
             "they are in ops.rejected_row with file, line, rule and text."
         )
-        return [] if total == rejected else ["planted and rejected records differ"]
+        return [] if planted == rejected else ["planted and rejected records differ"]
 
 
 def _count(lines: dict[str, _Line], event: DagsterEvent) -> None:
@@ -170,8 +173,8 @@ def _as_table(lines: dict[str, _Line]) -> Table:
     for name, line in lines.items():
         seconds = f"{line.seconds:,.1f}" if line.seconds else ""
         style = "red" if line.failed else ("yellow" if line.warned else None)
-        if name in DBT_STEPS:
-            table.add_row(DBT_STEPS[name], "", "", "", "", "", seconds)
+        if name in STEPS:
+            table.add_row(STEPS[name], "", "", "", "", "", seconds)
             continue
         rejected = "" if line.rejected is None else f"{line.rejected:,}"
         checks = (f"{count:,}" for count in (line.passed, line.warned, line.failed))

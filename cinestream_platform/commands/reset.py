@@ -28,7 +28,8 @@ def empty_warehouse(keys: list[str]) -> None:
         ]
         for schema in sorted(schemas):
             conn.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
-    open_landing(get_settings()).delete(keys)
+    landing = open_landing(get_settings())
+    landing.delete(sorted({item.key for item in landing.list()} & set(keys)))
     lake = open_lake(get_settings())
     lake.delete([item.key for folder in folders for item in lake.list(f"{folder}/")])
     warehouse.prepare_again()

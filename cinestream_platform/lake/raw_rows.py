@@ -224,6 +224,11 @@ class RawRows:
             rows = rows.join(times, on="_file_id", how="left", maintain_order="left")
         return rows
 
+    def has_events(self, scope: Scope) -> bool:
+        """Whether any file has rows that belong to the partition by their time."""
+        dated = (key for file in self.files for key in file.partitions if key != WHOLE)
+        return any(scope.unit.containing(key) == scope.partition_key for key in dated)
+
     def file_ids(self, scope: Scope | None = None) -> list[int]:
         """The files that a partition, or the whole table, is made from."""
         if scope is None:

@@ -5,7 +5,8 @@ Everything else comes from the declaration: key, group, owners, kinds, descripti
 and how it is published.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from inspect import getdoc, signature
 from typing import Any
@@ -190,19 +191,15 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
     def decorate(function: Transform) -> AssetsDefinition:
         key = asset_key(table)
         inputs = {name: AssetIn(AssetKey([table.source, name])) for name in signature(function).parameters}
-        unit = table.unit
-        partitions = PARTITIONS.get(unit)
+        partitions = PARTITIONS.get(table.unit)
 
         def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
             keys = list(context.partition_keys) if partitions else [WHOLE]
-
-            def scope(name: str, key: str) -> Scope | None:
-                return Scope(unit, key) if partitions and name not in table.reads_whole else None
-
+            read = Inputs(table, raw)
             built = Build(
                 table,
-                {key: function(**{name: rows.rows(scope(name, key)) for name, rows in raw.items()}) for key in keys},
-                lambda key: sorted({id_ for name, rows in raw.items() for id_ in rows.file_ids(scope(name, key))}),
+                {key: function(**read.rows(key)) for key in keys},
+                read.file_ids,
                 lambda publication: context.add_asset_metadata(
                     _published_metadata(publication), partition_key=publication.partition_key if partitions else None
                 ),
@@ -224,6 +221,31 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
         return made
 
     return decorate
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The raw rows that a table is made from, partition by partition."""
+
+    table: Table
+    raw: Mapping[str, RawRows]
+
+    def _scope(self, name: str, partition_key: str) -> Scope | None:
+        is_whole = not self.table.is_partitioned or name in self.table.reads_whole
+        return None if is_whole else Scope(self.table.unit, partition_key)
+
+    def rows(self, partition_key: str) -> dict[str, pl.LazyFrame]:
+        """The rows of each input for a partition."""
+        return {name: rows.rows(self._scope(name, partition_key)) for name, rows in self.raw.items()}
+
+    def file_ids(self, partition_key: str) -> list[int]:
+        """The files that a partition is made from: none where none of them has an event in it."""
+        scopes = {name: self._scope(name, partition_key) for name in self.raw}
+        if self.table.is_partitioned and not any(
+            scope and self.raw[name].has_events(scope) for name, scope in scopes.items()
+        ):
+            return []
+        return sorted({id_ for name, rows in self.raw.items() for id_ in rows.file_ids(scopes[name])})
 
 
 def _published_metadata(publication: Publication) -> dict[str, Any]:

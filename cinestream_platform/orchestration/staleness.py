@@ -116,8 +116,13 @@ def touched_partitions(node: Node, state: LedgerState) -> set[str]:
 
 
 def made_from(node: Node, partition_key: str, state: LedgerState) -> tuple[int, ...]:
-    """The loaded files that a dim, or a partition of a fact, would be made from now."""
+    """The loaded files that a dim, or a partition of a fact, would be made from now.
+
+    A partition without any event is made from nothing, whatever else its table reads.
+    """
     found: set[int] = set()
+    if node.is_partitioned and partition_key not in touched_partitions(node, state):
+        return ()
     for dataset in node.datasets:
         files = _files(node, dataset, state)
         if partition_key == WHOLE or dataset in node.whole:

@@ -143,7 +143,7 @@ def ensure_tables(conn: Connection, tables: Iterable[Table]) -> list[str]:
     with conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.ddl', 0))")
         for table in tables:
-            existing = _existing_columns(conn, table)
+            existing = existing_columns(conn, table)
             if existing:
                 changes += _evolve(conn, table, existing)
                 for statement in comment_statements(table):
@@ -165,7 +165,7 @@ def _create_whole_partition(conn: Connection, table: Table) -> None:
     conn.execute(statement.format(child, sql.Identifier(table.schema, table.name)))
 
 
-def _existing_columns(conn: Connection, table: Table) -> dict[str, tuple[str, bool]]:
+def existing_columns(conn: Connection, table: Table) -> dict[str, tuple[str, bool]]:
     """Column name to (type as Postgres writes it, nullable); empty where the table does not exist."""
     rows = conn.execute(
         """

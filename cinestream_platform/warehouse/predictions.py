@@ -9,12 +9,16 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.warehouse.access import ANALYST, ENGINEER, SCIENTIST
-from cinestream_platform.warehouse.ddl import create_statements, ensure_tables
+from cinestream_platform.warehouse.ddl import SchemaDriftError, create_statements, existing_columns
 from cinestream_platform.warehouse.table import Table
 
 
 def ensure_prediction_tables(conn: Connection[Any], tables: Iterable[Table]) -> list[str]:
-    """Create what is missing as ``ml_engineer``'s own, readable for engineers and analysts; every change, in words."""
+    """Create what is missing as ``ml_engineer``'s own, readable for engineers and analysts; every change, in words.
+
+    Raises:
+        SchemaDriftError: A table is there and differs from its declaration.
+    """
     changes = []
     with conn.transaction():
         conn.execute(SQL("SET LOCAL ROLE {}").format(Identifier(SCIENTIST)))
@@ -29,12 +33,13 @@ def ensure_prediction_tables(conn: Connection[Any], tables: Iterable[Table]) -> 
 
 
 def _ensure(conn: Connection[Any], table: Table) -> list[str]:
-    exists = conn.execute(
-        "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (nspname, relname) = (%s, %s)",
-        (table.schema, table.name),
-    ).fetchone()
-    if exists is not None:
-        return ensure_tables(conn, [table])
-    for statement in create_statements(table):
+    existing = existing_columns(conn, table)
+    declared = {column.name: (str(column.type), column.nullable) for column in table.columns}
+    if existing and existing != declared:
+        raise SchemaDriftError(
+            f"{table.qualified_name} differs from its declaration: it has {existing}, declared is {declared}. It is "
+            f"{SCIENTIST}'s own: migrate it there, or correct the declaration."
+        )
+    for statement in () if existing else create_statements(table):
         conn.execute(statement.encode())
-    return [f"created {table.qualified_name}"]
+    return [] if existing else [f"created {table.qualified_name}"]

@@ -1,0 +1,105 @@
+"""What the demo feeds each source with: the publisher's files where there are any, else generated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cinestream_platform.settings import Settings
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Supply:
+    """What a source is fed with.
+
+    ``what`` tells it from others. ``files`` are files or folders to land; or ``load`` fills an operational database
+    (anew if it is told to replace what is there). ``planted`` bad records are among it, if that is known.
+    """
+
+    source: str
+    what: str
+    files: tuple[Path, ...] = ()
+    load: Callable[[bool], object] | None = None
+    planted: int | None = None
+
+
+def published_files(settings: Settings, data: Path, release: str) -> list[Supply]:
+    """What lies in a folder with one sub-folder per source; sources that it lacks are left out.
+
+    Raises:
+        DemoError: It holds nothing for any source.
+    """
+    if not data.is_dir():
+        raise DemoError(f"there is no folder {data}. DATA is a folder with one sub-folder per source.")
+    found = [_movielens(data, release), _chinook(data / "chinook"), _dvdrental(settings, data / "dvdrental")]
+    supplies = [supply for supply in found if supply]
+    if not supplies:
+        raise DemoError(
+            f"{data} has nothing for any source: movielens/{release}/ratings.csv, chinook/Chinook_Sqlite.sqlite (or "
+            "JSON, or CSV files), dvdrental/dvdrental.tar."
+        )
+    return supplies
+
+
+def _movielens(data: Path, release: str) -> Supply | None:
+    """``<data>/movielens/<release>``, or a folder that holds the CSV files itself."""
+    root = data / "movielens" if (data / "movielens").is_dir() else data
+    for folder in (root / release, root):
+        if (folder / "ratings.csv").is_file():
+            return Supply("movielens", str(folder), (folder,))
+    if root == data:
+        return None
+    releases = ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())) or "none"
+    raise DemoError(f"no ratings.csv in {root / release}; folders there: {releases}. Choose one with RELEASE=.")
+
+
+def _chinook(folder: Path) -> Supply | None:
+    """One form of the data, for all hold the same: SQLite before JSON before CSV files."""
+    for pattern in ("*.sqlite", "*.json", "*.csv"):
+        files = sorted(folder.glob(pattern)) if folder.is_dir() else []
+        if files:
+            return Supply("chinook", str(folder / pattern), tuple(files if pattern == "*.csv" else files[:1]))
+    return None
+
+
+def _dvdrental(settings: Settings, folder: Path) -> Supply | None:
+    """The archive, restored where the operational database is ours; else the one that the settings name."""
+    from cinestream_platform.sources.dvdrental.load_database import load_archive
+
+    if settings.dvdrental_host:
+        return Supply("dvdrental", f"database at {settings.dvdrental_host}")
+    archives = [folder / name for name in ("dvdrental.tar", "dvdrental.zip") if (folder / name).is_file()]
+    if not archives:
+        return None
+    return Supply(
+        "dvdrental", str(archives[0]), load=lambda replace: load_archive(settings, archives[0], replace=replace)
+    )
+
+
+def generated(settings: Settings, scale: float) -> list[Supply]:
+    """Samples of all sources, with known dirt in them."""
+    from cinestream_platform.samples import chinook, movielens
+    from cinestream_platform.samples.dvdrental_content import DIRT
+    from cinestream_platform.sources.dvdrental.load_database import load_sample
+
+    what = f"sample at scale {scale:g}"
+    supplies = []
+    for source, generate in (("movielens", movielens.generate), ("chinook", chinook.generate)):
+        folder = settings.home_dir / "sample" / source
+        made = generate(folder, scale=scale)
+        planted = sum(sum(kinds.values()) for kinds in made.planted.values())
+        supplies.append(Supply(source, what, (folder,), planted=planted))
+    if settings.dvdrental_host:
+        return [*supplies, Supply("dvdrental", f"database at {settings.dvdrental_host}")]
+    rental = Supply(
+        "dvdrental",
+        what,
+        load=lambda replace: load_sample(settings, scale=min(scale, 1.0), replace=replace),
+        planted=sum(map(len, DIRT.values())),
+    )
+    return [*supplies, rental]
