@@ -4,7 +4,7 @@ To add a source: its room under ``sources/``, and one line in each of these list
 """
 
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.lake.bundle import FORMS, Bundle, object_key
+from cinestream_platform.lake.bundle import FORMS, MEMBER, Bundle, is_member, object_key
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.keys import key_problem
 from cinestream_platform.sources.chinook import feeds as chinook_feeds
@@ -75,6 +75,8 @@ def placement_problem(key: str) -> str | None:
             f"{name} is an SQL script: a program, and such scripts drop databases. It is not run. Land the data "
             "instead: a CSV file per table, or where a feed takes them SQLite or JSON"
         )
+    if is_member(key):
+        return f"{name} is how the ledger names a table inside a file; choose a name without {MEMBER}"
     bundle = find_bundle(source, dataset)
     if bundle and not bundle.takes(name):
         return f"{bundle.prefix} takes files with all tables in them, ending in {', '.join(FORMS)}"
@@ -100,13 +102,16 @@ def bundles_of(feed: Feed) -> list[Bundle]:
 
 
 def member_keys(key: str) -> list[tuple[str, Feed | None]]:
-    """What the ledger knows of a landed file: the file with its feed, or every table in it with its own."""
+    """What the ledger knows of a landed file: the file with its feed, or every table in it with its own.
+
+    A name of a table that is in no such file comes back as it is, without a feed.
+    """
     source, dataset = [*object_key(key).split("/"), "", ""][:2]
     bundle = find_bundle(source, dataset)
-    if bundle is None:
+    if bundle is None or placement_problem(object_key(key)):
         return [(key, find_feed(source, dataset))]
     members = list(bundle.member_keys(object_key(key)))
-    return [(member, feed) for member, feed in members if key in (member, object_key(key))]
+    return [(member, feed) for member, feed in members if key in (member, object_key(key))] or [(key, None)]
 
 
 def raw_tables_of(source: str) -> list[Table]:

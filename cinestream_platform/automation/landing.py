@@ -26,6 +26,7 @@ from psycopg import Connection
 
 from cinestream_platform.automation.jobs import JOBS, load_job_name
 from cinestream_platform.catalog import SOURCES, find_bundle, find_feed, placement_problem
+from cinestream_platform.lake.bundle import MEMBER, is_member
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
@@ -50,6 +51,8 @@ def sight(listed: StoredObject) -> Iterator[Sighting]:
     dataset = rest.partition("/")[0]
     problem = placement_problem(listed.key)
     bundle = find_bundle(source, dataset)
+    if is_member(listed.key):  # an object of that name must not be taken for the table of another
+        listed = replace(listed, key=f"{listed.key}{MEMBER}")
     if bundle is None or problem:
         yield Sighting(listed, source, dataset, problem)
         return

@@ -22,7 +22,7 @@ def versions(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
 
     Args:
         deliveries: The records of all deliveries: ``member_id``, attributes, and ``ORDER``. Where the source says when
-            it changed a record, in ``_changed_at``, and that lies between the deliveries that differ, the version
+            it changed a record, in ``_changed_at``, and that lies after the delivery that it differs from, the version
             begins then, and else with the delivery.
         member_id: The column that identifies a member.
 
@@ -41,7 +41,9 @@ def versions(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
     is_first = pl.col(EFFECTIVE_AT) == pl.col(EFFECTIVE_AT).min().over(member_id)
     begin = pl.col(EFFECTIVE_AT)
     if CHANGED_AT in columns:
-        begin = pl.when(pl.col(CHANGED_AT).is_between(before(EFFECTIVE_AT), begin)).then(CHANGED_AT).otherwise(begin)
+        # Not at the delivery before, with which another version may begin.
+        is_between = pl.col(CHANGED_AT).is_between(before(EFFECTIVE_AT), begin, closed="right")
+        begin = pl.when(is_between).then(CHANGED_AT).otherwise(begin)
     begins = one_a_time.with_columns(
         is_in_source=pl.col(EFFECTIVE_AT).max().over(member_id) == pl.col(EFFECTIVE_AT).max(),
         valid_from=pl.when(is_first).then(pl.lit(BEGINNING)).otherwise(begin),

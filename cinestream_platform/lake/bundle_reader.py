@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from cinestream_platform.lake.csv_reader import (
+    MAX_LINE_BYTES,
     MAX_RAW_CHARS,
     REJECT_SCHEMA,
     Batch,
@@ -50,8 +51,9 @@ def read_member(path: Path, feed: Feed, *, file_id: int, not_after: datetime) ->
     schema: Any = {"line": pl.Int64(), "raw": pl.String(), **dict.fromkeys(names, pl.String())}
     numbered = enumerate(rows, start=1)
     while batch := list(islice(numbered, BATCH_ROWS)):
-        good = [(line, _raw(row), *row) for line, row in batch if isinstance(row, tuple)]
-        bad = [(line, "record_encoding", row) for line, row in batch if isinstance(row, str)]
+        judged = [(line, row, _flaw(row)) for line, row in batch]
+        good = [(line, _raw(row), *row) for line, row, flaw in judged if flaw is None]
+        bad = [(line, flaw, row if isinstance(row, str) else _raw(row)) for line, row, flaw in judged if flaw]
         records = pl.DataFrame(good, schema=schema, orient="row")
         typed, rejected = split_records(records, feed.table, file_id=file_id, not_after=not_after)
         raws = records[rejected["row"]]["raw"]
@@ -59,12 +61,27 @@ def read_member(path: Path, feed: Feed, *, file_id: int, not_after: datetime) ->
         yield Batch(typed, pl.concat([rejected.select("line", "rule", raw=raws), broken]).sort("line"))
 
 
-def _raw(row: Iterable[str | None]) -> str:
-    return json.dumps(list(row), ensure_ascii=False)[:MAX_RAW_CHARS].replace("\0", "\\u0000")
-
-
 Row = tuple[str | None, ...] | str
-"""The fields of a record as text; or, of one that cannot be read, what there is of it."""
+"""The fields of a record as text; or, of one that is not valid UTF-8, what there is of it."""
+
+
+def _raw(row: Iterable[str | None]) -> str:
+    text = json.dumps(list(row), ensure_ascii=False)[:MAX_RAW_CHARS]
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _flaw(row: Row) -> str | None:
+    """The rule of the format that a record breaks: Postgres stores neither NULs nor halves of surrogate pairs."""
+    if isinstance(row, str):
+        return "record_encoding"
+    text = "".join(value for value in row if value)
+    if "\0" in text:
+        return "record_nul"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "record_encoding"
+    return None
 
 
 def _find(names: Iterable[str], feed: Feed) -> str:
@@ -83,6 +100,7 @@ def _find(names: Iterable[str], feed: Feed) -> str:
 def _sqlite_rows(path: Path, feed: Feed) -> tuple[list[str], Iterator[Row]]:
     conn = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     conn.text_factory = bytes
+    conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_LINE_BYTES)
     try:
         conn.execute("PRAGMA trusted_schema = OFF")
         tables = conn.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'")
@@ -119,7 +137,8 @@ def _json_rows(path: Path, feed: Feed) -> tuple[list[str], Iterator[Row]]:
             f"the JSON file has {size:,} bytes, more than {MAX_JSON_BYTES:,}. Land SQLite, or a CSV file a table."
         )
     try:
-        tables = json.loads(path.read_bytes().decode("utf-8-sig"), parse_float=str, parse_int=str)
+        text = path.read_bytes().decode("utf-8-sig")
+        tables = json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=_json_object)
     except (ValueError, RecursionError) as error:
         raise FileRefusedError(f"this is neither SQLite nor readable JSON ({error}). Land it again.") from error
     if not isinstance(tables, dict):
@@ -127,8 +146,18 @@ def _json_rows(path: Path, feed: Feed) -> tuple[list[str], Iterator[Row]]:
     records = tables[_find(tables, feed)]
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise FileRefusedError(f"table `{feed.table.name}` is no list of objects. Fix the file and land it again.")
-    header = list(dict.fromkeys(name for record in records for name in record))
+    declared = [column.source_name for column in feed.table.columns if column.source_name]
+    header = list(dict.fromkeys(name for record in records for name in record)) or declared
     return header, (tuple(_json_text(record.get(name)) for name in header) for record in records)
+
+
+def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in which every name occurs once: of two values neither is the right one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"an object has `{next(name for name in names if names.count(name) > 1)}` twice")
+    return found
 
 
 def _json_text(value: Any) -> str | None:

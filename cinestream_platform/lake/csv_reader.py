@@ -56,7 +56,13 @@ REJECT_SCHEMA = {"line": pl.Int64(), "rule": pl.String(), "raw": pl.String()}
 
 
 class FileRefusedError(ValueError):
-    """The file as a whole cannot be read; the message names the culprit and the remedy."""
+    """The file as a whole cannot be read; the message names the culprit and the remedy.
+
+    Names from the file may hold what Postgres cannot store (NUL, half of a surrogate pair): it is shown as escapes.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode())
 
 
 @dataclass(frozen=True)

@@ -210,9 +210,12 @@ class RawRows:
     def rows(self, scope: Scope | None = None) -> pl.LazyFrame:
         """The rows for one partition, or all; records that lost are left out.
 
-        Of a table with write mode ``history`` all deliveries, and when each took effect (``_effective_at``).
+        Of a table with write mode ``history`` the deliveries that count for the partition, and when each took effect
+        (``_effective_at``).
         """
-        rows = scan_files(self.store, self.table, self.files, scope)
+        made_from = set(self.file_ids(scope))
+        files = [file for file in self.files if file.file_id in made_from]
+        rows = scan_files(self.store, self.table, files, scope)
         if self.contested:
             rows = rows.join(self.losers.lazy(), on=["_file_id", "_line"], how="anti")
         if self.table.mode is WriteMode.HISTORY:

@@ -179,7 +179,7 @@ class FileLoader:
                 f"{self.feed.reject_threshold:.2%}; nothing was published. E.g. {examples(reading.rejected)}. "
                 "Fix the file and land it again."
             )
-        if self.feed.table.mode is WriteMode.SNAPSHOT and reading.loaded == 0:
+        if self.feed.table.mode in (WriteMode.SNAPSHOT, WriteMode.HISTORY) and reading.loaded == 0:
             return "a snapshot without any row would empty the table. Land a file with rows, or retract the old one."
         return None
 

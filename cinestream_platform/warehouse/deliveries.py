@@ -1,8 +1,8 @@
 """Which partitions a loaded file has a say in: pure decisions that building and staleness share.
 
 An event file touches the partitions of its events. A file whose rows carry no time touches every partition. Of a table
-that is delivered again and again (write mode ``history``) a delivery says what holds from its time on, and the
-earliest also what held before.
+that is delivered again and again (write mode ``history``) a delivery says what holds from its time on, and also what
+held between the one before it and itself: changes since, and members that are new in it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from datetime import UTC, datetime, time
 
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
-DATE_IN_KEY = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
+DATE_IN_KEY = re.compile(r"(?<!\d)((?:19|2\d)\d{2}-\d{2}-\d{2})(?!\d)")
+"""From 1900 on, before which no version begins."""
 
 
 def effective_at(key: str, last_modified: datetime) -> datetime:
@@ -34,9 +35,10 @@ def touches(partitions: Collection[str], unit: PartitionUnit, partition_key: str
 
 
 def holding(effective: Mapping[int, datetime], unit: PartitionUnit, partition_key: str) -> set[int]:
-    """Of all deliveries (file to time) those that say what held in a partition."""
-    if not effective:
-        return set()
+    """Of all deliveries (file to time) those that say what held in a partition: up to its end, and the next one.
+
+    The next one knows who was new at the end, before the next delivery.
+    """
     end = datetime.combine(unit.first_days(partition_key)[1], time(), UTC)
-    first = min(effective.values())
-    return {file_id for file_id, begin in effective.items() if begin < end or begin == first}
+    following = min((begin for begin in effective.values() if begin >= end), default=None)
+    return {file_id for file_id, begin in effective.items() if begin < end or begin == following}

@@ -82,5 +82,5 @@ def named_rules(table: Table, *, from_text: bool = False) -> Iterator[NamedRule]
             yield NamedRule(f"{column.name}_type", column, None, f"{column.name} is written as {column.type}")
         for rule in column.rules:
             yield NamedRule(f"{column.name}_{rule.name}", column, rule, f"{column.name} is {rule}")
-        if from_text and (column.is_epoch_seconds or column.time_zone):
+        if from_text and (column.is_epoch_seconds or column.time_zone) and not column.may_be_future:
             yield NamedRule(f"{column.name}_future", column, None, f"{column.name} is not after the file's arrival")

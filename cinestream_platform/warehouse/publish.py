@@ -109,20 +109,30 @@ def _replace(conn: Connection[Any], table: Table, staged: Identifier, columns: l
 
 
 def _write_history(conn: Connection[Any], table: Table, staged: Identifier, columns: list[str]) -> int:
-    """How many versions were changed, added or retired."""
+    """How many versions were changed, added or retired.
+
+    Of a member that no delivery has any more the first version stays and holds for all time: facts point at it, as at
+    an inferred member.
+    """
     changed = _upsert(conn, table, staged, columns)
     member_id, valid_from = table.natural_key
+    parts: dict[str, sql.Composable] = {
+        "target": Identifier(table.schema, table.name),
+        "staged": staged,
+        "id": Identifier(member_id),
+        "from": Identifier(valid_from),
+    }
+    parts["first"] = SQL("(SELECT min(f.{from}) FROM {target} f WHERE f.{id} = t.{id})").format(**parts)
     retire = SQL(
-        "UPDATE {target} t SET valid_to = valid_from, is_current = false"
-        " WHERE valid_to IS DISTINCT FROM valid_from AND EXISTS (SELECT FROM {staged} s WHERE s.{id} = t.{id})"
-        " AND NOT EXISTS (SELECT FROM {staged} s WHERE s.{id} = t.{id} AND s.{valid_from} = t.{valid_from})"
-    ).format(
-        target=Identifier(table.schema, table.name),
-        staged=staged,
-        id=Identifier(member_id),
-        valid_from=Identifier(valid_from),
+        "UPDATE {target} t SET valid_to = {from}, is_current = false"
+        " WHERE valid_to IS DISTINCT FROM {from} AND {from} > {first}"
+        " AND NOT EXISTS (SELECT FROM {staged} s WHERE s.{id} = t.{id} AND s.{from} = t.{from})"
     )
-    return changed + conn.execute(retire).rowcount
+    go_on = SQL(
+        "UPDATE {target} t SET valid_to = NULL, is_current = true WHERE valid_to IS NOT NULL AND {from} = {first}"
+        " AND NOT EXISTS (SELECT FROM {staged} s WHERE s.{id} = t.{id})"
+    )
+    return changed + sum(conn.execute(statement.format(**parts)).rowcount for statement in (retire, go_on))
 
 
 WRITERS = {WriteMode.UPSERT: _upsert, WriteMode.HISTORY: _write_history, WriteMode.SNAPSHOT: _replace}

@@ -139,7 +139,7 @@ class Column:
 
     ``source_name`` is its name in the source (raw tables). A timestamp is written there as whole seconds since
     1970-01-01 UTC (``is_epoch_seconds``), or as a naive time in ``time_zone``. ``is_personal`` hides the column from
-    ``data_analyst``.
+    ``data_analyst``. A timestamp in a landed file lies before the file's arrival unless it ``may_be_future``.
     """
 
     name: str
@@ -151,6 +151,7 @@ class Column:
     source_name: str | None = None
     is_epoch_seconds: bool = False
     time_zone: str | None = None
+    may_be_future: bool = False
 
 
 class Layer(StrEnum):

@@ -27,9 +27,10 @@ SCHEMA = {
     "yes": pl.Boolean(),
     "day": pl.Date(),
     "at": pl.Datetime("us", "UTC"),
+    "tags": pl.List(pl.String()),
 }
 DDL = """CREATE TEMP TABLE t (n bigserial, small smallint, whole bigint, money numeric(12,2), "real" double precision,
-    words text, yes boolean, day date, at timestamptz)"""
+    words text, yes boolean, day date, at timestamptz, tags text[])"""
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
     ["", "\\N", "\\.", "a\n\\.\nb", "\\", "\\t", "\t\r\n", '"quoted", and "more"', "NULL", "\ufeff", "\\\\N"]
 )
@@ -46,6 +47,7 @@ ROWS = st.lists(
                 st.booleans(),
                 st.dates(date(1, 1, 1), date(9999, 12, 31)),
                 st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)),
+                st.lists(st.none() | WORDS | st.sampled_from(["{}", "{a,b}", "null", '\\"', ",", " "]), max_size=4),
             )
         )
     ),
@@ -62,7 +64,9 @@ def test_every_value_arrives_as_it_was(postgres: PostgresTarget, monkeypatch: py
         conn.execute(DDL)
         copy_frames(conn, Identifier("t"), frame.columns, [frame], freeze=True)
         conn.execute("SET LOCAL timezone TO 'UTC'")
-        stored = conn.execute('SELECT small, whole, money, "real", words, yes, day, at FROM t ORDER BY n').fetchall()
+        stored = conn.execute(
+            'SELECT small, whole, money, "real", words, yes, day, at, tags FROM t ORDER BY n'
+        ).fetchall()
         conn.rollback()
     assert stored == rows
 

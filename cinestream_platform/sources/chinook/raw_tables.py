@@ -4,6 +4,8 @@ Columns carry the upstream's names; headers are matched without regard to case a
 the format: the upstream's README and docs/chinook.md.
 """
 
+from datetime import UTC, datetime
+
 from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import (
     BIGINT,
@@ -24,6 +26,8 @@ SOURCE = "chinook"
 MONEY = numeric(10, 2)
 TIME_ZONE = "UTC"
 """Chinook writes naive timestamps; the store's clock is declared to be UTC."""
+FIRST_SALE = datetime(1995, 1, 1, tzinfo=UTC)
+"""Facts have partitions from then on: an older sale (a mistyped year) would be loaded and never published."""
 POSITIVE = (Between(1, None),)
 NOT_NEGATIVE = (Between(0, None),)
 
@@ -49,15 +53,24 @@ def _number(name: str, data_type: DataType, description: str, rules: tuple[Betwe
     return Column(name, data_type, description, nullable, rules, source_name=_source_name(name))
 
 
-def _time(name: str, description: str, *, nullable: bool = False, personal: bool = False) -> Column:
+def _time(
+    name: str,
+    description: str,
+    *rules: Between,
+    nullable: bool = False,
+    personal: bool = False,
+    may_be_future: bool = False,
+) -> Column:
     return Column(
         name,
         TIMESTAMP,
         description,
         nullable,
+        rules,
         is_personal=personal,
         source_name=_source_name(name),
         time_zone=TIME_ZONE,
+        may_be_future=may_be_future,
     )
 
 
@@ -162,7 +175,7 @@ EMPLOYEE = _history(
     _text("title", "Job title."),
     _id("reports_to", "The manager; NULL at the top.", nullable=True),
     _time("birth_date", "Birthday.", nullable=True, personal=True),
-    _time("hire_date", "First day of work.", nullable=True),
+    _time("hire_date", "First day of work.", nullable=True, may_be_future=True),
     *_address(),
     _text("email", "E-mail.", personal=True),
 )
@@ -182,7 +195,7 @@ INVOICE = _events(
     "Invoices.",
     _id("invoice_id", "Chinook's number of the invoice."),
     _id("customer_id", "Who bought."),
-    _time("invoice_date", "When it was sold."),
+    _time("invoice_date", "When it was sold.", Between(FIRST_SALE, None)),
     _text("billing_address", "Street and number.", personal=True),
     _place("billing_city", "City; a few end in a blank in some forms of the data."),
     _place("billing_state", "State or province."),

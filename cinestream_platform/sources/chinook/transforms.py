@@ -64,8 +64,8 @@ def dim_playlist_track(playlist_track: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _billed_to() -> list[pl.Expr]:
-    """City, state and country of a bill, blanks at the ends cut."""
-    return [pl.col(f"billing_{part}").str.strip_chars().alias(part) for part in PLACE]
+    """City, state and country of a bill, blanks at the ends cut; NULL where nothing is left."""
+    return [pl.col(f"billing_{part}").str.strip_chars().replace("", None).alias(part) for part in PLACE]
 
 
 def _location_code() -> pl.Expr:
@@ -74,8 +74,10 @@ def _location_code() -> pl.Expr:
 
 def dim_location(invoice: pl.LazyFrame) -> pl.LazyFrame:
     """One row a city, state and country that an invoice was billed to."""
-    places = invoice.select(_billed_to()).unique()
-    return places.with_columns(_location_code()).unique("location_code").with_columns(delivered())
+    places = invoice.select(_billed_to()).with_columns(_location_code())
+    # Names with a | in them can share a code: the same one of them each time.
+    one_a_code = places.sort("location_code", *PLACE).unique("location_code", keep="first", maintain_order=True)
+    return one_a_code.with_columns(delivered())
 
 
 def _trimmed(people: pl.LazyFrame) -> pl.LazyFrame:

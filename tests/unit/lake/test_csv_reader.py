@@ -99,6 +99,12 @@ def test_a_wrong_header_is_refused_and_the_message_names_the_columns(header, pro
     assert str(caught.value).endswith("Fix the file and land it again.")
 
 
+def test_a_column_whose_name_postgres_cannot_store_is_shown_with_escapes():
+    with pytest.raises(FileRefusedError, match=r"column `rating\\x00` is not known") as caught:
+        read(b"userId,movieId,rating\0,timestamp\n" + GOOD_LINE, RATINGS)
+    assert "\0" not in str(caught.value)
+
+
 @pytest.mark.parametrize("header", [b"userId,movieId,rat\xffing,timestamp", b'"userId,movieId,rating,timestamp'])
 def test_a_header_that_is_no_utf8_csv_is_refused(header):
     with pytest.raises(FileRefusedError, match="the header line is not readable as UTF-8 CSV"):

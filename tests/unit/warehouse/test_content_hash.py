@@ -117,6 +117,30 @@ def test_null_empty_and_zero_are_three_things(values, dtype):
     assert len({one(value, dtype) for value in values}) == len(values)
 
 
+LISTS = [None, [], [""], [None], ["a"], ["a", "b"], ["b", "a"], ["a,b"], ['a", "b'], ["ab"], ["é"], ["a", "b", ""]]
+
+
+def test_lists_of_texts_have_a_hash_each_that_never_changes():
+    hashes = [one(value, pl.List(pl.String())) for value in LISTS]
+    assert len(set(hashes)) == len(LISTS)
+    assert hashes[5] == "2ceedcd38615b084-1"
+
+
+@given(
+    st.lists(st.none() | st.lists(st.none() | st.sampled_from(["", "a", ",", '"']), max_size=3), max_size=4), st.data()
+)
+@settings(max_examples=60, deadline=None)
+def test_rows_with_lists_are_hashed_whatever_their_order_and_chunks(values, data):
+    def of(lists) -> pl.DataFrame:
+        return pl.DataFrame({"l": pl.Series(lists, dtype=pl.List(pl.String()))})
+
+    cut = data.draw(st.integers(0, len(values)))
+    shuffled = data.draw(st.permutations(values))
+    expected = content_hash(of(values))
+    assert content_hash(of(shuffled)) == expected
+    assert content_hash(pl.concat([of(values[:cut]), of(values[cut:])], rechunk=False)) == expected
+
+
 def test_negative_zero_is_zero():
     assert one(-0.0, pl.Float64) == one(0.0, pl.Float64)
     assert one(Decimal("-0.0"), pl.Decimal(2, 1)) == one(Decimal("0.0"), pl.Decimal(2, 1))

@@ -1,0 +1,254 @@
+"""From text to types: instants of a declared zone, words for NULL, texts that may not be blank, arrays, money."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.records import split_records
+from cinestream_platform.orchestration.partitions import YEARS
+from cinestream_platform.sources.chinook import feeds, raw_tables
+from cinestream_platform.warehouse.frames import named_rules
+from cinestream_platform.warehouse.table import (
+    TEXT,
+    TEXT_ARRAY,
+    TIMESTAMP,
+    Column,
+    DataType,
+    NotBlank,
+    Rule,
+    Table,
+    WriteMode,
+    numeric,
+    raw_table,
+)
+from tests.unit.reading import Reading, read
+
+NOT_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def table_of(data_type: DataType, *rules: Rule, nullable: bool = True, **more: Any) -> Table:
+    column = Column("value", data_type, "Value.", nullable, rules, source_name="value", **more)
+    return raw_table("test", "t", mode=WriteMode.FILE, description="T.", grain="one row", columns=(column,))
+
+
+def judge(table: Table, *texts: str | None) -> list[Any]:
+    """What becomes of each text: its value, or the name of the rule that it breaks."""
+    schema = {"line": pl.Int64(), "value": pl.String()}
+    records = pl.DataFrame([(n, text) for n, text in enumerate(texts)], schema=schema, orient="row")
+    typed, rejected = split_records(records, table, file_id=1, not_after=NOT_AFTER)
+    verdicts = dict(typed.select("_line", "value").rows()) | dict(rejected.select("line", "rule").rows())
+    assert len(verdicts) == len(texts) == typed.height + rejected.height
+    return [verdicts[n] for n in range(len(texts))]
+
+
+# ---- instants of a declared zone -------------------------------------------------------------------------------------
+
+
+def in_zone(zone: str, **more: Any) -> Table:
+    return table_of(TIMESTAMP, time_zone=zone, **more)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-07-01 10:20:30", (2024, 7, 1, 10, 20, 30)),
+        ("2024-07-01T10:20:30", (2024, 7, 1, 10, 20, 30)),
+        ("2024-07-01 10:20:30.5", (2024, 7, 1, 10, 20, 30, 500_000)),
+        ("2024-07-01 10:20:30.123456", (2024, 7, 1, 10, 20, 30, 123_456)),
+        ("2024-07-01 10:20", (2024, 7, 1, 10, 20)),
+        ("2024-07-01", (2024, 7, 1)),
+        ("2024-07-01T10:20:30Z", (2024, 7, 1, 10, 20, 30)),
+        ("2024-07-01 10:20:30+02:00", (2024, 7, 1, 8, 20, 30)),
+        ("2024-07-01T10:20:30.25-05:30", (2024, 7, 1, 15, 50, 30, 250_000)),
+        ("2024-02-29 00:00:00", (2024, 2, 29)),
+    ],
+)
+def test_iso_8601_with_and_without_time_fraction_and_offset_is_an_instant(text, expected):
+    assert judge(in_zone("UTC"), text) == [datetime(*expected, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2023-02-29", "2023-02-30 00:00:00", "2024-13-01", "2024-07-01 24:30:00", "2024-07-01 10:61:00", "yesterday"),
+        *(
+            "01/07/2024",
+            "1. 7. 2024",
+            "20240701",
+            "1719829230",
+            "2024-07-01 10:20:30 and more",
+            "T",
+            "2024",
+            "0000-00-00",
+        ),
+    ],
+)
+def test_what_is_no_instant_breaks_the_rule_of_its_type(text):
+    assert judge(in_zone("UTC"), text) == ["value_type"]
+
+
+def test_a_naive_time_is_in_the_declared_zone_an_offset_says_more_and_null_is_null():
+    new_york = in_zone("America/New_York")
+    texts = ("2024-01-01 12:00:00", "2024-07-01 12:00:00", "2024-07-01 12:00:00Z", None)
+    assert judge(new_york, *texts) == [
+        datetime(2024, 1, 1, 17, tzinfo=UTC),
+        datetime(2024, 7, 1, 16, tzinfo=UTC),
+        datetime(2024, 7, 1, 12, tzinfo=UTC),
+        None,
+    ]
+    assert judge(in_zone("UTC", nullable=False), None) == ["value_required"]
+
+
+def test_a_local_time_that_does_not_exist_is_none_and_of_one_that_comes_twice_the_first_is_meant():
+    new_york = in_zone("America/New_York")
+    assert judge(new_york, "2024-03-10 02:30:00", "2024-11-03 01:30:00") == [
+        "value_type",
+        datetime(2024, 11, 3, 5, 30, tzinfo=UTC),
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.datetimes(datetime(1950, 1, 1), datetime(2025, 12, 30)), min_size=1, max_size=10),
+    st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns"]),
+    st.sampled_from([" ", "T"]),
+)
+def test_every_time_in_a_zone_is_the_instant_that_python_takes_it_for(moments, zone, separator):
+    def instant(naive: datetime) -> datetime | str:
+        local = naive.replace(tzinfo=ZoneInfo(zone), fold=0)
+        exists = local.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) == naive
+        return local.astimezone(UTC) if exists else "value_type"
+
+    texts = [moment.isoformat(separator) for moment in moments]
+    assert judge(in_zone(zone), *texts) == [instant(moment) for moment in moments]
+
+
+def test_an_event_after_the_files_arrival_is_rejected_and_a_plan_is_not():
+    ahead = (NOT_AFTER + timedelta(seconds=1)).isoformat()
+    table = in_zone("UTC")
+    assert judge(table, NOT_AFTER.isoformat(), ahead) == [NOT_AFTER, "value_future"]
+    plan = in_zone("UTC", may_be_future=True)
+    assert judge(plan, ahead) == [NOT_AFTER + timedelta(seconds=1)]
+    assert "value_future" not in {rule.name for rule in named_rules(plan, from_text=True)}
+
+
+# ---- NULL ------------------------------------------------------------------------------------------------------------
+
+ARTIST_HEADER = b"ArtistId,Name\n"
+
+
+def artists(*lines: str) -> Reading:
+    return read(ARTIST_HEADER + "".join(f"{line}\n" for line in lines).encode(), feeds.ARTIST)
+
+
+def test_the_feeds_words_for_null_are_null_in_nullable_columns_quoted_or_not():
+    reading = artists("1,None", '2,"None"', "3,", "4,none", "5, None", "6,None of us", "7,NULL")
+    assert reading.records == [
+        *((1, None), (2, None), (3, None), (4, "none"), (5, " None"), (6, "None of us"), (7, "NULL")),
+    ]
+
+
+def test_such_a_word_in_a_column_that_may_not_be_null_is_a_text_or_breaks_the_type():
+    assert artists("None,x").rejects == [(2, "artist_id_type", "None,x")]
+    album = read(b"AlbumId,Title,ArtistId\n1,None,1\n2,,1\n", feeds.ALBUM)
+    assert album.records == [(1, "None", 1)]
+    assert album.rejects == [(3, "title_required", "2,,1")]
+
+
+def test_without_words_for_null_the_text_stays():
+    table = raw_tables.ARTIST
+    assert read(ARTIST_HEADER + b"1,None\n", Feed("artist", table, ())).records == [(1, "None")]
+
+
+def test_with_a_token_for_null_an_empty_field_is_an_empty_text():
+    feed = Feed("artist", raw_tables.ARTIST, (), null_token="\\N")
+    reading = read(ARTIST_HEADER + b"1,\n2,\\N\n3,None\n\\N,x\n", feed)
+    assert reading.records == [(1, ""), (2, None), (3, "None")]
+    assert reading.rejects == [(5, "artist_id_required", "\\N,x")]
+
+
+# ---- texts, arrays, money --------------------------------------------------------------------------------------------
+
+
+def test_a_text_of_blanks_alone_breaks_the_rule_and_blanks_around_a_text_stay():
+    table = table_of(TEXT, NotBlank())
+    assert judge(table, "a", " a ", "", "   ", None, "\u00a0") == [
+        *("a", " a ", "value_blank", "value_blank", None, "\u00a0"),
+    ]
+
+
+def test_arrays_are_json_lists_of_texts():
+    table = table_of(TEXT_ARRAY)
+    texts = ('["a", "b,c"]', "[]", None, '["quote \\" and \\\\", ""]', '["é", null]')
+    assert judge(table, *texts) == [["a", "b,c"], [], None, ['quote " and \\', ""], ["é", None]]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        *(("0.99", Decimal("0.99")), ("1", Decimal("1.00")), ("5.940", Decimal("5.94")), (".5", Decimal("0.50"))),
+        *(("99999999.99", Decimal("99999999.99")), ("-1.50", Decimal("-1.50")), ("+2.", Decimal("2.00"))),
+        *(("0.995", "value_type"), ("100000000.00", "value_type"), ("1e2", "value_type"), ("0,99", "value_type")),
+        *(
+            (".", "value_type"),
+            ("1 000", "value_type"),
+            ("NaN", "value_type"),
+            ("$1", "value_type"),
+            ("1.2.3", "value_type"),
+        ),
+    ],
+)
+def test_money_is_exact_or_rejected(text, verdict):
+    assert judge(table_of(numeric(10, 2)), text) == [verdict]
+
+
+# ---- Chinook's rules -------------------------------------------------------------------------------------------------
+
+INVOICE_HEADER = (
+    "InvoiceId,CustomerId,InvoiceDate,BillingAddress,BillingCity,BillingState,BillingCountry,BillingPostalCode,Total"
+)
+EMPLOYEE_HEADER = "EmployeeId,LastName,FirstName,Title,ReportsTo,BirthDate,HireDate,Address,City,State,Country,PostalCode,Phone,Fax,Email"
+
+
+def test_an_invoice_older_than_the_first_partition_of_facts_is_rejected_for_it_would_never_be_published():
+    lines = (f"{n},1,{when},,,,,,1.00" for n, when in enumerate(("1995-01-01", "1994-12-31", "0019-05-01"), start=1))
+    reading = read("\n".join([INVOICE_HEADER, *lines]).encode(), feeds.INVOICE)
+    assert [record[0] for record in reading.records] == [1]
+    assert [(line, rule) for line, rule, _ in reading.rejects] == [(3, "invoice_date_range"), (4, "invoice_date_range")]
+    assert YEARS.get_first_partition_key() == str(raw_tables.FIRST_SALE.year)
+
+
+def test_an_employee_may_begin_after_the_files_arrival_but_nobody_is_born_then():
+    lines = ("1,A,B,,,1980-01-01,2027-01-01,,,,,,,,", "2,A,B,,,2027-01-01,2020-01-01,,,,,,,,")
+    reading = read("\n".join([EMPLOYEE_HEADER, *lines]).encode(), feeds.EMPLOYEE)
+    assert [record[0] for record in reading.records] == [1]
+    assert [(line, rule) for line, rule, _ in reading.rejects] == [(3, "birth_date_future")]
+
+
+def test_a_place_is_bounded_so_that_its_code_can_be_indexed():
+    lines = (f"{n},1,2019-01-01,,{'x' * size},,,,1.00" for n, size in enumerate((200, 201), start=1))
+    reading = read("\n".join([INVOICE_HEADER, *lines]).encode(), feeds.INVOICE)
+    assert [rule for _, rule, _ in reading.rejects] == ["billing_city_length"]
+    assert len(reading.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [
+        *(("Invoice.csv", "invoice"), ("invoice_2025-12-30.csv", "invoice"), ("InvoiceLine.csv", "invoice_line")),
+        *(("invoice_line_2025-12-30.csv", "invoice_line"), ("invoiceline-2025.csv", "invoice_line")),
+        *(("PlaylistTrack.csv", "playlist_track"), ("playlist.csv", "playlist"), ("MEDIATYPE.CSV", "media_type")),
+        *(("customers.csv", None), ("invoice.csv.bak", None), ("customer_old.csv", None)),
+    ],
+)
+def test_a_files_name_says_its_table(name, dataset):
+    assert [feed.dataset for feed in feeds.FEEDS if feed.takes(name)] == ([dataset] if dataset else [])
