@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 PORT ?= 3000
 
-.PHONY: help install demo ui test lint types check lock bench docs-marts clean
+.PHONY: help install demo ui test lint types check lock bench docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ demo: install  ## land sample files (or DATA=<folder> [RELEASE=…]) and materia
 
 ui: install  ## Dagster UI and daemon on http://127.0.0.1:3000 (PORT=…)
 	@$(BIN)/cinestream ui --port $(PORT)
+
+docs: install  ## a page of the marts: lineage, columns, tests, SQL (after make demo)
+	@$(BIN)/cinestream docs
 
 test: install  ## the whole test suite, on embedded services
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0

@@ -131,6 +131,14 @@ def explore(source: str) -> None:
 
 
 @cli.command()
+def docs() -> None:
+    """Make a page of the marts: lineage, columns, tests, SQL; say where it is."""
+    from cinestream_platform.commands.dbt_docs import make_docs
+
+    click.echo(f"The docs of the marts are in {make_docs().as_uri()}")
+
+
+@cli.command()
 @click.argument("key")
 def reload(key: str) -> None:
     """Have a file read again, for instance after it was parked."""

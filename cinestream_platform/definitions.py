@@ -21,6 +21,7 @@ from cinestream_platform.automation.reaper import dead_run_sensor  # noqa: E402
 from cinestream_platform.automation.reports import REPORTS_JOB, REPORTS_SCHEDULE  # noqa: E402
 from cinestream_platform.conformed import assets as conformed  # noqa: E402
 from cinestream_platform.marts.assets import marts_assets  # noqa: E402
+from cinestream_platform.marts.exports import export_assets  # noqa: E402
 from cinestream_platform.marts.resource import MartsDbt  # noqa: E402
 from cinestream_platform.orchestration.io_managers import RawIOManager, WarehouseIOManager  # noqa: E402
 from cinestream_platform.orchestration.partitions import YEARS  # noqa: E402
@@ -39,6 +40,7 @@ def build_definitions() -> Definitions:
         assets=[
             *load_assets_from_modules([conformed, movielens, chinook, dvdrental], include_specs=True),
             *marts_assets(years=YEARS),
+            *export_assets(),
         ],
         jobs=[*JOBS, housekeeping, REPORTS_JOB],
         schedules=[HOUSEKEEPING_SCHEDULE, REPORTS_SCHEDULE, *EXTRACTION_SCHEDULES],

@@ -24,8 +24,8 @@ from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
 from cinestream_platform.sources.dvdrental.extracts import EXTRACTS
+from cinestream_platform.warehouse import extractions
 from cinestream_platform.warehouse.connection import PostgresUnreachableError, connect
-from cinestream_platform.warehouse.extractions import last_fingerprint
 
 
 def source_change_sensor(
@@ -50,7 +50,8 @@ def source_change_sensor(
         except (PostgresUnreachableError, SourceDatabaseError) as error:
             return SensorResult(skip_reason=SkipReason(str(error)))
         with connect(warehouse.target()) as conn:
-            if last_fingerprint(conn, source) == now:
+            last = extractions.last(conn, source)
+            if last and last.fingerprint == now:
                 return SensorResult(skip_reason=SkipReason("Nothing has changed."))
         if must_wait(context.instance, job, now):
             return SensorResult(skip_reason=SkipReason("The extraction of this state failed lately."))

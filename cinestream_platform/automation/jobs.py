@@ -16,7 +16,7 @@ def load_job_name(source: str) -> str:
 
 
 def build_job_name(source: str) -> str:
-    """The job that builds dims, facts and marts."""
+    """The job that builds dims, facts and marts, and writes the exports."""
     return f"{source}_build"
 
 
@@ -45,7 +45,8 @@ def _jobs() -> list[Any]:
     made = []
     for source in SOURCES:
         raw = AssetSelection.groups(f"{source}_raw")
-        star: AssetSelection = AssetSelection.groups("conformed_star", f"{source}_star", f"{source}_marts")
+        built = ("conformed_star", f"{source}_star", f"{source}_marts", f"{source}_exports")
+        star: AssetSelection = AssetSelection.groups(*built)
         # The ledger counts attempts at a file and decides when the next is due; a retried run would know no better.
         made.append(define_asset_job(load_job_name(source), raw, tags={"dagster/max_retries": "0"}))
         for unit, keys in _apart(source).items():

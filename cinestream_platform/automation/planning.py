@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 
 from dagster import AssetKey
 
@@ -50,6 +51,8 @@ def plan_builds(
     ``everything`` takes every table, over all partitions from the first to the last that a loaded file touches.
     """
     plan = BuildPlan(main_unit(source))
+    if not _has_begun(source, nodes, state):
+        return plan
     own = {key: node for key, node in nodes.items() if key.path[0] in (source, "conformed")}
     if everything:
         wanted = {key: _everything(node, own, state) for key, node in own.items()}
@@ -67,6 +70,12 @@ def plan_builds(
     return plan
 
 
+def _has_begun(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> bool:
+    """Whether anything of a source is loaded or was published; the calendar alone is no reason to build."""
+    published = any(state.published.get(node.relation) for key, node in nodes.items() if key.path[0] == source)
+    return published or any(files for feed, files in state.files.items() if feed[0] == source)
+
+
 def _known(unit: PartitionUnit) -> list[str]:
     return list(PARTITIONS[unit].get_partition_keys()) if unit in PARTITIONS else []
 
@@ -78,8 +87,9 @@ def _stale(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> li
 
 
 def _with_marts(stale: dict[AssetKey, list[str]], nodes: Mapping[AssetKey, Node]) -> dict[AssetKey, list[str]]:
-    """Marts are stale by what is about to be published, too."""
-    for key in (key for key in stale if nodes[key].is_mart):
+    """Marts are stale by what is about to be published, too, by other marts among it."""
+    marts = {key: nodes[key].upstream for key in stale if nodes[key].is_mart}
+    for key in (key for key in TopologicalSorter(marts).static_order() if key in marts):
         node = nodes[key]
         upstream = [up for up in own_upstream(node) if up in stale]
         if node.is_partitioned:

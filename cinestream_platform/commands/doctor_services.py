@@ -11,15 +11,17 @@ from pathlib import Path
 
 import psycopg
 
-from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.catalog import EXTRACTS, MART_SCHEMAS, PREDICTIONS, TABLES
 from cinestream_platform.commands.findings import FAILED, OK, SKIPPED, WARNING, Finding
 from cinestream_platform.commands.instance import NoDagsterDatabaseError, ensure_dagster_database, prepare_instance
+from cinestream_platform.lake.database_reader import SourceDriftError, open_snapshot
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
 from cinestream_platform.lake.store_errors import explain, is_store_error, location_of
 from cinestream_platform.marts.project import manifest_path
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.services.process import PostgresServiceError
 from cinestream_platform.settings import Settings
+from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
 from cinestream_platform.warehouse.access import ROLES, MissingRightError, drift, ensure_roles, login_name
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.ddl import SchemaDriftError
@@ -50,6 +52,7 @@ class ServiceChecks:
         yield "dagster database", self.dagster_database
         yield "dagster", self.dagster
         yield "dbt", self.dbt
+        yield "source database", self.source_database
         yield "files", self.files
 
     def postgres(self) -> Iterator[Finding]:
@@ -94,13 +97,27 @@ class ServiceChecks:
             yield Finding(SKIPPED, "warehouse", "without Postgres")
             return
         try:
-            changes = prepare_warehouse(self._target, TABLES, MART_SCHEMAS, login_secrets(self._settings))
+            logins = login_secrets(self._settings)
+            changes = prepare_warehouse(self._target, TABLES, MART_SCHEMAS, logins, PREDICTIONS)
         except (SchemaDriftError, MissingRightError, PostgresUnreachableError) as error:
             yield Finding(FAILED, "warehouse", str(error))
             return
         self._is_prepared = True
         done = f" ({len(changes)} changes made now)" if changes else ""
         yield Finding(OK, "warehouse", f"{len(TABLES)} tables and the ledger are as declared{done}")
+
+    def source_database(self) -> Iterator[Finding]:
+        """The operational database of dvdrental; none is no fault, for not everybody has that source."""
+        name = "source database"
+        try:
+            database = source_database(self._settings)
+            with open_snapshot(database, EXTRACTS) as snapshot:
+                yield Finding(OK, name, f"{database.target}: {len(EXTRACTS)} tables, {len(snapshot.columns)} in all")
+        except SourceDriftError as error:
+            yield Finding(FAILED, name, str(error))
+        except (PostgresUnreachableError, SourceDatabaseError) as error:
+            level = FAILED if self._settings.dvdrental_host else SKIPPED
+            yield Finding(level, name, str(error))
 
     def roles(self) -> Iterator[Finding]:
         """Group roles exist, and every login that there is a secret for is let in."""

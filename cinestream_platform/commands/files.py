@@ -5,7 +5,7 @@ from pathlib import Path
 
 from psycopg.sql import Identifier
 
-from cinestream_platform.catalog import SOURCES, member_keys, placement_problem, places_of
+from cinestream_platform.catalog import EXTRACTS, PLACES, member_keys, placement_problem, places_of
 from cinestream_platform.lake.bundle import Bundle, object_key
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.keys import is_in_transit
@@ -18,7 +18,7 @@ from cinestream_platform.warehouse.table import WHOLE
 
 
 class NotLandableError(ValueError):
-    """A file belongs to no feed, or its name is no key."""
+    """A file belongs to no feed, its name is no key, or a key is that of no file."""
 
 
 def _place_for(path: Path, places: list[Feed | Bundle], dataset: str | None) -> Feed | Bundle | None:
@@ -33,7 +33,8 @@ def land_path(source: str, path: Path, *, dataset: str | None = None, name: str 
     """
     places = places_of(source)
     if not places:
-        raise NotLandableError(f"there is no source {source}; sources are {', '.join(SOURCES)}")
+        sources = ", ".join(dict.fromkeys(place.source for place in PLACES))
+        raise NotLandableError(f"there is no source {source} whose files land; such sources are {sources}")
     if dataset and dataset not in {place.dataset for place in places}:
         raise NotLandableError(
             f"{source} has no dataset {dataset}; datasets are {', '.join(place.dataset for place in places)}"
@@ -71,15 +72,31 @@ def _full_key(key: str) -> str:
     return key.removeprefix(f"{get_settings().landing}/")
 
 
+def _members(key: str) -> list[tuple[str, Feed | None]]:
+    """What the ledger knows of a landed file.
+
+    Raises:
+        NotLandableError: The key is that of a table as it was extracted.
+    """
+    full = _full_key(key)
+    if extract := next((feed for feed in EXTRACTS if full.startswith(feed.prefix)), None):
+        raise NotLandableError(
+            f"{key} is no landed file: it is a state of {extract.source}'s own database, which can be neither reloaded "
+            f"nor retracted. Extract again instead: materialize any raw table of {extract.source} (job "
+            f"{extract.source}_load; with `full: true` everything is read)."
+        )
+    return member_keys(full)
+
+
 def reload_key(key: str) -> list[str]:
     """Ask for a file to be read again, or every table in it; what was done, line by line.
 
     Raises:
-        NotLandableError: No feed takes that key, so it can never be loaded.
+        NotLandableError: No feed takes that key, so it can never be loaded; or it is no file's.
     """
     done = []
     with connect(prepared_target()) as conn:
-        for member, _ in member_keys(_full_key(key)):
+        for member, _ in _members(key):
             corrections.require_landed(conn, get_settings().landing, member)
             if problem := placement_problem(object_key(member)):
                 raise NotLandableError(f"{member!r} stays parked: {problem}. Land it under another key.")
@@ -92,10 +109,14 @@ def reload_key(key: str) -> list[str]:
 
 
 def retract_key(key: str) -> list[str]:
-    """Undo a file, or every table in it; what was done, line by line."""
+    """Undo a file, or every table in it; what was done, line by line.
+
+    Raises:
+        NotLandableError: The key is no file's.
+    """
     done = []
     with connect(prepared_target()) as conn:
-        for member, feed in member_keys(_full_key(key)):
+        for member, feed in _members(key):
             table = Identifier(feed.table.schema, feed.table.name) if feed else None
             had_rows, partitions = corrections.retract(conn, get_settings().landing, member, table)
             if not had_rows or feed is None:

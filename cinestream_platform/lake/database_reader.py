@@ -31,6 +31,10 @@ class SourceDriftError(RuntimeError):
     """The database lacks a table or column; nothing of it is extracted."""
 
 
+class SnapshotLostError(RuntimeError):
+    """The session that holds the snapshot open has ended: it takes another attempt with another snapshot."""
+
+
 @dataclass(frozen=True)
 class SourceDatabase:
     """An operational database: where it is, in which schema, and the zone of its timestamps without one."""
@@ -42,9 +46,13 @@ class SourceDatabase:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One moment of a database that several readers can share while it is held open."""
+    """One moment of a database that several readers can share while it is held open.
+
+    ``origin`` is another one where the database or a table was made anew: increments on older rows mean nothing then.
+    """
 
     name: str
+    origin: str
     taken_at: datetime
     columns: Mapping[str, Mapping[str, str]]
     fingerprint: str
@@ -59,10 +67,16 @@ class Snapshot:
         ]
 
 
+SESSION = {"DateStyle": "ISO", "TimeZone": "UTC", "idle_in_transaction_session_timeout": "0"}
+"""What must not depend on the source's own settings; who holds a snapshot is idle while others read."""
+
+
 @contextmanager
 def _read_only(database: SourceDatabase) -> Iterator[Connection[Any]]:
     with connect(database.target, role=None, autocommit=False) as conn:
-        conn.rollback()
+        for name, value in SESSION.items():
+            conn.execute("SELECT set_config(%s, %s, false)", (name, value))
+        conn.commit()
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         conn.read_only = True
         yield conn
@@ -76,19 +90,27 @@ def open_snapshot(database: SourceDatabase, feeds: Sequence[Feed]) -> Iterator[S
         SourceDriftError: Tables or columns are missing; the message names them all.
     """
     with _read_only(database) as conn:
-        row = conn.execute("SELECT pg_export_snapshot(), transaction_timestamp()").fetchone()
-        columns = _columns(conn, database.schema)
-        if missing := _missing(columns, feeds):
-            raise SourceDriftError(
-                f"{database.target}, schema {database.schema}: {'; '.join(missing)}. Nothing was extracted. Put it "
-                "back in the source, or change the declaration in sources/."
-            )
-        name, taken_at = row or ("", datetime.min)
-        yield Snapshot(name, taken_at, columns, _fingerprint(conn, database, feeds))
+        [(name, taken_at)] = conn.execute("SELECT pg_export_snapshot(), transaction_timestamp()").fetchall()
+        columns = _columns(conn, database, feeds)
+        yield Snapshot(name, _origin(conn, database, feeds), taken_at, columns, _fingerprint(conn, database, feeds))
 
 
-def _columns(conn: Connection[Any], schema: str) -> dict[str, dict[str, str]]:
-    """Table to column to type, domains as their base types; a partitioned table counts, its partitions too."""
+def _origin(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> str:
+    """Address of the database with a short text that changes when it or a table of it is made anew."""
+    made = conn.execute(
+        "SELECT oid::bigint FROM pg_database WHERE datname = current_database() UNION ALL SELECT c.oid::bigint"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = %s AND relname = ANY (%s)",
+        (database.schema, [feed.table.name for feed in feeds]),
+    ).fetchall()
+    return f"{database.target}#{hashlib.sha256(repr(sorted(made)).encode()).hexdigest()[:16]}"
+
+
+def _columns(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> dict[str, dict[str, str]]:
+    """Table to column to type, domains as their base types; a partitioned table counts, its partitions too.
+
+    Raises:
+        SourceDriftError: Tables or columns are missing; the message names them all.
+    """
     found: dict[str, dict[str, str]] = {}
     for table, column, data_type in conn.execute(
         """
@@ -98,9 +120,14 @@ def _columns(conn: Connection[Any], schema: str) -> dict[str, dict[str, str]]:
         JOIN pg_type t ON t.oid = a.atttypid
         WHERE n.nspname = %s AND c.relkind IN ('r', 'p') ORDER BY c.relname, a.attnum
         """,
-        (schema,),
+        (database.schema,),
     ):
         found.setdefault(table, {})[column] = data_type
+    if missing := _missing(found, feeds):
+        raise SourceDriftError(
+            f"{database.target}, schema {database.schema}: {'; '.join(missing)}. Nothing was extracted. Put it "
+            "back in the source, or change the declaration in sources/."
+        )
     return found
 
 
@@ -117,8 +144,13 @@ def _missing(columns: Mapping[str, Mapping[str, str]], feeds: Sequence[Feed]) ->
 
 
 def read_fingerprint(database: SourceDatabase, feeds: Sequence[Feed]) -> str:
-    """A short text that changes when rows come, go, or are updated (``last_update``): what a sensor asks for often."""
+    """A short text that changes when rows come, go, or are updated (``last_update``): what a sensor asks for often.
+
+    Raises:
+        SourceDriftError: Tables or columns are missing; the message names them all.
+    """
     with _read_only(database) as conn:
+        _columns(conn, database, feeds)
         return _fingerprint(conn, database, feeds)
 
 
@@ -183,8 +215,10 @@ def copy_table(
     )
     digest, size = hashlib.sha256(), 0
     with _read_only(database) as conn, path.open("wb") as sink:
-        conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot.name)))
-        conn.execute("SET LOCAL DateStyle = 'ISO'")
+        try:
+            conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot.name)))
+        except psycopg.DatabaseError as error:
+            raise SnapshotLostError(f"{database.target}: {' '.join(str(error).split())}") from error
         with conn.cursor().copy(query) as rows:
             for data in rows:
                 digest.update(data)
@@ -200,5 +234,5 @@ def _comparable(feed: Feed, types: Mapping[str, str], database: SourceDatabase) 
     return SQL("{}").format(Identifier("t", name))
 
 
-PASSING_FAULTS = (psycopg.OperationalError, psycopg.InterfaceError)
+PASSING_FAULTS = (psycopg.OperationalError, psycopg.InterfaceError, SnapshotLostError)
 """The source went away or was restarted: worth another attempt."""

@@ -1,7 +1,8 @@
 """Where the dbt project and its manifest are, and how the manifest is made.
 
-What belongs here: paths, and ``ensure_manifest()``, which runs ``dbt parse``. Loading the definitions only *reads* the
-manifest (`manifest_path`); making it is a step of installing (the command line, the image, ``.ci/run``). No Dagster.
+What belongs here: paths, running dbt outside Dagster, and ``ensure_manifest()``, which runs ``dbt parse``. Loading the
+definitions only *reads* the manifest (`manifest_path`); making it is a step of installing (the command line, the image,
+``.ci/run``). No Dagster.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +25,10 @@ _NOT_SOURCES = {"target", "logs", "dbt_packages"}
 
 class MartsNotPreparedError(RuntimeError):
     """The manifest of the dbt project is missing, or could not be made."""
+
+
+class DbtFailedError(RuntimeError):
+    """dbt ended with an error; the message is dbt's."""
 
 
 def target_dir(settings: Settings | None = None) -> Path:
@@ -84,18 +90,34 @@ def dbt_executable() -> str:
     return found
 
 
-def _parse(target: Path, database: str) -> None:
-    environment = {**os.environ, "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
-    environment["CINESTREAM_DBT_DBNAME"] = database
+def run_dbt(arguments: Sequence[str], artifacts: Path, environment: Mapping[str, str]) -> None:
+    """Run dbt on the project and wait for it; it is silent, and writes its artifacts and log into one folder.
+
+    Args:
+        arguments: The command and its options, such as ``["parse"]``.
+        artifacts: The folder.
+        environment: Variables that ``dbt_project/profiles.yml`` reads, on top of this process's.
+
+    Raises:
+        DbtFailedError: It failed.
+    """
+    folders = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
     done = subprocess.run(
-        [dbt_executable(), "--no-use-colors", "parse", "--project-dir", PROJECT_DIR, "--profiles-dir", PROJECT_DIR],
-        env=environment,
+        [dbt_executable(), "--no-use-colors", *arguments, *folders],
+        env={**os.environ, "DBT_TARGET_PATH": str(artifacts), "DBT_LOG_PATH": str(artifacts), **environment},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        raise MartsNotPreparedError(f"dbt cannot parse {PROJECT_DIR}:\n{done.stdout}{done.stderr}")
+        raise DbtFailedError(f"dbt {arguments[0]} failed for {PROJECT_DIR}:\n{done.stdout}{done.stderr}")
+
+
+def _parse(target: Path, database: str) -> None:
+    try:
+        run_dbt(["parse"], target, {"CINESTREAM_DBT_DBNAME": database})
+    except DbtFailedError as error:
+        raise MartsNotPreparedError(str(error)) from error
 
 
 def _fingerprint(database: str) -> str:

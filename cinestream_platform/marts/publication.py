@@ -1,4 +1,4 @@
-"""Entering rebuilt marts in the ledger (``ops.publication``), so that marts are as traceable as facts."""
+"""Entering rebuilt marts and exports in the ledger (``ops.publication``), so that they are as traceable as facts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,52 +12,79 @@ from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import Node, current_upstream
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.deliveries import touches
-from cinestream_platform.warehouse.publications import Publication, latest, read_state, record
+from cinestream_platform.warehouse.publications import Publication, Published, latest, read_state, record
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
 
 class MartLedger:
-    """Records the marts of one dbt run.
+    """Records the marts of one dbt run, or an export.
 
     What they are made from is read before dbt starts: a table that is published while dbt runs then counts as not
-    yet used, and the mart is stale once more. The other way round an update could be missed.
+    yet used, and the mart is stale once more. The other way round an update could be missed. Marts that this run has
+    rebuilt count as rebuilt for the marts that read them.
     """
 
     def __init__(self, context: AssetExecutionContext, target: PostgresTarget) -> None:
         self._context, self._target = context, target
         with connect(target) as conn:
-            self._before = read_state(conn)
+            self._state = read_state(conn)
         self._nodes = {
             asset_key(table): Node(asset_key(table), table.schema, table.unit, is_mart=False) for table in TABLES
         }
 
     def record(self, model_key: AssetKey, partition_keys: Sequence[str]) -> None:
         """Record a mart that dbt has committed: rows and content hash per rebuilt year, or as a whole."""
-        schema, name = f"{model_key.path[0]}_marts", model_key.path[-1]
-        upstream = tuple(sorted(self._context.assets_def.asset_deps[model_key]))
-        unit = PartitionUnit.YEAR if partition_keys else PartitionUnit.WHOLE
-        node = Node(model_key, schema, unit, is_mart=True, upstream=upstream)
+        node = self._mart(model_key, PartitionUnit.YEAR if partition_keys else PartitionUnit.WHOLE)
         with connect(self._target) as conn, conn.transaction():
             for key in partition_keys or [WHOLE]:
-                made_from = current_upstream(node, key, self._nodes, self._before)
-                rows, content_hash = _content(conn, schema, name, key)
-                before = latest(conn, schema, name, key)
-                if before is None and not rows and not made_from:
-                    continue  # a year without a rating was never published and is no news
-                changed = before is None or before.content_hash != content_hash
-                files = self._files(model_key.path[0], key if partition_keys else None)
-                publication = Publication(key, rows, content_hash, files, changed, upstream=made_from)
-                record(conn, schema, name, self._context.run_id, publication)
+                self._enter(conn, node, key, *_content(conn, *node.relation, key))
+
+    def record_export(self, export_key: AssetKey, rows: int, content_hash: str) -> None:
+        """Record the files that a mart has been written to, in the ledger's schema ``<source>_exports``."""
+        upstream = self._upstream(export_key)
+        schema = f"{export_key.path[0]}_exports"
+        node = Node(export_key, schema, PartitionUnit.WHOLE, is_mart=True, upstream=upstream)
+        with connect(self._target) as conn, conn.transaction():
+            self._enter(conn, node, WHOLE, rows, content_hash)
+
+    def _mart(self, key: AssetKey, unit: PartitionUnit) -> Node:
+        node = Node(key, _schema(key), unit, is_mart=True, upstream=self._upstream(key))
+        self._nodes[key] = node
+        return node
+
+    def _upstream(self, key: AssetKey) -> tuple[AssetKey, ...]:
+        """What an asset is made from; what no declaration names is a mart, which is read as a whole."""
+        upstream = tuple(sorted(self._context.assets_def.asset_deps[key]))
+        for other in upstream:
+            self._nodes.setdefault(other, Node(other, _schema(other), PartitionUnit.WHOLE, is_mart=True))
+        return upstream
+
+    def _enter(self, conn: Connection[Any], node: Node, partition_key: str, rows: int, content_hash: str) -> None:
+        made_from = current_upstream(node, partition_key, self._nodes, self._state)
+        before = latest(conn, *node.relation, partition_key)
+        if before is None and not rows and not made_from:
+            return  # a year without a rating was never published and is no news
+        changed = before is None or before.content_hash != content_hash
+        files = self._files(node.key.path[0], partition_key if node.is_partitioned else None)
+        publication = Publication(partition_key, rows, content_hash, files, changed, upstream=made_from)
+        number = record(conn, *node.relation, self._context.run_id, publication)
+        if number and changed:
+            published = Published(files, made_from, number, is_intact=True)
+            self._state.published.setdefault(node.relation, {})[partition_key] = published
 
     def _files(self, source: str, year: str | None) -> tuple[int, ...]:
         """The landed files behind it: all of its source that were loaded, or those that touch the year."""
         found = {
             file_id
-            for (of_source, _), files in self._before.files.items()
+            for (of_source, _), files in self._state.files.items()
             for file_id, years in files.items()
             if of_source == source and (year is None or touches(years, PartitionUnit.YEAR, year))
         }
         return tuple(sorted(found))
+
+
+def _schema(mart: AssetKey) -> str:
+    return f"{mart.path[0]}_marts"
 
 
 def _content(conn: Connection[Any], schema: str, name: str, partition_key: str) -> tuple[int, str]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,16 @@ from cinestream_platform.lake.database_reader import (
     open_snapshot,
 )
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.raw_rows import Spool, find_overlap
+from cinestream_platform.lake.raw_rows import RawRows, Spool, find_overlap
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.file_loading import CLOCK_SLACK, examples
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import extractions, ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
-from cinestream_platform.warehouse.extractions import Extraction
+from cinestream_platform.warehouse.extractions import Extraction, Known
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import FileResult, FileTransaction
+from cinestream_platform.warehouse.table import WriteMode
 
 READERS = 2
 MARGINS = {"last_update": "1 hour", "payment_id": "1000"}
@@ -118,22 +120,27 @@ class Extractor:
                 raise
 
     def _extract(self, conn: Connection[Any], scratch: Path, *, full: bool) -> Extracted:
-        known = extractions.newest_content(conn, self.source)
-        since = {} if full else self._increments(conn, known)
+        known = extractions.known_content(conn, self.source)
+        last = extractions.last(conn, self.source)
         with open_snapshot(self.database, self.feeds) as snapshot:
+            same_origin = last is not None and last.origin == snapshot.origin
+            since = self._increments(conn, known) if same_origin and not full else {}
             copies = self._copy_all(snapshot, scratch, since)
-        tables = [
+        if last:  # whatever the source's clock says: what was read later is what holds
+            snapshot = replace(snapshot, taken_at=max(snapshot.taken_at, last.taken_at + timedelta(microseconds=1)))
+        read = [
             self._read(conn, snapshot, feed, copy, is_whole=feed.dataset not in since)
             for feed, copy in copies
-            if known.get(feed.dataset) != copy.sha256
+            if not _is_known(copy, feed, known.get(feed.dataset), is_whole=feed.dataset not in since)
         ]
+        tables = [table for table in read if table]
         for table in tables:
             table.spool.put(self.lake, _lake_path(table.feed, self.run_id, table.sha256))
         self._publish(conn, snapshot, tables, is_full=not since)
         rows = {t.feed.dataset: (t.spool.rows, t.rejected.height) for t in tables}
         return Extracted(not since, snapshot, rows)
 
-    def _increments(self, conn: Connection[Any], known: dict[str, str]) -> dict[str, tuple[Any, str]]:
+    def _increments(self, conn: Connection[Any], known: Mapping[str, Known]) -> dict[str, tuple[Any, str]]:
         """Dataset to the last known change, and the margin before it, of tables that need not be read whole."""
         found = {}
         for feed in self.feeds:
@@ -155,8 +162,8 @@ class Extractor:
 
     def _read(
         self, conn: Connection[Any], snapshot: Snapshot, feed: Feed, copy: TableCopy, *, is_whole: bool
-    ) -> ExtractedTable:
-        """Type the rows of a table that has changed.
+    ) -> ExtractedTable | None:
+        """Type the rows of a table that has changed; ``None`` where an increment brings nothing that is not loaded.
 
         Raises:
             TooManyRejectedError: More rows break rules than the feed allows.
@@ -166,18 +173,35 @@ class Extractor:
             conn, feed.table, snapshot.taken_at, sha256=copy.sha256, size=copy.size, lake_path=lake_path
         )
         spool, rejected = Spool(copy.path.with_suffix(""), feed), [pl.DataFrame(schema=REJECT_SCHEMA)]
+        loaded = [] if is_whole else ledger.loaded(conn, feed.source, feed.dataset)
         not_after = snapshot.taken_at + CLOCK_SLACK
         for batch in read_csv(copy.path, feed, file_id=file.file_id, not_after=not_after):
-            spool.add(batch.rows)
+            spool.add(batch.rows if is_whole else self._unknown(batch.rows, feed, loaded))
             rejected.append(batch.rejected)
         copy.path.unlink()
         bad = pl.concat(rejected)
-        if bad.height > (spool.rows + bad.height) * feed.reject_threshold:
+        if not is_whole:
+            bad = bad.join(
+                extractions.known_rejects(conn, loaded), on=["rule", "raw"], how="anti", maintain_order="left"
+            )
+            if not spool.rows and bad.is_empty():
+                extractions.forget(conn, file)
+                return None
+        rows = spool.rows + bad.height + sum(earlier.rows_loaded or 0 for earlier in loaded)
+        if bad.height > rows * feed.reject_threshold:
             raise TooManyRejectedError(
-                f"table {feed.table.name}: {bad.height:,} of {spool.rows + bad.height:,} rows break rules, more than "
+                f"table {feed.table.name}: {bad.height:,} of {rows:,} rows break rules, more than "
                 f"{feed.reject_threshold:.0%}, e.g. {examples(bad)}. Nothing was published. Mend the source."
             )
         return ExtractedTable(feed, file, copy.sha256, spool, bad, is_whole)
+
+    def _unknown(self, rows: pl.DataFrame, feed: Feed, loaded: Sequence[LandedFile]) -> pl.DataFrame:
+        """Rows of an increment that are not loaded as they are: its margin reads many that are."""
+        delivered = [column.name for column in feed.table.columns if column.source_name]
+        begin = pl.col(feed.increment_by or "") >= rows[feed.increment_by or ""].min()
+        known = RawRows(self.lake, feed, loaded).rows().filter(begin).select(delivered)
+        new = rows.lazy().join(known, on=delivered, how="anti", nulls_equal=True).sort("_line")
+        return new.collect(engine="streaming")
 
     def _publish(
         self, conn: Connection[Any], snapshot: Snapshot, tables: Sequence[ExtractedTable], *, is_full: bool
@@ -186,7 +210,7 @@ class Extractor:
         changed = tuple(table.feed.dataset for table in tables)
         extraction = Extraction(
             self.source,
-            str(self.database.target),
+            snapshot.origin,
             snapshot.taken_at,
             self.run_id,
             is_full,
@@ -202,7 +226,8 @@ class Extractor:
     def _write(self, conn: Connection[Any], writing: Connection[Any], table: ExtractedTable) -> None:
         feed, file, spool = table.feed, table.file, table.spool
         transaction = FileTransaction(writing, feed.table, file, self.run_id)
-        transaction.claim(table.sha256, replaces_all=table.is_whole and bool(feed.increment_by))
+        replaces_all = None if feed.table.mode is WriteMode.HISTORY else table.is_whole
+        transaction.claim(table.sha256, replaces_all=replaces_all)
         others = [
             other
             for other in ledger.loaded(conn, feed.source, feed.dataset)
@@ -220,6 +245,16 @@ class Extractor:
             dict(sorted(spool.partition_rows.items())),
         )
         transaction.complete(result, overlap)
+
+
+def _is_known(copy: TableCopy, feed: Feed, known: Known | None, *, is_whole: bool) -> bool:
+    """Whether a table's content is what was extracted last.
+
+    A whole table that equals the last increment says nothing: rows that are gone may stand in what came before.
+    """
+    if known is None or known.sha256 != copy.sha256:
+        return False
+    return known.versions == 1 or not (is_whole and feed.increment_by)
 
 
 def _lake_path(feed: Feed, run_id: str, sha256: str) -> str:

@@ -17,13 +17,17 @@ from cinestream_platform.warehouse.deliveries import holding, touches
 from cinestream_platform.warehouse.publications import LedgerState, Published
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
+EXPORT_KIND = "export"
+"""Kind of the assets that write a mart to files."""
+
 
 @dataclass(frozen=True)
 class Node:
-    """A published table as staleness sees it.
+    """A published table as staleness sees it, or a mart's export.
 
     A dim or fact is made from ``datasets`` of its source, of which those of ``histories`` hold over time and those of
-    ``whole`` are read whole for each partition; a mart from the tables ``upstream``.
+    ``whole`` are read whole for each partition; a mart from the tables ``upstream``. An export is to its mart what a
+    mart is to its tables, so that it is made after it, and again if that failed.
     """
 
     key: AssetKey
@@ -47,22 +51,22 @@ class Node:
 
 
 def nodes_of(asset_graph: Any) -> dict[AssetKey, Node]:
-    """Every dim, bridge, fact and mart of the asset graph.
+    """Every dim, bridge, fact, mart and export of the asset graph.
 
-    Raw tables are the landing sensor's; an asset without a table (a report) is made on its schedule.
+    Raw tables are the landing sensor's; any other asset without a table (a report) is made on its schedule.
     """
     tables = {asset_key(table): table for table in TABLES}
     feeds = {asset_key(feed.table): feed for feed in (*FEEDS, *EXTRACTS)}
     nodes = {}
     for key in asset_graph.executable_asset_keys - set(feeds):
         asset = asset_graph.get(key)
-        if "dagster/table_name" not in asset.metadata:
+        if "dagster/table_name" not in asset.metadata and EXPORT_KIND not in asset.kinds:
             continue
         table = tables.get(key)
         read = [feeds[parent] for parent in sorted(asset.parent_keys) if parent in feeds]
         histories = frozenset(feed.dataset for feed in read if feed.holds_over_time)
         whole = frozenset(feed.dataset for feed in read if table and feed.table.name in table.reads_whole)
-        schema = table.schema if table else f"{key.path[0]}_marts"
+        schema = table.schema if table else asset.group_name
         upstream = () if table else tuple(sorted(asset.parent_keys))
         datasets = tuple(feed.dataset for feed in read)
         nodes[key] = Node(

@@ -54,7 +54,7 @@ FIRST_PAYMENT_ID = 17_503
 
 # ---- dirt: rows that break no constraint of the database and yet cannot be right -------------------------------------
 # Table -> kind -> what differs from a good row, the last of its table. It is an additional row under the next ids, to
-# which nothing refers: rejecting it changes nothing elsewhere.
+# which nothing refers: rejecting it changes nothing elsewhere. Each breaks one rule of the raw table.
 
 _IN_2999 = datetime(2999, 12, 31, 12)
 DIRT: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
@@ -67,22 +67,14 @@ DIRT: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "rental_duration_zero": {"rental_duration": 0},
             "replacement_cost_nan": {"replacement_cost": Decimal("NaN")},  # numeric(5,2) takes it
         },
-        "customer": {
-            "first_name_blank": {"first_name": "  "},
-            "last_name_padded": {"last_name": " Winslow "},
-            "email_without_at": {"email": "selma.winslow.example.org"},
-            "email_blank": {"email": " "},
-            "create_date_in_future": {"create_date": _IN_2999.date()},
-        },
+        "customer": {"first_name_blank": {"first_name": "  "}},
         "rental": {
-            "return_before_rental": {"rental_date": FIRST_RENTAL, "return_date": FIRST_RENTAL - timedelta(days=1)},
             "return_infinite": {"rental_date": FIRST_RENTAL + timedelta(days=1), "return_date": "infinity"},
             "rental_in_future": {"rental_date": _IN_2999, "return_date": None},
         },
         "payment": {
             "amount_negative": {"amount": Decimal("-4.99")},
             "amount_nan": {"amount": Decimal("NaN")},
-            "payment_before_rental": {"payment_date": FIRST_RENTAL - timedelta(days=1)},
             "payment_in_future": {"payment_date": _IN_2999},
             "payment_year_of_five_digits": {"payment_date": "20070-03-01 10:00:00"},  # no Python datetime
         },

@@ -6,11 +6,12 @@ and counts are those of landed files; ``ops.extraction`` tells of the moment as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import polars as pl
 from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
@@ -22,16 +23,25 @@ BUCKET = "postgres"
 """Where the ledger says that these versions are: there is no object to fetch again."""
 
 
-def newest_content(conn: Connection[Any], source: str) -> dict[str, str]:
-    """Dataset to SHA-256 of what was extracted last."""
-    return dict(
-        conn.execute(
-            "SELECT DISTINCT ON (dataset) dataset, sha256 FROM ops.landed_file"
-            " WHERE source = %s AND bucket = %s AND status = 'loaded'"
+@dataclass(frozen=True)
+class Known:
+    """What is loaded of a table: the SHA-256 of what was extracted last, and how many versions count."""
+
+    dataset: str
+    sha256: str
+    versions: int
+
+
+def known_content(conn: Connection[Any], source: str) -> dict[str, Known]:
+    """Dataset to what is loaded of it."""
+    with conn.cursor(row_factory=class_row(Known)) as cursor:
+        found = cursor.execute(
+            "SELECT DISTINCT ON (dataset) dataset, sha256, count(*) OVER (PARTITION BY dataset) AS versions"
+            " FROM ops.landed_file WHERE source = %s AND bucket = %s AND status = 'loaded'"
             " ORDER BY dataset, last_modified DESC, file_id DESC",
             (source, BUCKET),
         ).fetchall()
-    )
+    return {known.dataset: known for known in found}
 
 
 def begin(
@@ -66,6 +76,19 @@ def abandon(conn: Connection[Any], source: str) -> None:
     )
 
 
+def forget(conn: Connection[Any], table: LandedFile) -> None:
+    """Take back what ``begin`` entered: the table turned out to hold nothing new."""
+    conn.execute("DELETE FROM ops.landed_file WHERE file_id = %s AND status = 'pending'", (table.file_id,))
+
+
+def known_rejects(conn: Connection[Any], loaded: Sequence[LandedFile]) -> pl.DataFrame:
+    """``rule`` and ``raw`` of the rejected rows that came with these versions of a table."""
+    found = conn.execute(
+        "SELECT rule, raw FROM ops.rejected_row WHERE file_id = ANY (%s)", ([file.file_id for file in loaded],)
+    ).fetchall()
+    return pl.DataFrame(found, schema={"rule": pl.String(), "raw": pl.String()}, orient="row")
+
+
 def watermark(conn: Connection[Any], table: Table, column: str) -> Any:
     """The greatest value of a raw table's column; ``None`` where it has no rows."""
     statement = SQL("SELECT max({}) FROM {}").format(Identifier(column), Identifier(table.schema, table.name))
@@ -75,7 +98,7 @@ def watermark(conn: Connection[Any], table: Table, column: str) -> Any:
 
 @dataclass(frozen=True)
 class Extraction:
-    """One moment of a source: from where, by which run, whether whole, and what had changed."""
+    """One moment of a source: of which database (``Snapshot.origin``), by which run, whole or not, what had changed."""
 
     source: str
     origin: str
@@ -83,7 +106,7 @@ class Extraction:
     run_id: str
     is_full: bool
     fingerprint: str
-    tables_changed: tuple[str, ...]
+    tables_changed: Sequence[str]
 
 
 def record(conn: Connection[Any], extraction: Extraction) -> None:
@@ -98,9 +121,11 @@ def record(conn: Connection[Any], extraction: Extraction) -> None:
     )
 
 
-def last_fingerprint(conn: Connection[Any], source: str) -> str | None:
-    """What the source's state was when it was extracted last; ``None`` if it never was."""
-    row = conn.execute(
-        "SELECT fingerprint FROM ops.extraction WHERE source = %s ORDER BY extraction_id DESC LIMIT 1", (source,)
-    ).fetchone()
-    return row[0] if row else None
+def last(conn: Connection[Any], source: str) -> Extraction | None:
+    """The last extraction of a source; ``None`` if it never was extracted."""
+    with conn.cursor(row_factory=class_row(Extraction)) as cursor:
+        return cursor.execute(
+            "SELECT source, origin, taken_at, run_id, is_full, fingerprint, tables_changed FROM ops.extraction"
+            " WHERE source = %s ORDER BY extraction_id DESC LIMIT 1",
+            (source,),
+        ).fetchone()

@@ -94,6 +94,7 @@ CREATE TABLE IF NOT EXISTS ops.extraction (
 );
 CREATE INDEX IF NOT EXISTS extraction_source ON ops.extraction (source, extraction_id);
 COMMENT ON TABLE ops.extraction IS 'Extractions from operational databases, published as a whole. Grain: one row an extraction.';
+COMMENT ON COLUMN ops.extraction.origin IS 'Address of the database, and a text that changes when it or its tables are made anew.';
 COMMENT ON COLUMN ops.extraction.taken_at IS 'The moment whose state was read, by the source''s clock.';
 COMMENT ON COLUMN ops.extraction.is_full IS 'False where tables that grow were read from their last change on.';
 COMMENT ON COLUMN ops.extraction.fingerprint IS 'Row counts and last changes of the source''s tables at that moment, hashed.';

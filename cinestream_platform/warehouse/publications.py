@@ -65,27 +65,27 @@ def latest(conn: Connection[Any], schema: str, table: str, partition_key: str) -
     return Publication(key, rows, content_hash, tuple(file_ids), changed, relation, upstream=tuple(upstream))
 
 
-def record(conn: Connection[Any], schema: str, table: str, run_id: str, publication: Publication) -> None:
-    """Enter a publication; call it in the transaction that publishes.
+def record(conn: Connection[Any], schema: str, table: str, run_id: str, publication: Publication) -> int | None:
+    """Enter a publication; call it in the transaction that publishes. Its number.
 
-    The same content from the same files is no news and leaves no row.
+    The same content from the same files is no news and leaves no row (``None``).
     """
     before = latest(conn, schema, table, publication.partition_key)
     same_inputs = before and (before.file_ids, before.upstream) == (publication.file_ids, publication.upstream)
     if same_inputs and not publication.changed:
-        return
+        return None
     key = (schema, table, publication.partition_key)
     conn.execute(
         "UPDATE ops.publication SET is_latest = false"
         " WHERE schema_name = %s AND table_name = %s AND partition_key = %s AND is_latest",
         key,
     )
-    conn.execute(
+    row = conn.execute(
         """
         INSERT INTO ops.publication
             (schema_name, table_name, partition_key, run_id, rows, content_hash, is_changed, file_ids, upstream,
              relation)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING publication_id
         """,
         (
             *key,
@@ -97,7 +97,8 @@ def record(conn: Connection[Any], schema: str, table: str, run_id: str, publicat
             list(publication.upstream),
             publication.relation,
         ),
-    )
+    ).fetchone()
+    return int(row[0]) if row else None
 
 
 def record_added_members(conn: Connection[Any], dimension: Table, run_id: str) -> None:

@@ -76,10 +76,11 @@ class FileTransaction:
         self._conn, self._table, self._file, self._run_id = conn, table, file, run_id
         self.replaced: list[int] = []
 
-    def claim(self, sha256: str, *, replaces_all: bool = False) -> None:
+    def claim(self, sha256: str, *, replaces_all: bool | None = None) -> None:
         """Lock the raw table against other files, and find what this file replaces.
 
-        ``replaces_all`` takes the file for the whole table, whatever its write mode.
+        That follows from the write mode, unless ``replaces_all`` takes the file for the whole table (True), or for rows
+        that come beside those of others, whatever those hold (False).
 
         Raises:
             FileSettledError, TwinLoadedError, SnapshotOvertakenError: It is not to be loaded after all.
@@ -101,8 +102,8 @@ class FileTransaction:
             self._file.bucket,
         )
         older_versions = [row[0] for row in others if row[1] == self._file.key]
-        if replaces_all:
-            self.replaced = [row[0] for row in others]
+        if replaces_all is not None:
+            self.replaced = [row[0] for row in others if replaces_all]
             return
         if self._table.mode is WriteMode.HISTORY:
             # Every delivery counts for its own time, also one that equals an earlier one: values may change back.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,15 @@ from pathlib import Path
 import psycopg
 import pytest
 from dagster import AssetKey
+from pydantic import SecretStr
 
 from cinestream_platform.orchestration import warehouse
-from cinestream_platform.settings import get_settings
+from cinestream_platform.samples.dvdrental import Sample
+from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.sources.dvdrental.load_database import load_sample
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import Platform, database, environment_of
+from tests.support.shop import Shop, copy_of
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +58,45 @@ def marts_platform(
     # Other fixtures log in to the session's server by that database.
     with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
         conn.execute("CREATE DATABASE cinestream")
+
+
+READER_PASSWORD = "pw-dvdrental_reader"  # as in ``environment_of``
+
+
+@pytest.fixture(scope="module")
+def generated_source(
+    postgres: PostgresTarget, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Sample]]:
+    """A generated dvdrental database, with dirt, that tests copy; and what is in it."""
+    name = "dvdrental_template"
+    settings = Settings(
+        home=tmp_path_factory.mktemp("dvdrental"),
+        postgres_host=postgres.host,
+        postgres_port=postgres.port,
+        postgres_user=postgres.user,
+        postgres_password=postgres.password,
+        postgres_database="postgres",
+        dvdrental_host=None,
+        dvdrental_password=SecretStr(READER_PASSWORD),
+        dvdrental_database=name,
+    )
+    sample = load_sample(settings, scale=0.1, replace=True)
+    assert sample is not None
+    yield name, sample
+    with psycopg.connect(replace(postgres, database="postgres").conninfo(), autocommit=True) as conn:
+        conn.execute("DROP DATABASE dvdrental_template WITH (FORCE)")
+
+
+@pytest.fixture
+def shop(
+    environment: dict[str, str],
+    generated_source: tuple[str, Sample],
+    postgres: PostgresTarget,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Shop]:
+    """An operational database of its own, and a platform that has not extracted it yet."""
+    with copy_of(generated_source[0], postgres, f"dvd{uuid.uuid4().hex[:12]}") as source:
+        environment["CINESTREAM_DVDRENTAL_DATABASE"] = source.database
+        monkeypatch.setenv("CINESTREAM_DVDRENTAL_DATABASE", source.database)
+        get_settings.cache_clear()
+        yield Shop(source)

@@ -115,7 +115,7 @@ def test_every_asset_has_what_people_are_promised(graph: Any) -> None:
             "kinds": bool(node.kinds),
             "description": bool(node.description),
         }
-        if not _is_report(node):
+        if not _publishes_no_table(node):
             wants |= {
                 "columns": bool(node.metadata.get("dagster/column_schema")),
                 "described columns": all(c.description for c in _columns(node)),
@@ -127,9 +127,9 @@ def test_every_asset_has_what_people_are_promised(graph: Any) -> None:
     assert lacking == []
 
 
-def _is_report(node: Any) -> bool:
-    """Whether the asset publishes no table: its content is its metadata."""
-    return node.group_name.endswith("_reports")
+def _publishes_no_table(node: Any) -> bool:
+    """Whether the content of the asset is its metadata, or files."""
+    return node.group_name.endswith(("_reports", "_exports"))
 
 
 def _columns(node: Any) -> list[Any]:
@@ -140,13 +140,14 @@ def _columns(node: Any) -> list[Any]:
 def test_table_names_are_those_in_postgres(graph: Any, platform: Any) -> None:
     tables = {f"{schema}.{name}" for schema, name in platform.query("SELECT schemaname, tablename FROM pg_tables")}
     for key in graph.executable_asset_keys:
-        if _is_report(graph.get(key)):
+        node = graph.get(key)
+        if _publishes_no_table(node):
             continue
-        name = graph.get(key).metadata["dagster/table_name"]
-        if not key.path[-1].startswith("mart_"):  # dbt makes those at their first run
-            assert name in tables, name
+        name = node.metadata["dagster/table_name"]
+        if node.group_name.endswith("_marts"):  # dbt makes those at their first run
+            assert name == f"{node.group_name}.{key.path[-1]}"
         else:
-            assert name == f"{key.path[0]}_marts.{key.path[-1]}"
+            assert name in tables, name
 
 
 @pytest.mark.parametrize(

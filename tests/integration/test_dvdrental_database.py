@@ -27,8 +27,7 @@ from cinestream_platform.warehouse.connection import PostgresTarget, connect
 TRAPS = {
     "rentals_without_return": "SELECT count(*) FROM rental WHERE return_date IS NULL AND rental_date < '2900-01-01'",
     "rentals_without_payment": "SELECT count(*) FROM rental r WHERE return_date IS DISTINCT FROM 'infinity'"
-    " AND rental_date < '2900-01-01' AND (return_date IS NULL OR return_date >= rental_date)"
-    " AND NOT EXISTS (SELECT FROM payment p WHERE p.rental_id = r.rental_id)",
+    " AND rental_date < '2900-01-01' AND NOT EXISTS (SELECT FROM payment p WHERE p.rental_id = r.rental_id)",
     "payments_of_another_customer": "SELECT count(*) FROM payment p JOIN rental r USING (rental_id)"
     " WHERE p.customer_id <> r.customer_id",
     "payments_of_nothing": "SELECT count(*) FROM payment WHERE amount = 0",
@@ -49,22 +48,14 @@ DIRT = {
         "rental_duration_zero": "rental_duration = 0",
         "replacement_cost_nan": "replacement_cost = 'NaN'",
     },
-    "customer": {
-        "first_name_blank": "btrim(first_name) = ''",
-        "last_name_padded": "last_name <> btrim(last_name)",
-        "email_without_at": "btrim(email) <> '' AND email NOT LIKE '%@%'",
-        "email_blank": "btrim(email) = ''",
-        "create_date_in_future": "create_date > current_date",
-    },
+    "customer": {"first_name_blank": "btrim(first_name) = ''"},
     "rental": {
-        "return_before_rental": "return_date < rental_date",
         "return_infinite": "return_date = 'infinity'",
         "rental_in_future": "rental_date > now()",
     },
     "payment": {
         "amount_negative": "amount < 0",
         "amount_nan": "amount = 'NaN'",
-        "payment_before_rental": "payment_date < (SELECT rental_date FROM rental r WHERE r.rental_id = t.rental_id)",
         "payment_in_future": "payment_date > now() AND payment_date < '9999-12-31'",
         "payment_year_of_five_digits": "payment_date > '9999-12-31'",
     },
@@ -261,7 +252,7 @@ def test_without_dirt_the_other_rows_are_the_same(settings: Settings) -> None:
     assert clean is not None
     assert clean.planted == {}
     assert clean.traps == dirty.traps
-    assert rows(settings, "SELECT to_jsonb(r)::text FROM rental r ORDER BY rental_id") == with_dirt[:-3]
+    assert rows(settings, "SELECT to_jsonb(r)::text FROM rental r ORDER BY rental_id") == with_dirt[:-2]
 
 
 def test_the_reader_reads_everything_and_can_do_nothing_else(
@@ -314,7 +305,7 @@ def test_what_was_taken_from_the_reader_is_given_back_without_touching_a_row(
         conn.execute("REVOKE SELECT ON payment FROM dvdrental_reader")
         conn.execute("ALTER ROLE dvdrental_reader PASSWORD 'another'")
     assert load_sample(settings, scale=0.1) is None
-    assert scalar(settings, "SELECT count(*) FROM payment WHERE amount <> 'NaN'") == 737
+    assert scalar(settings, "SELECT count(*) FROM payment WHERE amount <> 'NaN'") == 736
 
 
 def test_a_database_that_was_not_made_here_is_never_replaced(settings: Settings, postgres: PostgresTarget) -> None:

@@ -33,6 +33,7 @@ from cinestream_platform.marts.resource import MartsDbt
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.chinook.tables import STAR_TABLES as CHINOOK_TABLES
+from cinestream_platform.sources.dvdrental.tables import STAR_TABLES as DVDRENTAL_TABLES
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.ddl import ensure_tables
 
@@ -137,10 +138,10 @@ def create_star(server_dsn: str, database: str) -> str:
     dsn = f"{server_dsn} dbname={database}"
     with psycopg.connect(dsn) as connection:
         connection.execute(STAR)
-        ensure_tables(connection, CHINOOK_TABLES)
+        ensure_tables(connection, (*CHINOOK_TABLES, *DVDRENTAL_TABLES))
         connection.execute("""
-            grant usage on schema conformed, movielens_dw, chinook_dw to data_engineer;
-            grant select on all tables in schema conformed, movielens_dw, chinook_dw to data_engineer""")
+            grant usage on schema conformed, movielens_dw, chinook_dw, dvddw to data_engineer;
+            grant select on all tables in schema conformed, movielens_dw, chinook_dw, dvddw to data_engineer""")
     return dsn
 
 
@@ -635,7 +636,7 @@ def dbt(world_dsn: str, home: Path, *arguments: str) -> subprocess.CompletedProc
 def test_dbts_unit_tests_pass(world: World) -> None:
     done = dbt(world.dsn, world.home, "test", "--select", "test_type:unit")
     assert done.returncode == 0, done.stdout
-    assert "PASS=24 WARN=0 ERROR=0" in done.stdout
+    assert "PASS=29 WARN=0 ERROR=0" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -203,3 +203,34 @@ def die_after_inferring() -> None:
 
     _after(KeyResolver, "_infer", lambda _, dimension, *__: dimension.name == "dim_movie")
     build()
+
+
+def extract() -> None:
+    """Extract the operational database."""
+    from tests.support.shop import Shop
+
+    Shop.of_settings().extract()
+
+
+def die_after_source_copy() -> None:
+    """All tables are copied to local files."""
+    from cinestream_platform.orchestration.extraction import Extractor
+
+    _after(Extractor, "_copy_all")
+    extract()
+
+
+def die_in_lake_write() -> None:
+    """Some tables are in the lake, others are not."""
+    from cinestream_platform.lake.raw_rows import Spool
+
+    _before(Spool, "put", lambda self, *_: self._feed.dataset == "rental")
+    extract()
+
+
+def die_in_extraction_copy() -> None:
+    """In the middle of the transaction that publishes all tables, in the COPY of one of them."""
+    from cinestream_platform.warehouse import raw_publish
+
+    _in_the_middle_of_copy(raw_publish, "raw_dvdrental", "film")
+    extract()

@@ -112,7 +112,7 @@ class Platform:
             if not any(feed[0] == source for feed in state.files):
                 continue
             for span, assets in plan_builds(source, nodes, state).runs():
-                wanted = [key for key in assets if marts or not key.path[-1].startswith("mart_")]
+                wanted = [key for key in assets if marts or not nodes[key].is_mart]
                 if wanted:
                     self.run(wanted, span)
                     done.append([str(span), *(key.to_user_string() for key in wanted)])

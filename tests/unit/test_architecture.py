@@ -19,7 +19,7 @@ LEVELS = [
     (r"orchestration\.", 50),
     (r"catalog", 40),
     (r"sources\.\w+\.(raw_tables|tables|feeds|extracts|transforms|database|load_database)", 31),
-    (r"conformed\.(columns|tables|transforms|history)", 30),
+    (r"conformed\.(dims|tables|transforms|history)", 30),
     (r"lake\.", 21),
     (r"warehouse\.", 20),
     (r"samples\.", 12),

@@ -1,6 +1,8 @@
 """The dims, bridge and facts of the Chinook star, each declared once; the raw tables are in ``raw_tables``."""
 
-from cinestream_platform.conformed.columns import DATE_KEY, MEMBER, VERSION, surrogate_key
+from functools import partial
+
+from cinestream_platform.conformed.dims import DATE_KEY, surrogate_key, type_1, type_2
 from cinestream_platform.conformed.tables import DIM_DATE
 from cinestream_platform.sources.chinook.raw_tables import MONEY, NOT_NEGATIVE, POSITIVE, SOURCE
 from cinestream_platform.warehouse.table import (
@@ -25,39 +27,8 @@ from cinestream_platform.warehouse.table import (
 STAR = "chinook_dw"
 
 
-def _dim(name: str, description: str, grain: str, *columns: Column, references: tuple[Reference, ...] = ()) -> Table:
-    """A type-1 dim: its first column is the surrogate key, its second the natural key."""
-    return Table(
-        source=SOURCE,
-        schema=STAR,
-        name=name,
-        layer=Layer.DIMENSION,
-        mode=WriteMode.UPSERT,
-        description=description,
-        grain=grain,
-        columns=(*columns, *MEMBER),
-        primary_key=(columns[0].name,),
-        natural_key=(columns[1].name,),
-        surrogate_key=columns[0].name,
-        references=references,
-    )
-
-
-def _versioned_dim(name: str, description: str, grain: str, *columns: Column) -> Table:
-    """A type-2 dim: a row is a version of what its second column identifies."""
-    return Table(
-        source=SOURCE,
-        schema=STAR,
-        name=name,
-        layer=Layer.DIMENSION,
-        mode=WriteMode.HISTORY,
-        description=description,
-        grain=grain,
-        columns=(*columns, *VERSION),
-        primary_key=(columns[0].name,),
-        natural_key=(columns[1].name, "valid_from"),
-        surrogate_key=columns[0].name,
-    )
+_dim = partial(type_1, SOURCE, STAR)
+_versioned_dim = partial(type_2, SOURCE, STAR)
 
 
 def _id(name: str, description: str) -> Column:

@@ -138,7 +138,7 @@ CUSTOMER = _table(
     _id("address_id", "Where the customer lives."),
     _column("activebool", BOOLEAN, "True for all customers of the published data."),
     _column("create_date", DATE, "When the customer was entered; later than most rentals in the published data."),
-    LAST_UPDATE,
+    _time("last_update", "When the source last changed the row (UTC); of customers it may be unknown.", nullable=True),
     _column("active", INTEGER, "1 = active, 0 = not.", nullable=True),
 )
 STAFF = _table(

@@ -4,7 +4,9 @@
 ``user_id`` is the customer, ``stock_id`` the copy in the inventory (docs/dvdrental.md).
 """
 
-from cinestream_platform.conformed.columns import DATE_KEY, MEMBER, VERSION, surrogate_key
+from functools import partial
+
+from cinestream_platform.conformed.dims import DATE_KEY, surrogate_key, type_1, type_2
 from cinestream_platform.conformed.tables import DIM_DATE
 from cinestream_platform.sources.dvdrental.raw_tables import AMOUNT, NOT_NEGATIVE, POSITIVE, RATINGS, SOURCE
 from cinestream_platform.warehouse.table import (
@@ -32,22 +34,7 @@ STAR = "dvddw"
 MONEY = numeric(10, 2)
 
 
-def _dim(name: str, description: str, grain: str, *columns: Column, references: tuple[Reference, ...] = ()) -> Table:
-    """A type-1 dim: its first column is the surrogate key, its second the natural key."""
-    return Table(
-        source=SOURCE,
-        schema=STAR,
-        name=name,
-        layer=Layer.DIMENSION,
-        mode=WriteMode.UPSERT,
-        description=description,
-        grain=grain,
-        columns=(*columns, *MEMBER),
-        primary_key=(columns[0].name,),
-        natural_key=(columns[1].name,),
-        surrogate_key=columns[0].name,
-        references=references,
-    )
+_dim = partial(type_1, SOURCE, STAR)
 
 
 def _bridge(name: str, description: str, one: Reference, other: Reference, grain: str) -> Table:
@@ -157,35 +144,27 @@ DIM_INVENTORY = _dim(
 )
 INVENTORY = Reference("inventory_key", DIM_INVENTORY, on={"inventory_id": "inventory_id"})
 
-DIM_CUSTOMER = Table(
-    source=SOURCE,
-    schema=STAR,
-    name="dim_customer",
-    layer=Layer.DIMENSION,
-    mode=WriteMode.HISTORY,
-    description="Customers, type 2: a row a version of name, address, store and activity.",
-    grain="one row a version of a customer",
-    columns=(
-        surrogate_key("customer_key", "version of the customer"),
-        _id("customer_id", "The source's number of the customer."),
-        _text("first_name", "Given name.", personal=True),
-        _text("last_name", "Family name.", personal=True),
-        _text("email", "E-mail.", personal=True),
-        _text("address", "Street and number.", personal=True),
-        _text("address2", "Second line; an empty text is not NULL.", personal=True),
-        _text("district", "District or province."),
-        _text("city", "City."),
-        _text("country", "Country."),
-        _text("postal_code", "Postal code as text.", personal=True),
-        _text("phone", "Telephone.", personal=True),
-        Column("store_id", INTEGER, "The store that the customer belongs to.", True, POSITIVE),
-        Column("is_active", BOOLEAN, "The source's number `active` is 1.", nullable=True),
-        Column("create_date", DATE, "When the customer was entered in the source.", nullable=True),
-        *VERSION,
-    ),
-    primary_key=("customer_key",),
-    natural_key=("customer_id", "valid_from"),
-    surrogate_key="customer_key",
+DIM_CUSTOMER = type_2(
+    SOURCE,
+    STAR,
+    "dim_customer",
+    "Customers, type 2: a row a version of name, address, store and activity.",
+    "one row a version of a customer",
+    surrogate_key("customer_key", "version of the customer"),
+    _id("customer_id", "The source's number of the customer."),
+    _text("first_name", "Given name.", personal=True),
+    _text("last_name", "Family name.", personal=True),
+    _text("email", "E-mail.", personal=True),
+    _text("address", "Street and number.", personal=True),
+    _text("address2", "Second line; an empty text is not NULL.", personal=True),
+    _text("district", "District or province."),
+    _text("city", "City."),
+    _text("country", "Country."),
+    _text("postal_code", "Postal code as text.", personal=True),
+    _text("phone", "Telephone.", personal=True),
+    Column("store_id", INTEGER, "The store that the customer belongs to.", True, POSITIVE),
+    Column("is_active", BOOLEAN, "The source's number `active` is 1.", nullable=True),
+    Column("create_date", DATE, "When the customer was entered in the source.", nullable=True),
 )
 CUSTOMER = Reference(
     "customer_key", DIM_CUSTOMER, on={"customer_id": "customer_id", "valid_from": "customer_valid_from"}

@@ -6,7 +6,7 @@ Truths and traps of the format: GroupLens' README in each release. What does not
 
 from decimal import Decimal
 
-from cinestream_platform.conformed.columns import DATE_KEY, IS_IN_SOURCE, IS_INFERRED, surrogate_key
+from cinestream_platform.conformed.dims import DATE_KEY, IS_IN_SOURCE, IS_INFERRED, surrogate_key
 from cinestream_platform.conformed.tables import DIM_DATE
 from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import (

@@ -1,9 +1,12 @@
 """From what is stale to the runs that are asked for."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.automation.planning import BuildPlan, plan_builds
+from cinestream_platform.orchestration.staleness import Node
+from cinestream_platform.warehouse.table import PartitionUnit
 from tests.unit.ledger_model import NODES, Ledger, built, key
 
 
@@ -33,6 +36,18 @@ def test_a_new_dim_takes_the_marts_that_read_it_along():
     ledger.publish("dim_movie")
     ledger.publish("mart_movies")
     assert runs(ledger) == [(("2004", "2006"), ["mart_years"])]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_marts_of_marts_and_exports_go_with_the_marts_that_they_read(order: int):
+    kpi = Node(key("mv_kpi"), "movielens_marts", PartitionUnit.WHOLE, True, (), (key("mart_movies"),))
+    export = Node(key("export_kpi"), "movielens_exports", PartitionUnit.WHOLE, True, (), (kpi.key,))
+    nodes = dict([*NODES.items(), (kpi.key, kpi), (export.key, export)][::order])
+    ledger = built()
+    assert plan_builds("movielens", nodes, ledger.state).runs() == [(None, [export.key, kpi.key])]
+    ledger.load("movies")
+    everything = [key(name) for name in ("dim_movie", "export_kpi", "mart_movies", "mv_kpi")]
+    assert plan_builds("movielens", nodes, ledger.state).runs() == [(None, everything)]
 
 
 def test_facts_with_other_years_are_asked_for_apart():
@@ -65,7 +80,14 @@ def test_a_source_is_planned_without_the_others():
     ledger = built()
     ledger.load("ratings", "2005")
     assert runs(ledger, "netflix") == []
-    assert runs(Ledger(), "netflix") == [(None, ["dim_date"])]
+
+
+def test_a_source_of_which_nothing_was_ever_loaded_is_not_built_not_even_the_calendar():
+    assert runs(Ledger()) == []
+    ledger = Ledger()
+    ledger.load("movies")
+    assert [assets for _, assets in runs(ledger)] == [["dim_date", "dim_movie", "mart_movies"]]
+    assert runs(ledger, "netflix") == []
 
 
 def test_a_plan_without_years_is_one_run():

@@ -1,0 +1,27 @@
+"""``cinestream docs``: the marts and what they are made from, as dbt describes them, in one page."""
+
+import tempfile
+from pathlib import Path
+
+from cinestream_platform.marts.project import run_dbt, target_dir
+from cinestream_platform.marts.resource import connection_environment
+from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.settings import get_settings
+
+STATIC_PAGE = "static_index.html"
+
+
+def make_docs() -> Path:
+    """Make ``<home>/docs/index.html``, which needs no server and no network; columns and sizes are the warehouse's.
+
+    Raises:
+        DbtFailedError: dbt failed; the page is as it was.
+    """
+    page = get_settings().home_dir / "docs" / "index.html"
+    target_dir().mkdir(parents=True, exist_ok=True)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    environment = connection_environment(prepared_target())
+    with tempfile.TemporaryDirectory(prefix="docs-", dir=target_dir()) as scratch:
+        run_dbt(["docs", "generate", "--static"], Path(scratch), environment)
+        Path(scratch, STATIC_PAGE).replace(page)
+    return page

@@ -1,0 +1,34 @@
+-- One row a category, store and month with a rental or a payment.
+with
+
+{{ rentals_and_payments_by_month(["category_key", "store_key"]) }},
+
+stock as (
+    select
+        film_categories.category_key,
+        copies.store_key,
+        count(copies.inventory_key) as copy_count
+    from {{ source("dvddw", "dim_inventory") }} as copies
+    join {{ source("dvddw", "bridge_film_category") }} as film_categories using (film_key)
+    group by film_categories.category_key, copies.store_key
+)
+
+select
+    category_key::integer as category_key,
+    categories.name::text as category,
+    store_key::integer as store_key,
+    stores.store_id::integer as store_id,
+    months.month_start::date as month_start,
+    extract(year from months.month_start)::smallint as year,
+    coalesce(stock.copy_count, 0)::bigint as copy_count,
+    months.rental_count::bigint as rental_count,
+    months.rented_film_count::bigint as rented_film_count,
+    months.rented_copy_count::bigint as rented_copy_count,
+    round(months.rental_count::numeric / nullif(stock.copy_count, 0), 6)::numeric(14, 6) as turnover,
+    months.payment_count::bigint as payment_count,
+    months.revenue::numeric(14, 2) as revenue,
+    round(months.revenue / nullif(stock.copy_count, 0), 2)::numeric(14, 2) as revenue_per_copy
+from months
+join {{ source("dvddw", "dim_category") }} as categories using (category_key)
+join {{ source("dvddw", "dim_store") }} as stores using (store_key)
+left join stock using (category_key, store_key)
