@@ -41,7 +41,8 @@ def versions(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
     is_first = pl.col(EFFECTIVE_AT) == pl.col(EFFECTIVE_AT).min().over(member_id)
     begin = pl.col(EFFECTIVE_AT)
     if CHANGED_AT in columns:
-        begin = pl.when(pl.col(CHANGED_AT).is_between(before(EFFECTIVE_AT), begin)).then(CHANGED_AT).otherwise(begin)
+        since_the_last = pl.col(CHANGED_AT).is_between(before(EFFECTIVE_AT), begin, closed="right")
+        begin = pl.when(since_the_last).then(CHANGED_AT).otherwise(begin)
     begins = one_a_time.with_columns(
         is_in_source=pl.col(EFFECTIVE_AT).max().over(member_id) == pl.col(EFFECTIVE_AT).max(),
         valid_from=pl.when(is_first).then(pl.lit(BEGINNING)).otherwise(begin),
