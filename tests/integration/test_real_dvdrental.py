@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.load_database import load_archive
 from cinestream_platform.warehouse.connection import PostgresTarget
-from tests.support.platform import Platform, database, environment_of
+from tests.support.platform import Platform, database, environment_of, settled
 
 ROWS = {
     **{"actor": 200, "address": 603, "category": 16, "city": 600, "country": 109, "customer": 599, "film": 1_000},
@@ -42,20 +41,15 @@ def dvdrental(
 ) -> Iterator[Platform]:
     """The published archive restored, extracted and built; tests only read."""
     stores = tmp_path_factory.mktemp("dvdrental")
-    with database(postgres, "real_dvdrental", calendar_template) as target, pytest.MonkeyPatch.context() as patch:
-        variables = environment_of(target, manifest_home) | {
-            "CINESTREAM_LANDING_URL": (stores / "landing").as_uri(),
-            "CINESTREAM_LAKE_URL": (stores / "lake").as_uri(),
-        }
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        get_settings.cache_clear()
+    with (
+        database(postgres, "real_dvdrental", calendar_template) as target,
+        settled(environment_of(target, manifest_home), stores),
+    ):
         platform = Platform()
         load_archive(platform.settings, dvdrental_files / "dvdrental.tar", replace=True)
         platform.extract()
         platform.load_and_build()
         yield platform
-    get_settings.cache_clear()
 
 
 def test_every_row_of_every_table_is_there_and_none_is_rejected(dvdrental: Platform) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, build_sensor_context
 from psycopg import sql
 
@@ -284,6 +285,21 @@ def database(server: PostgresTarget, name: str, template: str | None = None) -> 
     finally:
         with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
             conn.execute(drop)
+
+
+@contextmanager
+def settled(variables: dict[str, str], stores: Path) -> Iterator[None]:
+    """These settings, with stores in a folder, for as long as a fixture of more than one test lives."""
+    places = {
+        "CINESTREAM_LANDING_URL": (stores / "landing").as_uri(),
+        "CINESTREAM_LAKE_URL": (stores / "lake").as_uri(),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (variables | places).items():
+            patch.setenv(name, value)
+        get_settings.cache_clear()
+        yield
+    get_settings.cache_clear()
 
 
 def environment_of(target: PostgresTarget, home: Path) -> dict[str, str]:

@@ -1,0 +1,55 @@
+"""What is asked of an operational database, without one: names are quoted, values are literals, nothing is taken on trust."""
+
+from datetime import UTC, datetime
+
+from pydantic import SecretStr
+
+from cinestream_platform.catalog import EXTRACTS
+from cinestream_platform.lake.database_reader import Snapshot, SourceDatabase, _comparable, _missing, _text
+from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.table import TEXT, TEXT_ARRAY, TIMESTAMP, Column
+
+EVIL = "x'); DROP TABLE film; --\"'"
+FEEDS = {feed.dataset: feed for feed in EXTRACTS}
+COLUMNS = {feed.dataset: {c.source_name: "text" for c in feed.table.columns if c.source_name} for feed in EXTRACTS}
+
+
+def test_each_type_is_written_as_text_that_does_not_depend_on_the_session() -> None:
+    def text(column: Column, source_type: str) -> str:
+        return _text(column, source_type, "Europe/Berlin").as_string()
+
+    time, name = Column("a", TIMESTAMP, ""), Column("b", TEXT, "", source_name="B b")
+    assert (
+        text(time, "timestamp without time zone") == "((\"a\" AT TIME ZONE 'Europe/Berlin') AT TIME ZONE 'UTC')::text"
+    )
+    assert text(time, "timestamp with time zone") == "(\"a\" AT TIME ZONE 'UTC')::text"
+    assert text(name, "character") == '"B b"::text'
+    assert text(Column("c", TEXT_ARRAY, ""), "text[]") == 'array_to_json("c")::text'
+
+
+def test_names_and_zones_cannot_break_out_of_their_quotes() -> None:
+    written = _text(Column("a", TIMESTAMP, "", source_name=EVIL), "timestamp without time zone", EVIL).as_string()
+    assert (
+        written
+        == f"((\"{EVIL.replace(chr(34), chr(34) * 2)}\" AT TIME ZONE '{EVIL.replace(chr(39), chr(39) * 2)}') AT TIME ZONE 'UTC')::text"
+    )
+
+
+def test_increments_compare_instants_where_the_source_has_naive_times() -> None:
+    database = SourceDatabase(PostgresTarget("h", 1, "u", SecretStr(""), "d"), "public", "Asia/Tokyo")
+    naive = _comparable(FEEDS["rental"], {"last_update": "timestamp without time zone"}, database).as_string()
+    assert naive == '("t"."last_update" AT TIME ZONE \'Asia/Tokyo\')'
+    assert _comparable(FEEDS["payment"], {"payment_id": "integer"}, database).as_string() == '"t"."payment_id"'
+
+
+def test_everything_that_is_missing_is_named_and_what_is_beyond_the_declaration_is_not_extracted() -> None:
+    assert _missing(COLUMNS, EXTRACTS) == []
+    columns = {table: dict(names) for table, names in COLUMNS.items() if table != "actor"}
+    del columns["payment"]["amount"], columns["film"]["title"]
+    assert _missing(columns, EXTRACTS) == [
+        "table actor is missing",
+        "column film.title is missing",
+        "column payment.amount is missing",
+    ]
+    more = COLUMNS | {"film": COLUMNS["film"] | {"fulltext": "tsvector"}, "coupon": {"number": "integer"}}
+    assert Snapshot("", "", datetime.now(UTC), more, "").unknown_columns(EXTRACTS) == ["film.fulltext"]
