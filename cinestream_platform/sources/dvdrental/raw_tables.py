@@ -4,6 +4,8 @@ Not extracted: ``film.fulltext`` (derived from title and description), ``staff.p
 in a warehouse needs them), and whatever columns a source has beyond these (Pagila's ``film.original_language_id``).
 """
 
+from datetime import UTC, datetime
+
 from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import (
     BOOLEAN,
@@ -30,6 +32,8 @@ AMOUNT = numeric(5, 2)
 RATINGS = ("G", "PG", "PG-13", "R", "NC-17")
 POSITIVE = (Between(1, None),)
 NOT_NEGATIVE = (Between(0, None),)
+FIRST_EVENT = datetime(1995, 1, 1, tzinfo=UTC)
+"""Facts have partitions from then on: an older rental (a mistyped year) would be extracted and never published."""
 
 
 def _column(
@@ -51,9 +55,9 @@ def _text(name: str, description: str, *rules: Rule, nullable: bool = False, per
     return _column(name, TEXT, description, *rules, nullable=nullable, personal=personal)
 
 
-def _time(name: str, description: str, *, nullable: bool = False) -> Column:
+def _time(name: str, description: str, *rules: Rule, nullable: bool = False) -> Column:
     """An instant; extraction converts it from the source's zone and writes it in UTC."""
-    return Column(name, TIMESTAMP, description, nullable, source_name=name, time_zone="UTC")
+    return Column(name, TIMESTAMP, description, nullable, rules, source_name=name, time_zone="UTC")
 
 
 LAST_UPDATE = _time("last_update", "When the source last changed the row (UTC).")
@@ -220,7 +224,7 @@ RENTAL = _table(
     WriteMode.FILE,
     "Rentals: the newest state of each counts.",
     _id("rental_id", "The source's number of the rental."),
-    _time("rental_date", "When the copy was taken (UTC)."),
+    _time("rental_date", "When the copy was taken (UTC).", Between(FIRST_EVENT, None)),
     _id("inventory_id", "The copy."),
     _id("customer_id", "Who rents."),
     _time("return_date", "When it came back (UTC); NULL while it is out.", nullable=True),
@@ -236,7 +240,7 @@ PAYMENT = _table(
     _id("staff_id", "Who took the money; not always who handed the copy out."),
     _id("rental_id", "The rental."),
     _column("amount", AMOUNT, "Amount in the store's currency.", *NOT_NEGATIVE),
-    _time("payment_date", "When it was paid (UTC)."),
+    _time("payment_date", "When it was paid (UTC).", Between(FIRST_EVENT, None)),
 )
 
 RAW_TABLES = (
