@@ -9,6 +9,10 @@ import click
 ROLES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
 
 
+SOURCES = ("movielens", "chinook", "dvdrental")
+"""Named here too: importing the catalogue would make every command wait."""
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def cli() -> None:
     """CineStream: files land in S3, minutes later there is a warehouse in Postgres that people can trust.
@@ -21,12 +25,13 @@ def cli() -> None:
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with one sub-folder per source.")
 @click.option("--release", default="ml-latest-small", show_default=True, help="MovieLens release below --data.")
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Size of the generated sample.")
+@click.option("--source", "sources", multiple=True, type=click.Choice(SOURCES), help="Only this source (repeatable).")
 @click.option("--fresh", is_flag=True, help="Empty the warehouse first, whatever it holds.")
-def demo(data: Path | None, release: str, scale: float, fresh: bool) -> None:
+def demo(data: Path | None, release: str, scale: float, sources: tuple[str, ...], fresh: bool) -> None:
     """Land files, materialize everything, and say what was done."""
     from cinestream_platform.commands.demo import run_demo
 
-    sys.exit(run_demo(data, release=release, scale=scale, fresh=fresh))
+    sys.exit(run_demo(data, release=release, scale=scale, sources=sources or SOURCES, fresh=fresh))
 
 
 @cli.command()

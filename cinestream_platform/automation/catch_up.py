@@ -95,17 +95,18 @@ def build_stale(
     begin: Begin = _ignore,
     follow: Follow = _ignore,
     *,
+    sources: Sequence[str] = SOURCES,
     everything: bool = False,
 ) -> list[ExecuteInProcessResult]:
-    """Build what is stale, in the runs that the sensor would ask for.
+    """Build what is stale of these sources, in the runs that the sensor would ask for.
 
-    ``everything`` builds all assets of every source that has loaded files, in as few runs as there are units.
+    ``everything`` builds all assets of those that have loaded files, in as few runs as there are units.
     """
     nodes = nodes_of(defs.resolve_asset_graph())
     with connect(target) as conn:
         state = read_state(conn)
     results = []
-    for source in SOURCES:
+    for source in sources:
         loaded = any(files for feed, files in state.files.items() if feed[0] == source)
         for span, assets in plan_builds(source, nodes, state, everything=everything and loaded).runs():
             results.append(

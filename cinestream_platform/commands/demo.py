@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from cinestream_platform.settings import get_settings
 MARKER = "demo.json"
 
 
-def run_demo(data: Path | None, *, release: str, scale: float, fresh: bool) -> int:
-    """Run the demo; 0 if everything was loaded, built and checked as it should be."""
+def run_demo(data: Path | None, *, release: str, scale: float, sources: Collection[str], fresh: bool) -> int:
+    """Run the demo of these sources; 0 if everything was loaded, built and checked as it should be."""
     console = Console(file=sys.stdout)
     started = time.monotonic()
     with console.status("starting Postgres"):
@@ -34,8 +35,9 @@ def run_demo(data: Path | None, *, release: str, scale: float, fresh: bool) -> i
     console.print(f"Postgres      {target}")
     with console.status("making files"):
         settings = get_settings()
-        supplies = published_files(settings, data, release) if data else generated(settings, scale)
-    is_new = _make_room(console, "; ".join(f"{supply.source}: {supply.what}" for supply in supplies), fresh=fresh)
+        found = published_files(settings, data, release) if data else generated(settings, scale)
+    supplies = [supply for supply in found if supply.source in sources]
+    is_new = _make_room(console, {supply.source: supply.what for supply in supplies}, fresh=fresh)
     _feed(console, supplies, replace=is_new)
     with console.status("loading the definitions"):
         from cinestream_platform.marts.project import ensure_manifest
@@ -52,24 +54,25 @@ def run_demo(data: Path | None, *, release: str, scale: float, fresh: bool) -> i
     return 1 if problems else 0
 
 
-def _make_room(console: Console, dataset: str, *, fresh: bool) -> bool:
-    """Empty the warehouse if it holds another data set of the demo, and say so; a release is a world of its own."""
+def _make_room(console: Console, data: dict[str, str], *, fresh: bool) -> bool:
+    """Empty the warehouse if it holds other data of a source, and say so; a release is a world of its own."""
     marker = get_settings().home_dir / MARKER
-    known = json.loads(marker.read_text()) if marker.is_file() else None
-    landed = known or {"dataset": dataset, "keys": []}
-    others = foreign_files(landed["keys"])
-    if fresh or (landed["dataset"] != dataset and not others):
-        console.print("emptied       the warehouse, for a release is its own world")
-        empty_warehouse(landed["keys"] + (others if fresh else []))
-    elif others and landed["dataset"] != dataset:
+    known = json.loads(marker.read_text()) if marker.is_file() else {"data": {}, "keys": []}
+    others = foreign_files(known["keys"])
+    differs = any(known["data"].get(source, what) != what for source, what in data.items())
+    if differs and others and not fresh:
         raise DemoError(
-            f"this warehouse holds {landed['dataset']} and files of yours ({', '.join(others[:3])}); user ids of two "
-            "releases are different people. Use another CINESTREAM_HOME, or --fresh (make demo FRESH=1) to empty it."
+            f"this warehouse holds {'; '.join(known['data'].values())} and files of yours ({', '.join(others[:3])}); "
+            "user ids of two releases are different people. Use another CINESTREAM_HOME, or --fresh (make demo FRESH=1) to "
+            "empty it."
         )
+    if fresh or differs:
+        console.print("emptied       the warehouse, for a release is its own world")
+        empty_warehouse(known["keys"] + (others if fresh else []))
+        known = {"data": {}, "keys": []}
     marker.parent.mkdir(parents=True, exist_ok=True)
-    keys = sorted(set(landed["keys"]) if landed["dataset"] == dataset else [])
-    marker.write_text(json.dumps({"dataset": dataset, "keys": keys}))
-    return fresh or landed["dataset"] != dataset
+    marker.write_text(json.dumps({"data": known["data"] | data, "keys": sorted(known["keys"])}))
+    return fresh or differs
 
 
 def _feed(console: Console, supplies: list[Supply], *, replace: bool) -> None:

@@ -77,7 +77,7 @@ class Summary:
             with log.open("w", encoding="utf-8") as sink, redirect_stdout(sink):  # dbt talks to stdout
                 self._results += load_landed(defs, landing=open_landing(get_settings()), **run)
                 self._results += extract_databases(defs, sources=self._sources, **run)
-                self._results += build_stale(defs, everything=True, **run)
+                self._results += build_stale(defs, sources=self._sources, everything=True, **run)
             progress.update(task, description="done", total=progress.tasks[0].completed)
 
     def print(self, planted: int | None) -> int:
@@ -121,7 +121,10 @@ class Summary:
 
     def _compare(self, conn: Connection[Any], planted: int) -> list[str]:
         """Planted dirt against rejected rows: they must be equal."""
-        row = conn.execute("SELECT coalesce(sum(rows_rejected), 0)::bigint FROM ops.v_feed").fetchone()
+        row = conn.execute(
+            "SELECT coalesce(sum(rows_rejected), 0)::bigint FROM ops.v_feed WHERE source = ANY (%s)",
+            (list(self._sources),),
+        ).fetchone()
         rejected = row[0] if row else 0
         verdict = "equal" if planted == rejected else "NOT EQUAL"
         self._console.print(

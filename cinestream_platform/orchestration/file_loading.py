@@ -141,8 +141,8 @@ class FileLoader:
     def _load_in(self, conn: Connection[Any], file: LandedFile, scratch: Path) -> Report:
         listed = StoredObject(object_key(file.key), file.etag, file.size_bytes, file.last_modified)
         copy = self.landing.fetch(listed, scratch / "object")
-        history = self.feed.table.mode is WriteMode.HISTORY
-        if not history and (twin := ledger.loaded_twin(conn, file, copy.sha256)):
+        same_delivery = self.feed.table.mode is WriteMode.HISTORY
+        if twin := ledger.loaded_twin(conn, file, copy.sha256, same_delivery=same_delivery):
             return self._duplicate(conn, file, copy.sha256, twin)
         try:
             reading = self._read(file, copy, scratch)

@@ -216,20 +216,25 @@ def loaded(conn: Connection[Any], source: str, dataset: str) -> list[LandedFile]
         ).fetchall()
 
 
-def loaded_twin(conn: Connection[Any], file: LandedFile, sha256: str) -> int | None:
+def loaded_twin(conn: Connection[Any], file: LandedFile, sha256: str, *, same_delivery: bool = False) -> int | None:
     """A loaded file of the same feed with the same content; ``None`` if the content is new.
 
-    A reload does not count its own key's older version, since it is there to be replaced.
+    A reload does not count its own key's older version, since it is there to be replaced. ``same_delivery`` counts
+    only versions of the same key that hold from the same time on.
     """
-    row = conn.execute(
+    twins = conn.execute(
         """
-        SELECT twin.file_id FROM ops.landed_file twin JOIN ops.landed_file me ON me.file_id = %s
+        SELECT twin.file_id, twin.key, twin.last_modified
+        FROM ops.landed_file twin JOIN ops.landed_file me ON me.file_id = %s
         WHERE twin.source = me.source AND twin.dataset = me.dataset AND twin.status = 'loaded' AND twin.sha256 = %s
           AND twin.file_id <> me.file_id AND NOT (me.is_reload AND (twin.bucket, twin.key) = (me.bucket, me.key))
         """,
         (file.file_id, sha256),
-    ).fetchone()
-    return row[0] if row else None
+    ).fetchall()
+    for file_id, key, landed in twins:
+        if not same_delivery or (key == file.key and effective_at(key, landed) == file.effective_at):
+            return int(file_id)
+    return None
 
 
 def mark_duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: int, raw_table: sql.Identifier) -> bool:

@@ -41,7 +41,7 @@ def publish_table(
             return publication
         staged = stage(target, table, frame, table.name)
         with conn.transaction():
-            changed = WRITERS[table.mode](conn, table, staged, frame.columns)
+            changed = _write(conn, table, staged, frame.columns)
             rows = _row_count(conn, table)
             rows_before = before.rows if before else 0
             is_changed = changed > 0 or before is None
@@ -59,6 +59,13 @@ def _row_count(conn: Connection[Any], table: Table) -> int:
 
 def _columns(names: list[str] | tuple[str, ...], prefix: str | None = None) -> sql.Composed:
     return SQL(", ").join(Identifier(prefix, name) if prefix else Identifier(name) for name in names)
+
+
+def _write(conn: Connection[Any], table: Table, staged: Identifier, columns: list[str]) -> int:
+    """How many rows were written, by the table's write mode."""
+    if table.mode is WriteMode.HISTORY:
+        return _write_history(conn, table, staged, columns)
+    return (_upsert if table.mode is WriteMode.UPSERT else _replace)(conn, table, staged, columns)
 
 
 def _upsert(conn: Connection[Any], table: Table, staged: Identifier, columns: list[str]) -> int:
@@ -133,9 +140,6 @@ def _write_history(conn: Connection[Any], table: Table, staged: Identifier, colu
         " AND NOT EXISTS (SELECT FROM {staged} s WHERE s.{id} = t.{id})"
     )
     return changed + sum(conn.execute(statement.format(**parts)).rowcount for statement in (retire, go_on))
-
-
-WRITERS = {WriteMode.UPSERT: _upsert, WriteMode.HISTORY: _write_history, WriteMode.SNAPSHOT: _replace}
 
 
 def delete_retired_versions(target: PostgresTarget, dimension: Table) -> None:

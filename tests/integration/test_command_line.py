@@ -130,7 +130,7 @@ def test_a_file_is_landed_loaded_reloaded_and_retracted(
 
     assert cinestream.output("land", "movielens", mine, "--dataset", "ratings") == f"landed {key}\n"
     assert (cinestream.home / "landing" / key).read_bytes() == mine.read_bytes()
-    cinestream.output("demo", "--scale", "0.05")
+    cinestream.output("demo", "--scale", "0.05", "--source", "movielens")
     assert query(cinestream, counted, "data_analyst") == [(1,)]
 
     states = f"SELECT status FROM ops.landed_file WHERE key = '{key}' ORDER BY file_id"
@@ -163,7 +163,7 @@ def test_a_folder_is_landed_by_the_publishers_names(tmp_path: Path, sample: Path
         (["retract", "nothing"], "See cinestream status --files"),
         (["land", "movielens", "{file}", "--dataset", "ratings", "--name", ".x.csv"], "in transit"),
         (["demo", "--data", "/nowhere"], "there is no folder /nowhere"),
-        (["demo", "--data", "{folder}"], "Choose one with RELEASE="),
+        (["demo", "--data", "{folder}"], "has nothing for any source: movielens/ml-latest-small/ratings.csv"),
         (["fetch", "movielens", "--release", "ml-1900"], "there are ml-latest-small, ml-25m, ml-32m"),
         (["fetch", "movielens", "--base-url", "http://127.0.0.1:1"], "Check the network"),
         (["sample", "movielens", "{folder}", "--scale", "0.001"], "too small"),
@@ -270,7 +270,7 @@ def test_doctor_finds_a_demo_in_good_health(cinestream: CommandLine, first_demo:
     names = [line.split()[1] for line in printed.splitlines()[:-1]]
     assert names == [
         *("python", "packages", "home", "disk", "postgres", "rights", "warehouse", "roles", "grants"),
-        *("landing", "lake", "dagster", "dagster", "dbt", "files"),
+        *("landing", "lake", "dagster", "dagster", "dbt", "source", "files"),
     ]
     assert not list((cinestream.home / "lake").glob(".doctor*"))
 

@@ -284,7 +284,8 @@ def database(server: PostgresTarget, name: str, template: str | None = None) -> 
         yield replace(server, database=name)
     finally:
         with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
-            conn.execute(drop)
+            for made in (name, f"{name}_dvdrental"):
+                conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(made)))
 
 
 @contextmanager
@@ -312,6 +313,7 @@ def environment_of(target: PostgresTarget, home: Path) -> dict[str, str]:
         "CINESTREAM_POSTGRES_PASSWORD": target.password.get_secret_value(),
         "CINESTREAM_POSTGRES_DATABASE": target.database,
         "CINESTREAM_DVDRENTAL_PASSWORD": "pw-dvdrental_reader",
+        "CINESTREAM_DVDRENTAL_DATABASE": f"{target.database}_dvdrental",
         "CINESTREAM_LANDING_SETTLE_SECONDS": "0",
         "CINESTREAM_LOAD_BACKOFF_SECONDS": "0",
         **{f"CINESTREAM_LOGIN_{role.upper()}_PASSWORD": f"pw-{role}" for role in ROLE_NAMES},

@@ -2,7 +2,7 @@
 
 import re
 
-from cinestream_platform.catalog import EXTRACTS, FEEDS, MART_SCHEMAS, RELATIONS, TABLES, raw_tables_of, relations_of
+from cinestream_platform.catalog import EXTRACTS, FEEDS, MART_SCHEMAS, SOURCES, TABLES
 from cinestream_platform.warehouse.table import Kind, Layer, PartitionUnit, WriteMode
 
 
@@ -114,3 +114,9 @@ def test_dims_keep_their_keys_and_mark_what_vanished():
             assert table.primary_key == (table.surrogate_key,)
             assert table.surrogate_key == f"{table.name.removeprefix('dim_')}_key"
             assert {"is_inferred", "is_in_source"} <= {column.name for column in table.columns}
+
+
+def test_the_command_line_names_the_sources_of_the_catalogue():
+    from cinestream_platform.cli import SOURCES as NAMED
+
+    assert set(NAMED) == set(SOURCES)
