@@ -33,8 +33,10 @@ def land_path(source: str, path: Path, *, dataset: str | None = None, name: str 
     """
     places = places_of(source)
     if not places:
+        if any(feed.source == source for feed in EXTRACTS):
+            raise NotLandableError(f"no file of {source} lands: its tables are extracted from a database.")
         sources = ", ".join(dict.fromkeys(place.source for place in PLACES))
-        raise NotLandableError(f"there is no source {source} whose files land; such sources are {sources}")
+        raise NotLandableError(f"there is no source {source}; sources are {sources}")
     if dataset and dataset not in {place.dataset for place in places}:
         raise NotLandableError(
             f"{source} has no dataset {dataset}; datasets are {', '.join(place.dataset for place in places)}"

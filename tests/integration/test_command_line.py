@@ -154,6 +154,8 @@ def test_a_folder_is_landed_by_the_publishers_names(tmp_path: Path, sample: Path
     ("arguments", "words"),
     [
         (["land", "spotify", "{file}"], "there is no source spotify; sources are movielens"),
+        (["land", "dvdrental", "{file}"], "its tables are extracted from a database"),
+        (["retract", "dvdrental/rental/20260101T000000.000000Z"], "Extract again instead"),
         (["land", "movielens", "{file}"], "Name one with --dataset"),
         (["land", "movielens", "{file}", "--dataset", "films"], "has no dataset films; datasets are movies"),
         (["land", "movielens", "{file}", "--dataset", "ratings", "--name", "../x.csv"], "Choose another --name"),
