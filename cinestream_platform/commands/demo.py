@@ -63,8 +63,8 @@ def _make_room(console: Console, data: dict[str, str], *, fresh: bool) -> bool:
     if differs and others and not fresh:
         raise DemoError(
             f"this warehouse holds {'; '.join(known['data'].values())} and files of yours ({', '.join(others[:3])}); "
-            "user ids of two releases are different people. Use another CINESTREAM_HOME, or --fresh (make demo FRESH=1) to "
-            "empty it."
+            "user ids of two releases are different people. Use another CINESTREAM_HOME, or --fresh (make demo FRESH=1)"
+            " to empty it."
         )
     if fresh or differs:
         console.print("emptied       the warehouse, for a release is its own world")

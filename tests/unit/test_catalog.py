@@ -2,7 +2,16 @@
 
 import re
 
-from cinestream_platform.catalog import EXTRACTS, FEEDS, MART_SCHEMAS, SOURCES, TABLES
+from cinestream_platform.catalog import (
+    EXTRACTS,
+    FEEDS,
+    MART_SCHEMAS,
+    RELATIONS,
+    SOURCES,
+    TABLES,
+    raw_tables_of,
+    relations_of,
+)
 from cinestream_platform.warehouse.table import Kind, Layer, PartitionUnit, WriteMode
 
 
