@@ -463,8 +463,8 @@ def test_a_file_whose_twin_is_retracted_at_that_moment_does_not_become_its_dupli
     platform.land(B, ratings_csv(OLD))
     loaded_twin = ledger.loaded_twin
 
-    def retracted_after(*args: Any) -> int | None:
-        twin = loaded_twin(*args)
+    def retracted_after(*args: Any, **options: Any) -> int | None:
+        twin = loaded_twin(*args, **options)
         retract_directly(platform, A)
         return twin
 
