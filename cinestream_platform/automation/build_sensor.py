@@ -60,7 +60,8 @@ def must_wait(instance: DagsterInstance, job_name: str, build: str) -> bool:
     return bool(time.time() < max(record.end_time or 0.0 for record in failures) + wait)
 
 
-def _is_running(instance: DagsterInstance, job_name: str) -> bool:
+def is_running(instance: DagsterInstance, job_name: str) -> bool:
+    """Whether a run of the job is queued or running."""
     return bool(instance.get_runs(RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1))
 
 
@@ -85,7 +86,7 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
         for source in SOURCES:
             if source in returning:
                 continue
-            if any(_is_running(context.instance, job_name) for job_name in build_job_names(source)):
+            if any(is_running(context.instance, job_name) for job_name in build_job_names(source)):
                 continue
             for span, assets in plan_builds(source, nodes, state).runs():
                 build = _build_tag(source, span, assets, state)

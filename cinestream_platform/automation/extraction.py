@@ -6,7 +6,6 @@ from dagster import (
     DefaultScheduleStatus,
     DefaultSensorStatus,
     RunRequest,
-    RunsFilter,
     ScheduleDefinition,
     SensorDefinition,
     SensorEvaluationContext,
@@ -15,9 +14,8 @@ from dagster import (
     sensor,
 )
 
-from cinestream_platform.automation.build_sensor import BUILD_TAG, must_wait
+from cinestream_platform.automation.build_sensor import BUILD_TAG, is_running, must_wait
 from cinestream_platform.automation.jobs import JOBS, load_job_name
-from cinestream_platform.automation.landing import UNFINISHED
 from cinestream_platform.lake.database_reader import SourceDatabase, read_fingerprint
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.orchestration.resources import Warehouse
@@ -43,7 +41,7 @@ def source_change_sensor(
     )
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SensorResult:
         job = load_job_name(source)
-        if context.instance.get_runs(RunsFilter(job_name=job, statuses=UNFINISHED), limit=1):
+        if is_running(context.instance, job):
             return SensorResult(skip_reason=SkipReason("An extraction is running."))
         try:
             now = read_fingerprint(database(get_settings()), feeds)

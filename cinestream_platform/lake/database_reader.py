@@ -188,13 +188,10 @@ class TableCopy:
     size: int
 
 
-def copy_table(
-    database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: Path, *, since: tuple[Any, str] | None = None
-) -> TableCopy:
+def copy_table(database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: Path, *, since: Any = None) -> TableCopy:
     """Write a table's rows as they were at the snapshot to a CSV file with a header, in the order of the natural key.
 
-    ``since`` is a value of ``feed.increment_by`` and a margin before it (an interval, or a number of keys): only rows
-    from there on are written.
+    With ``since``, a value of ``feed.increment_by``, only rows from ``feed.increment_margin`` before it on are written.
     """
     columns = [column for column in feed.table.columns if column.source_name]
     types = snapshot.columns[feed.table.name]
@@ -207,7 +204,7 @@ def copy_table(
     if since is not None:
         cast = SQL("interval" if types[feed.increment_by or ""].startswith("timestamp") else "bigint")
         where = SQL("WHERE {} >= {} - {}::{}").format(
-            _comparable(feed, types, database), Literal(since[0]), Literal(since[1]), cast
+            _comparable(feed, types, database), Literal(since), Literal(feed.increment_margin), cast
         )
     key = SQL(", ").join(Identifier("t", name) for name in feed.table.natural_key if not name.startswith("_"))
     query = SQL("COPY (SELECT {} FROM {} t {} ORDER BY {}) TO STDOUT (FORMAT csv, HEADER, NULL {})").format(

@@ -15,7 +15,9 @@ class Feed:
     ``event_time`` names the timestamp column by which rows are kept in partitions of ``unit`` (UTC).
     ``null_words`` are spellings of NULL in nullable columns, beside the empty field. A ``null_token`` is the one
     spelling of NULL in every column, and an empty field then an empty text.
-    ``increment_by`` names the column by which new rows of a database's table are known (``database_reader``).
+    ``increment_by`` names the column by which new rows of a database's table are known (``database_reader``), and
+    ``increment_margin`` how far before the last known value reading begins (an interval, or a number of keys): a
+    transaction may commit after one that began later.
     """
 
     dataset: str
@@ -27,6 +29,7 @@ class Feed:
     null_words: tuple[str, ...] = ()
     null_token: str | None = None
     increment_by: str | None = None
+    increment_margin: str = "0"
 
     @property
     def source(self) -> str:

@@ -18,7 +18,7 @@ import polars as pl
 
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.store import ObjectStore
-from cinestream_platform.warehouse.deliveries import holding, touches
+from cinestream_platform.warehouse.deliveries import Input, touches
 from cinestream_platform.warehouse.frames import polars_schema
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import Overlap
@@ -213,8 +213,8 @@ class RawRows:
         Of a table with write mode ``history`` the deliveries that count for the partition, and when each took effect
         (``_effective_at``).
         """
-        made_from = set(self.file_ids(scope))
-        files = [file for file in self.files if file.file_id in made_from]
+        counting = set(self.file_ids(scope))
+        files = [file for file in self.files if file.file_id in counting]
         rows = scan_files(self.store, self.table, files, scope)
         if self.contested:
             rows = rows.join(self.losers.lazy(), on=["_file_id", "_line"], how="anti")
@@ -224,19 +224,16 @@ class RawRows:
             rows = rows.join(times, on="_file_id", how="left", maintain_order="left")
         return rows
 
-    def has_events(self, scope: Scope) -> bool:
-        """Whether any file has rows that belong to the partition by their time."""
-        dated = (key for file in self.files for key in file.partitions if key != WHOLE)
-        return any(scope.unit.containing(key) == scope.partition_key for key in dated)
+    def as_input(self, *, is_whole: bool = False) -> Input:
+        """The files as what decides which of them a partition is made from."""
+        effective = {file.file_id: file.effective_at for file in self.files} if self.feed.holds_over_time else None
+        return Input({file.file_id: file.partitions for file in self.files}, effective, is_whole)
 
     def file_ids(self, scope: Scope | None = None) -> list[int]:
-        """The files that a partition, or the whole table, is made from."""
+        """The files that have a say in a partition, or in the whole table."""
         if scope is None:
             return sorted(file.file_id for file in self.files)
-        if self.feed.holds_over_time:
-            effective = {file.file_id: file.effective_at for file in self.files}
-            return sorted(holding(effective, scope.unit, scope.partition_key))
-        return sorted(f.file_id for f in self.files if touches(f.partitions, scope.unit, scope.partition_key))
+        return sorted(self.as_input().file_ids(scope.unit, scope.partition_key))
 
     @cached_property
     def losers(self) -> pl.DataFrame:

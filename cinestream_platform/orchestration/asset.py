@@ -41,6 +41,7 @@ from cinestream_platform.orchestration.io_managers import Build, Delivery
 from cinestream_platform.orchestration.partitions import PARTITIONS
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.deliveries import made_from
 from cinestream_platform.warehouse.publications import Publication
 from cinestream_platform.warehouse.table import WHOLE, Layer, Table
 
@@ -239,13 +240,9 @@ class Inputs:
         return {name: rows.rows(self._scope(name, partition_key)) for name, rows in self.raw.items()}
 
     def file_ids(self, partition_key: str) -> list[int]:
-        """The files that a partition is made from: none where none of them has an event in it."""
-        scopes = {name: self._scope(name, partition_key) for name in self.raw}
-        if self.table.is_partitioned and not any(
-            scope and self.raw[name].has_events(scope) for name, scope in scopes.items()
-        ):
-            return []
-        return sorted({id_ for name, rows in self.raw.items() for id_ in rows.file_ids(scopes[name])})
+        """The files that a partition is made from."""
+        inputs = [rows.as_input(is_whole=name in self.table.reads_whole) for name, rows in self.raw.items()]
+        return list(made_from(inputs, self.table.unit, partition_key))
 
 
 def _published_metadata(publication: Publication) -> dict[str, Any]:

@@ -40,8 +40,6 @@ from cinestream_platform.warehouse.raw_publish import FileResult, FileTransactio
 from cinestream_platform.warehouse.table import WriteMode
 
 READERS = 2
-MARGINS = {"last_update": "1 hour", "payment_id": "1000"}
-"""How far before the last known change an increment begins: a transaction may commit after one that began later."""
 LOCK_WAIT_SECONDS = 600
 
 
@@ -140,19 +138,17 @@ class Extractor:
         rows = {t.feed.dataset: (t.spool.rows, t.rejected.height) for t in tables}
         return Extracted(not since, snapshot, rows)
 
-    def _increments(self, conn: Connection[Any], known: Mapping[str, Known]) -> dict[str, tuple[Any, str]]:
-        """Dataset to the last known change, and the margin before it, of tables that need not be read whole."""
+    def _increments(self, conn: Connection[Any], known: Mapping[str, Known]) -> dict[str, Any]:
+        """Dataset to the last known change of tables that need not be read whole."""
         found = {}
         for feed in self.feeds:
             if feed.increment_by and feed.dataset in known:
                 last = extractions.watermark(conn, feed.table, feed.increment_by)
                 if last is not None:
-                    found[feed.dataset] = (last, MARGINS[feed.increment_by])
+                    found[feed.dataset] = last
         return found
 
-    def _copy_all(
-        self, snapshot: Snapshot, scratch: Path, since: dict[str, tuple[Any, str]]
-    ) -> list[tuple[Feed, TableCopy]]:
+    def _copy_all(self, snapshot: Snapshot, scratch: Path, since: dict[str, Any]) -> list[tuple[Feed, TableCopy]]:
         def copy(feed: Feed) -> TableCopy:
             path = scratch / f"{feed.dataset}.csv"
             return copy_table(self.database, snapshot, feed, path, since=since.get(feed.dataset))

@@ -4,7 +4,7 @@ Decisions are pure functions of the ledger's state. No clock is asked and no eve
 missed or handled twice: a dim or fact is compared by the landed files it was made from, a mart by the publications.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from dagster import AssetKey
 from cinestream_platform.catalog import EXTRACTS, FEEDS, TABLES
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.partitions import unit_of
-from cinestream_platform.warehouse.deliveries import holding, touches
+from cinestream_platform.warehouse import deliveries
+from cinestream_platform.warehouse.deliveries import Input
 from cinestream_platform.warehouse.publications import LedgerState, Published
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
@@ -120,23 +121,15 @@ def touched_partitions(node: Node, state: LedgerState) -> set[str]:
 
 
 def made_from(node: Node, partition_key: str, state: LedgerState) -> tuple[int, ...]:
-    """The loaded files that a dim, or a partition of a fact, would be made from now.
+    """The loaded files that a dim, or a partition of a fact, would be made from now."""
+    return deliveries.made_from(_inputs(node, state), node.unit, partition_key)
 
-    A partition without any event is made from nothing, whatever else its table reads.
-    """
-    found: set[int] = set()
-    if node.is_partitioned and partition_key not in touched_partitions(node, state):
-        return ()
+
+def _inputs(node: Node, state: LedgerState) -> Iterator[Input]:
     for dataset in node.datasets:
         files = _files(node, dataset, state)
-        if partition_key == WHOLE or dataset in node.whole:
-            found.update(files)
-        elif dataset in node.histories:
-            effective = {file_id: state.effective[file_id] for file_id in files}
-            found.update(holding(effective, node.unit, partition_key))
-        else:
-            found.update(f for f, partitions in files.items() if touches(partitions, node.unit, partition_key))
-    return tuple(sorted(found))
+        effective = {file_id: state.effective[file_id] for file_id in files} if dataset in node.histories else None
+        yield Input(files, effective, dataset in node.whole)
 
 
 def _files(node: Node, dataset: str, state: LedgerState) -> Mapping[int, frozenset[str]]:

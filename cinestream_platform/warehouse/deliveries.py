@@ -8,8 +8,9 @@ held between the one before it and itself: changes since, and members that are n
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
@@ -42,3 +43,40 @@ def holding(effective: Mapping[int, datetime], unit: PartitionUnit, partition_ke
     end = datetime.combine(unit.first_days(partition_key)[1], time(), UTC)
     following = min((begin for begin in effective.values() if begin >= end), default=None)
     return {file_id for file_id, begin in effective.items() if begin < end or begin == following}
+
+
+@dataclass(frozen=True)
+class Input:
+    """The loaded files of one raw table that another table is made from.
+
+    ``partitions`` are the raw partitions that each file touches. ``effective`` tells from when on each file holds, for
+    tables that hold over time. ``is_whole``: every partition of the other table is made from all of their rows.
+    """
+
+    partitions: Mapping[int, Collection[str]]
+    effective: Mapping[int, datetime] | None = None
+    is_whole: bool = False
+
+    def has_events(self, unit: PartitionUnit, partition_key: str) -> bool:
+        """Whether any file has rows that belong to a partition by their time."""
+        dated = (key for keys in self.partitions.values() for key in keys if key != WHOLE)
+        return not self.is_whole and any(unit.containing(key) == partition_key for key in dated)
+
+    def file_ids(self, unit: PartitionUnit, partition_key: str) -> set[int]:
+        """The files that have a say in a partition, or in a table that is published as one piece."""
+        if partition_key == WHOLE or self.is_whole:
+            return set(self.partitions)
+        if self.effective is not None:
+            return holding(self.effective, unit, partition_key)
+        return {file_id for file_id, keys in self.partitions.items() if touches(keys, unit, partition_key)}
+
+
+def made_from(inputs: Iterable[Input], unit: PartitionUnit, partition_key: str) -> tuple[int, ...]:
+    """The files that a table, or a partition of it, is made from.
+
+    A partition without any event is made from nothing, whatever else its table reads.
+    """
+    inputs = list(inputs)
+    if partition_key != WHOLE and not any(read.has_events(unit, partition_key) for read in inputs):
+        return ()
+    return tuple(sorted(set().union(*(read.file_ids(unit, partition_key) for read in inputs))))

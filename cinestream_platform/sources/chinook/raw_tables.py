@@ -6,6 +6,7 @@ the format: the upstream's README and docs/chinook.md.
 
 from datetime import UTC, datetime
 
+from cinestream_platform.conformed.dims import NOT_NEGATIVE, POSITIVE
 from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import (
     BIGINT,
@@ -28,8 +29,6 @@ TIME_ZONE = "UTC"
 """Chinook writes naive timestamps; the store's clock is declared to be UTC."""
 FIRST_SALE = datetime(1995, 1, 1, tzinfo=UTC)
 """Facts have partitions from then on: an older sale (a mistyped year) would be loaded and never published."""
-POSITIVE = (Between(1, None),)
-NOT_NEGATIVE = (Between(0, None),)
 
 
 def _source_name(name: str) -> str:

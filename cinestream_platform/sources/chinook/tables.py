@@ -2,9 +2,19 @@
 
 from functools import partial
 
-from cinestream_platform.conformed.dims import DATE_KEY, surrogate_key, type_1, type_2
+from cinestream_platform.conformed.dims import (
+    DATE_KEY,
+    NOT_NEGATIVE,
+    POSITIVE,
+    attribute,
+    foreign_key,
+    natural_id,
+    surrogate_key,
+    type_1,
+    type_2,
+)
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.sources.chinook.raw_tables import MONEY, NOT_NEGATIVE, POSITIVE, SOURCE
+from cinestream_platform.sources.chinook.raw_tables import MONEY, SOURCE
 from cinestream_platform.warehouse.table import (
     BIGINT,
     DATE,
@@ -31,27 +41,15 @@ _dim = partial(type_1, SOURCE, STAR)
 _versioned_dim = partial(type_2, SOURCE, STAR)
 
 
-def _id(name: str, description: str) -> Column:
-    return Column(name, INTEGER, description, rules=POSITIVE)
-
-
-def _text(name: str, description: str, *, personal: bool = False) -> Column:
-    return Column(name, TEXT, description, nullable=True, is_personal=personal)
-
-
-def _key(name: str, description: str, *, nullable: bool = False) -> Column:
-    return Column(name, INTEGER, description, nullable)
-
-
 CONTACT = (
-    _text("address", "Street and number.", personal=True),
-    _text("city", "City, blanks at the ends cut."),
-    _text("state", "State or province."),
-    _text("country", "Country."),
-    _text("postal_code", "Postal code as text.", personal=True),
-    _text("phone", "Telephone.", personal=True),
-    _text("fax", "Fax.", personal=True),
-    _text("email", "E-mail.", personal=True),
+    attribute("address", "Street and number.", personal=True),
+    attribute("city", "City, blanks at the ends cut."),
+    attribute("state", "State or province."),
+    attribute("country", "Country."),
+    attribute("postal_code", "Postal code as text.", personal=True),
+    attribute("phone", "Telephone.", personal=True),
+    attribute("fax", "Fax.", personal=True),
+    attribute("email", "E-mail.", personal=True),
 )
 
 DIM_ARTIST = _dim(
@@ -59,8 +57,8 @@ DIM_ARTIST = _dim(
     "Artists.",
     "one row an artist",
     surrogate_key("artist_key", "artist"),
-    _id("artist_id", "Chinook's number of the artist."),
-    _text("name", "Name; NULL for inferred members."),
+    natural_id("artist_id", "Chinook's number of the artist."),
+    attribute("name", "Name; NULL for inferred members."),
 )
 ARTIST = Reference("artist_key", DIM_ARTIST, on={"artist_id": "artist_id"})
 
@@ -69,9 +67,9 @@ DIM_ALBUM = _dim(
     "Albums.",
     "one row an album",
     surrogate_key("album_key", "album"),
-    _id("album_id", "Chinook's number of the album."),
-    _text("title", "Title; NULL for inferred members."),
-    _key("artist_key", "The artist; NULL for inferred members.", nullable=True),
+    natural_id("album_id", "Chinook's number of the album."),
+    attribute("title", "Title; NULL for inferred members."),
+    foreign_key("artist_key", "The artist; NULL for inferred members.", nullable=True),
     references=(ARTIST,),
 )
 ALBUM = Reference("album_key", DIM_ALBUM, on={"album_id": "album_id"})
@@ -81,8 +79,8 @@ DIM_GENRE = _dim(
     "Genres.",
     "one row a genre",
     surrogate_key("genre_key", "genre"),
-    _id("genre_id", "Chinook's number of the genre."),
-    _text("name", "Name; NULL for inferred members."),
+    natural_id("genre_id", "Chinook's number of the genre."),
+    attribute("name", "Name; NULL for inferred members."),
 )
 GENRE = Reference("genre_key", DIM_GENRE, on={"genre_id": "genre_id"})
 
@@ -91,8 +89,8 @@ DIM_MEDIA_TYPE = _dim(
     "File formats in which tracks are sold.",
     "one row a file format",
     surrogate_key("media_type_key", "file format"),
-    _id("media_type_id", "Chinook's number of the format."),
-    _text("name", "Name; NULL for inferred members."),
+    natural_id("media_type_id", "Chinook's number of the format."),
+    attribute("name", "Name; NULL for inferred members."),
 )
 MEDIA_TYPE = Reference("media_type_key", DIM_MEDIA_TYPE, on={"media_type_id": "media_type_id"})
 
@@ -101,13 +99,13 @@ DIM_TRACK = _dim(
     "Tracks with album, artist, genre and format.",
     "one row a track",
     surrogate_key("track_key", "track"),
-    _id("track_id", "Chinook's number of the track."),
-    _text("name", "Name, not unique; NULL for inferred members."),
-    _key("album_key", "The album; NULL without one.", nullable=True),
-    _key("artist_key", "The album's artist; NULL without an album.", nullable=True),
-    _key("genre_key", "The genre; NULL without one.", nullable=True),
-    _key("media_type_key", "The file format; NULL for inferred members.", nullable=True),
-    _text("composer", "Composers as one text."),
+    natural_id("track_id", "Chinook's number of the track."),
+    attribute("name", "Name, not unique; NULL for inferred members."),
+    foreign_key("album_key", "The album; NULL without one.", nullable=True),
+    foreign_key("artist_key", "The album's artist; NULL without an album.", nullable=True),
+    foreign_key("genre_key", "The genre; NULL without one.", nullable=True),
+    foreign_key("media_type_key", "The file format; NULL for inferred members.", nullable=True),
+    attribute("composer", "Composers as one text."),
     Column("length_milliseconds", BIGINT, "Playing time in milliseconds.", True, NOT_NEGATIVE),
     Column("size_bytes", BIGINT, "Size in bytes; sums exceed 32 bits.", True, NOT_NEGATIVE),
     Column("unit_price", MONEY, "List price in the store's currency.", True, NOT_NEGATIVE),
@@ -120,8 +118,8 @@ DIM_PLAYLIST = _dim(
     "Playlists; names are not unique, some have no track.",
     "one row a playlist",
     surrogate_key("playlist_key", "playlist"),
-    _id("playlist_id", "Chinook's number of the playlist."),
-    _text("name", "Name; NULL for inferred members."),
+    natural_id("playlist_id", "Chinook's number of the playlist."),
+    attribute("name", "Name; NULL for inferred members."),
 )
 PLAYLIST = Reference("playlist_key", DIM_PLAYLIST, on={"playlist_id": "playlist_id"})
 
@@ -131,9 +129,9 @@ DIM_LOCATION = _dim(
     "one row a city, state and country",
     surrogate_key("location_key", "place"),
     Column("location_code", TEXT, "country|state|city, blanks at the ends cut, an unknown part empty."),
-    _text("city", "City."),
-    _text("state", "State or province."),
-    _text("country", "Country."),
+    attribute("city", "City."),
+    attribute("state", "State or province."),
+    attribute("country", "Country."),
 )
 LOCATION = Reference("location_key", DIM_LOCATION, on={"location_code": "location_code"})
 
@@ -142,12 +140,12 @@ DIM_EMPLOYEE = _versioned_dim(
     "Employees, type 2: a row a version, with the path of managers from the top.",
     "one row a version of an employee",
     surrogate_key("employee_key", "version of the employee"),
-    _id("employee_id", "Chinook's number of the employee."),
-    _text("last_name", "Family name.", personal=True),
-    _text("first_name", "Given name.", personal=True),
-    _text("title", "Job title."),
+    natural_id("employee_id", "Chinook's number of the employee."),
+    attribute("last_name", "Family name.", personal=True),
+    attribute("first_name", "Given name.", personal=True),
+    attribute("title", "Job title."),
     Column("reports_to_id", INTEGER, "employee_id of the manager; NULL at the top.", True, POSITIVE),
-    _text("manager_path", "employee_ids from the top down to this one, joined by /: 1/2/3."),
+    attribute("manager_path", "employee_ids from the top down to this one, joined by /: 1/2/3."),
     Column("manager_level", SMALLINT, "0 at the top.", True, (Between(0, None),)),
     Column("birth_date", DATE, "Birthday.", nullable=True, is_personal=True),
     Column("hire_date", DATE, "First day of work.", nullable=True),
@@ -162,10 +160,10 @@ DIM_CUSTOMER = _versioned_dim(
     "Customers, type 2: a row a version of address, company and support representative.",
     "one row a version of a customer",
     surrogate_key("customer_key", "version of the customer"),
-    _id("customer_id", "Chinook's number of the customer."),
-    _text("first_name", "Given name.", personal=True),
-    _text("last_name", "Family name.", personal=True),
-    _text("company", "Company.", personal=True),
+    natural_id("customer_id", "Chinook's number of the customer."),
+    attribute("first_name", "Given name.", personal=True),
+    attribute("last_name", "Family name.", personal=True),
+    attribute("company", "Company.", personal=True),
     *CONTACT,
     Column("support_rep_id", INTEGER, "employee_id of who looks after the customer.", True, POSITIVE),
 )
@@ -182,7 +180,7 @@ DIM_PLAYLIST_TRACK = Table(
     mode=WriteMode.SNAPSHOT,
     description="Which tracks a playlist has.",
     grain="one row a playlist and track",
-    columns=(_key("playlist_key", "The playlist."), _key("track_key", "The track.")),
+    columns=(foreign_key("playlist_key", "The playlist."), foreign_key("track_key", "The track.")),
     primary_key=("playlist_key", "track_key"),
     references=(PLAYLIST, TRACK),
     indexes=(Index(("track_key",), "playlists of a track"),),
@@ -190,11 +188,11 @@ DIM_PLAYLIST_TRACK = Table(
 
 SALE = (
     DATE_KEY,
-    _key("customer_key", "Who bought, in the version valid then."),
-    _key(
+    foreign_key("customer_key", "Who bought, in the version valid then."),
+    foreign_key(
         "employee_key", "Who looked after the customer then, in the version valid then; NULL if nobody.", nullable=True
     ),
-    _key("location_key", "Where it was billed to."),
+    foreign_key("location_key", "Where it was billed to."),
 )
 """What an invoice and its lines have in common."""
 
@@ -207,7 +205,7 @@ FACT_INVOICE = Table(
     description="Invoices.",
     grain="one row an invoice",
     columns=(
-        _id("invoice_id", "Chinook's number of the invoice."),
+        natural_id("invoice_id", "Chinook's number of the invoice."),
         *SALE,
         Column("total", MONEY, "Total in the store's currency.", rules=NOT_NEGATIVE),
         Column("invoiced_at", TIMESTAMP, "When it was sold (UTC)."),
@@ -227,10 +225,10 @@ FACT_INVOICE_LINE = Table(
     description="Lines of invoices; a line whose invoice has not arrived waits in the raw table.",
     grain="one row a line of an invoice",
     columns=(
-        _id("invoice_line_id", "Chinook's number of the line."),
-        _id("invoice_id", "The invoice."),
+        natural_id("invoice_line_id", "Chinook's number of the line."),
+        natural_id("invoice_id", "The invoice."),
         *SALE,
-        _key("track_key", "What was bought."),
+        foreign_key("track_key", "What was bought."),
         Column("unit_price", MONEY, "Price of one in the store's currency.", rules=NOT_NEGATIVE),
         Column("quantity", INTEGER, "How many.", rules=POSITIVE),
         Column("amount", numeric(12, 2), "unit_price x quantity in the store's currency.", rules=NOT_NEGATIVE),

@@ -9,7 +9,9 @@ REJECT_THRESHOLD = 0.05
 """Tables are small: a few bad rows among hundreds must not keep all the others away."""
 
 
-def _extract(table: Table, *, event_time: str | None = None, increment_by: str | None = None) -> Feed:
+def _extract(
+    table: Table, *, event_time: str | None = None, increment_by: str | None = None, increment_margin: str = "0"
+) -> Feed:
     return Feed(
         table.name,
         table,
@@ -19,18 +21,19 @@ def _extract(table: Table, *, event_time: str | None = None, increment_by: str |
         PartitionUnit.MONTH,
         null_token=NULL_TOKEN,
         increment_by=increment_by,
+        increment_margin=increment_margin,
     )
 
 
-EVENT_TIMES = {
-    raw_tables.FILM: "last_update",
-    raw_tables.RENTAL: "rental_date",
-    raw_tables.PAYMENT: "payment_date",
+READ_APART = {
+    raw_tables.FILM: _extract(raw_tables.FILM, event_time="last_update"),
+    raw_tables.RENTAL: _extract(
+        raw_tables.RENTAL, event_time="rental_date", increment_by="last_update", increment_margin="1 hour"
+    ),
+    raw_tables.PAYMENT: _extract(
+        raw_tables.PAYMENT, event_time="payment_date", increment_by="payment_id", increment_margin="1000"
+    ),
 }
-INCREMENTS = {raw_tables.RENTAL: "last_update", raw_tables.PAYMENT: "payment_id"}
 """A payment has no time of its last change; a changed one is found when everything is extracted, once a day."""
 
-EXTRACTS = tuple(
-    _extract(table, event_time=EVENT_TIMES.get(table), increment_by=INCREMENTS.get(table))
-    for table in raw_tables.RAW_TABLES
-)
+EXTRACTS = tuple(READ_APART.get(table) or _extract(table) for table in raw_tables.RAW_TABLES)

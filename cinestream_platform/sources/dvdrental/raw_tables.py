@@ -6,6 +6,7 @@ in a warehouse needs them), and whatever columns a source has beyond these (Pagi
 
 from datetime import UTC, datetime
 
+from cinestream_platform.conformed.dims import NOT_NEGATIVE, POSITIVE
 from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import (
     BOOLEAN,
@@ -30,8 +31,6 @@ from cinestream_platform.warehouse.table import (
 SOURCE = "dvdrental"
 AMOUNT = numeric(5, 2)
 RATINGS = ("G", "PG", "PG-13", "R", "NC-17")
-POSITIVE = (Between(1, None),)
-NOT_NEGATIVE = (Between(0, None),)
 FIRST_EVENT = datetime(1995, 1, 1, tzinfo=UTC)
 """Facts have partitions from then on: an older rental (a mistyped year) would be extracted and never published."""
 

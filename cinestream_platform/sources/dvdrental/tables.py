@@ -6,9 +6,19 @@
 
 from functools import partial
 
-from cinestream_platform.conformed.dims import DATE_KEY, surrogate_key, type_1, type_2
+from cinestream_platform.conformed.dims import (
+    DATE_KEY,
+    NOT_NEGATIVE,
+    POSITIVE,
+    attribute,
+    foreign_key,
+    natural_id,
+    surrogate_key,
+    type_1,
+    type_2,
+)
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.sources.dvdrental.raw_tables import AMOUNT, NOT_NEGATIVE, POSITIVE, RATINGS, SOURCE
+from cinestream_platform.sources.dvdrental.raw_tables import AMOUNT, RATINGS, SOURCE
 from cinestream_platform.warehouse.table import (
     BOOLEAN,
     DATE,
@@ -38,7 +48,7 @@ _dim = partial(type_1, SOURCE, STAR)
 
 
 def _bridge(name: str, description: str, one: Reference, other: Reference, grain: str) -> Table:
-    keys = (_key(one.column, "One side."), _key(other.column, "The other side."))
+    keys = (foreign_key(one.column, "One side."), foreign_key(other.column, "The other side."))
     return Table(
         source=SOURCE,
         schema=STAR,
@@ -54,45 +64,33 @@ def _bridge(name: str, description: str, one: Reference, other: Reference, grain
     )
 
 
-def _id(name: str, description: str) -> Column:
-    return Column(name, INTEGER, description, rules=POSITIVE)
-
-
-def _text(name: str, description: str, *, personal: bool = False) -> Column:
-    return Column(name, TEXT, description, nullable=True, is_personal=personal)
-
-
-def _key(name: str, description: str, *, nullable: bool = False) -> Column:
-    return Column(name, INTEGER, description, nullable)
-
-
 DIM_ACTOR = _dim(
     "dim_actor",
     "Actors; two may have the same name.",
     "one row an actor",
     surrogate_key("actor_key", "actor"),
-    _id("actor_id", "The source's number of the actor."),
-    _text("first_name", "Given name; NULL for inferred members."),
-    _text("last_name", "Family name; NULL for inferred members."),
+    natural_id("actor_id", "The source's number of the actor."),
+    attribute("first_name", "Given name; NULL for inferred members."),
+    attribute("last_name", "Family name; NULL for inferred members."),
 )
 DIM_CATEGORY = _dim(
     "dim_category",
     "Categories of films.",
     "one row a category",
     surrogate_key("category_key", "category"),
-    _id("category_id", "The source's number of the category."),
-    _text("name", "Name; NULL for inferred members."),
+    natural_id("category_id", "The source's number of the category."),
+    attribute("name", "Name; NULL for inferred members."),
 )
 DIM_FILM = _dim(
     "dim_film",
     "Films as they are now.",
     "one row a film",
     surrogate_key("film_key", "film"),
-    _id("film_id", "The source's number of the film."),
-    _text("title", "Title; NULL for inferred members."),
-    _text("description", "What it is about."),
+    natural_id("film_id", "The source's number of the film."),
+    attribute("title", "Title; NULL for inferred members."),
+    attribute("description", "What it is about."),
     Column("release_year", SMALLINT, "Year of release.", True, (Between(1870, 2155),)),
-    _text("language", "Language, without the blanks that pad it."),
+    attribute("language", "Language, without the blanks that pad it."),
     Column("rating", TEXT, "The MPAA's rating.", True, (OneOf(RATINGS),)),
     Column("special_features", TEXT_ARRAY, "What the disc has beside the film.", nullable=True),
     Column("categories", TEXT_ARRAY, "Names of its categories, in alphabetical order.", nullable=True),
@@ -106,22 +104,22 @@ DIM_STORE = _dim(
     "Stores as they are now.",
     "one row a store",
     surrogate_key("store_key", "store"),
-    _id("store_id", "The source's number of the store."),
+    natural_id("store_id", "The source's number of the store."),
     Column("manager_staff_id", INTEGER, "staff_id of the manager.", True, POSITIVE),
-    _text("district", "District or province."),
-    _text("city", "City."),
-    _text("country", "Country."),
+    attribute("district", "District or province."),
+    attribute("city", "City."),
+    attribute("country", "Country."),
 )
 DIM_STAFF = _dim(
     "dim_staff",
     "Members of staff as they are now.",
     "one row a member of staff",
     surrogate_key("staff_key", "member of staff"),
-    _id("staff_id", "The source's number of the member of staff."),
-    _text("first_name", "Given name.", personal=True),
-    _text("last_name", "Family name.", personal=True),
-    _text("email", "E-mail.", personal=True),
-    _text("username", "Login at the till.", personal=True),
+    natural_id("staff_id", "The source's number of the member of staff."),
+    attribute("first_name", "Given name.", personal=True),
+    attribute("last_name", "Family name.", personal=True),
+    attribute("email", "E-mail.", personal=True),
+    attribute("username", "Login at the till.", personal=True),
     Column("store_id", INTEGER, "The store.", True, POSITIVE),
     Column("is_active", BOOLEAN, "Works there now.", nullable=True),
 )
@@ -137,9 +135,9 @@ DIM_INVENTORY = _dim(
     "Copies of films in the stores.",
     "one row a copy",
     surrogate_key("inventory_key", "copy"),
-    _id("inventory_id", "The source's number of the copy."),
-    _key("film_key", "The film; NULL for inferred members.", nullable=True),
-    _key("store_key", "The store; NULL for inferred members.", nullable=True),
+    natural_id("inventory_id", "The source's number of the copy."),
+    foreign_key("film_key", "The film; NULL for inferred members.", nullable=True),
+    foreign_key("store_key", "The store; NULL for inferred members.", nullable=True),
     references=(FILM, STORE),
 )
 INVENTORY = Reference("inventory_key", DIM_INVENTORY, on={"inventory_id": "inventory_id"})
@@ -151,17 +149,17 @@ DIM_CUSTOMER = type_2(
     "Customers, type 2: a row a version of name, address, store and activity.",
     "one row a version of a customer",
     surrogate_key("customer_key", "version of the customer"),
-    _id("customer_id", "The source's number of the customer."),
-    _text("first_name", "Given name.", personal=True),
-    _text("last_name", "Family name.", personal=True),
-    _text("email", "E-mail.", personal=True),
-    _text("address", "Street and number.", personal=True),
-    _text("address2", "Second line; an empty text is not NULL.", personal=True),
-    _text("district", "District or province."),
-    _text("city", "City."),
-    _text("country", "Country."),
-    _text("postal_code", "Postal code as text.", personal=True),
-    _text("phone", "Telephone.", personal=True),
+    natural_id("customer_id", "The source's number of the customer."),
+    attribute("first_name", "Given name.", personal=True),
+    attribute("last_name", "Family name.", personal=True),
+    attribute("email", "E-mail.", personal=True),
+    attribute("address", "Street and number.", personal=True),
+    attribute("address2", "Second line; an empty text is not NULL.", personal=True),
+    attribute("district", "District or province."),
+    attribute("city", "City."),
+    attribute("country", "Country."),
+    attribute("postal_code", "Postal code as text.", personal=True),
+    attribute("phone", "Telephone.", personal=True),
     Column("store_id", INTEGER, "The store that the customer belongs to.", True, POSITIVE),
     Column("is_active", BOOLEAN, "The source's number `active` is 1.", nullable=True),
     Column("create_date", DATE, "When the customer was entered in the source.", nullable=True),
@@ -177,9 +175,9 @@ BRIDGE_FILM_CATEGORY = _bridge(
 )
 
 COPY_KEYS = (
-    _key("inventory_key", "The copy; NULL where the rental is unknown.", nullable=True),
-    _key("film_key", "The film; NULL where the copy is unknown.", nullable=True),
-    _key("store_key", "The copy's store; NULL where the copy is unknown.", nullable=True),
+    foreign_key("inventory_key", "The copy; NULL where the rental is unknown.", nullable=True),
+    foreign_key("film_key", "The film; NULL where the copy is unknown.", nullable=True),
+    foreign_key("store_key", "The copy's store; NULL where the copy is unknown.", nullable=True),
 )
 QUARTERS = Partitioning("date_key", PartitionUnit.QUARTER)
 
@@ -192,12 +190,14 @@ FACT_RENTAL = Table(
     description="Rentals, also those that are open or unpaid; by the quarter of the rental's day.",
     grain="one row a rental",
     columns=(
-        _id("rental_id", "The source's number of the rental."),
+        natural_id("rental_id", "The source's number of the rental."),
         DATE_KEY,
-        _key("return_date_key", "The day of return (UTC) as YYYYMMDD; NULL while the copy is out.", nullable=True),
-        _key("customer_key", "Who rented, in the version valid then."),
+        foreign_key(
+            "return_date_key", "The day of return (UTC) as YYYYMMDD; NULL while the copy is out.", nullable=True
+        ),
+        foreign_key("customer_key", "Who rented, in the version valid then."),
         *COPY_KEYS,
-        _key("staff_key", "Who handed it out."),
+        foreign_key("staff_key", "Who handed it out."),
         Column("rented_at", TIMESTAMP, "When the copy was taken (UTC)."),
         Column("returned_at", TIMESTAMP, "When it came back (UTC); NULL while it is out.", nullable=True),
         Column("is_open", BOOLEAN, "The copy has not come back."),
@@ -231,12 +231,12 @@ FACT_PAYMENT = Table(
     description="Payments; by the quarter of the payment's day.",
     grain="one row a payment",
     columns=(
-        _id("payment_id", "The source's number of the payment."),
+        natural_id("payment_id", "The source's number of the payment."),
         DATE_KEY,
-        _id("rental_id", "The rental; one may have several payments."),
-        _key("customer_key", "Who paid, in the version valid then."),
+        natural_id("rental_id", "The rental; one may have several payments."),
+        foreign_key("customer_key", "Who paid, in the version valid then."),
         *COPY_KEYS,
-        _key("staff_key", "Who took the money."),
+        foreign_key("staff_key", "Who took the money."),
         Column("paid_at", TIMESTAMP, "When it was paid (UTC)."),
         Column("amount", AMOUNT, "Amount in the store's currency.", rules=NOT_NEGATIVE),
     ),
@@ -259,9 +259,9 @@ TRANSACTIONS = Table(
     description="The money movements of customers: fact_payment in the terms of the company's design.",
     grain="one row a payment",
     columns=(
-        _id("transaction_id", "payment_id of the source."),
+        natural_id("transaction_id", "payment_id of the source."),
         DATE_KEY,
-        _id("user_id", "customer_id of who paid."),
+        natural_id("user_id", "customer_id of who paid."),
         Column("stock_id", INTEGER, "inventory_id of the copy; NULL where the rental is unknown.", True, POSITIVE),
         Column("amount", AMOUNT, "Amount in the store's currency.", rules=NOT_NEGATIVE),
         Column("timestamp", TIMESTAMP, "When it was paid (UTC)."),
@@ -282,7 +282,7 @@ STOCK_PRICES = Table(
     description="Observed prices of copies: what was charged, and the film's rate when the source changed it.",
     grain="one row a copy and observation",
     columns=(
-        _id("stock_id", "inventory_id of the copy."),
+        natural_id("stock_id", "inventory_id of the copy."),
         Column("timestamp", TIMESTAMP, "When the price was observed (UTC)."),
         Column(
             "payment_id", INTEGER, "The payment that charged it; 0 where it is the film's rate.", rules=NOT_NEGATIVE
@@ -306,7 +306,7 @@ PREDICTED_PRICES = Table(
     description="Prices that models predict; written by role ml_engineer, read by all who read the star.",
     grain="one row a copy, day, and version of a model",
     columns=(
-        _id("stock_id", "inventory_id of the copy."),
+        natural_id("stock_id", "inventory_id of the copy."),
         Column("predicted_for_date", DATE, "The day that the price is for."),
         Column("model_version", TEXT, "Name and version of the model."),
         Column("predicted_price", MONEY, "Price in the store's currency.", rules=NOT_NEGATIVE),

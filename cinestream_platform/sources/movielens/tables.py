@@ -6,7 +6,17 @@ Truths and traps of the format: GroupLens' README in each release. What does not
 
 from decimal import Decimal
 
-from cinestream_platform.conformed.dims import DATE_KEY, IS_IN_SOURCE, IS_INFERRED, surrogate_key
+from cinestream_platform.conformed.dims import (
+    DATE_KEY,
+    IS_IN_SOURCE,
+    IS_INFERRED,
+    NOT_NEGATIVE,
+    POSITIVE,
+    attribute,
+    natural_id,
+    surrogate_key,
+    type_1,
+)
 from cinestream_platform.conformed.tables import DIM_DATE
 from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import (
@@ -37,7 +47,6 @@ STAR = "movielens_dw"
 
 RATING = numeric(2, 1)
 RATING_RULES = (Between(Decimal("0.5"), Decimal("5.0")), MultipleOf(Decimal("0.5")))
-ID_RULES = (Between(1, None),)
 INDEXED_TEXT = (MaxLength(500),)
 """Natural keys are indexed, and an entry of a btree holds 2,704 bytes; a character has up to four. The longest tag of
 ml-latest-small has 85 characters."""
@@ -47,7 +56,7 @@ slack is not needed because the publisher's day is in UTC as the timestamps are.
 
 
 def _id(name: str, source_name: str, description: str) -> Column:
-    return Column(name, INTEGER, description, rules=ID_RULES, source_name=source_name)
+    return Column(name, INTEGER, description, rules=POSITIVE, source_name=source_name)
 
 
 def _event_time(description: str) -> Column:
@@ -87,7 +96,7 @@ LINKS = raw_table(
     columns=(
         MOVIE_ID,
         Column("imdb_id", TEXT, "IMDb number as text, leading zeros kept, without tt.", True, source_name="imdbId"),
-        Column("tmdb_id", INTEGER, "TMDB number; empty for some films.", True, ID_RULES, source_name="tmdbId"),
+        Column("tmdb_id", INTEGER, "TMDB number; empty for some films.", True, POSITIVE, source_name="tmdbId"),
     ),
     natural_key=("movie_id",),
 )
@@ -151,46 +160,28 @@ GENOME_SCORES = raw_table(
     natural_key=("movie_id", "tag_id"),
 )
 
-DIM_MOVIE = Table(
-    source=SOURCE,
-    schema=STAR,
-    name="dim_movie",
-    layer=Layer.DIMENSION,
-    mode=WriteMode.UPSERT,
-    description="Films, with the release year parsed from the title and their numbers in other catalogues.",
-    grain="one row a film",
-    columns=(
-        surrogate_key("movie_key", "film"),
-        Column("movie_id", INTEGER, "GroupLens' number of the film.", rules=ID_RULES),
-        Column("title", TEXT, "Title without the release year; NULL for inferred members.", nullable=True),
-        Column("release_year", SMALLINT, "From the title; NULL where it carries none.", True, (Between(1870, 2100),)),
-        Column("imdb_id", TEXT, "IMDb number as text, leading zeros kept, without tt.", nullable=True),
-        Column("tmdb_id", INTEGER, "TMDB number; not unique.", True, ID_RULES),
-        IS_INFERRED,
-        IS_IN_SOURCE,
-    ),
-    primary_key=("movie_key",),
-    natural_key=("movie_id",),
-    surrogate_key="movie_key",
+DIM_MOVIE = type_1(
+    SOURCE,
+    STAR,
+    "dim_movie",
+    "Films, with the release year parsed from the title and their numbers in other catalogues.",
+    "one row a film",
+    surrogate_key("movie_key", "film"),
+    natural_id("movie_id", "GroupLens' number of the film."),
+    attribute("title", "Title without the release year; NULL for inferred members."),
+    Column("release_year", SMALLINT, "From the title; NULL where it carries none.", True, (Between(1870, 2100),)),
+    attribute("imdb_id", "IMDb number as text, leading zeros kept, without tt."),
+    Column("tmdb_id", INTEGER, "TMDB number; not unique.", True, POSITIVE),
 )
 
-DIM_GENRE = Table(
-    source=SOURCE,
-    schema=STAR,
-    name="dim_genre",
-    layer=Layer.DIMENSION,
-    mode=WriteMode.UPSERT,
-    description="Genres; `(no genres listed)` is the absence of one and not a member.",
-    grain="one row a genre",
-    columns=(
-        surrogate_key("genre_key", "genre"),
-        Column("genre", TEXT, "Name as GroupLens writes it.", rules=INDEXED_TEXT),
-        IS_INFERRED,
-        IS_IN_SOURCE,
-    ),
-    primary_key=("genre_key",),
-    natural_key=("genre",),
-    surrogate_key="genre_key",
+DIM_GENRE = type_1(
+    SOURCE,
+    STAR,
+    "dim_genre",
+    "Genres; `(no genres listed)` is the absence of one and not a member.",
+    "one row a genre",
+    surrogate_key("genre_key", "genre"),
+    Column("genre", TEXT, "Name as GroupLens writes it.", rules=INDEXED_TEXT),
 )
 
 DIM_USER = Table(
@@ -203,16 +194,16 @@ DIM_USER = Table(
     grain="one row a user",
     columns=(
         surrogate_key("user_key", "user"),
-        Column("user_id", INTEGER, "GroupLens' pseudonymous number, per release.", rules=ID_RULES),
+        Column("user_id", INTEGER, "GroupLens' pseudonymous number, per release.", rules=POSITIVE),
         Column("first_rated_at", TIMESTAMP, "First rating (UTC); NULL without ratings.", nullable=True),
         Column("last_rated_at", TIMESTAMP, "Last rating (UTC); NULL without ratings.", nullable=True),
         Column(
             "rating_count",
             INTEGER,
             "Ratings in fact_ratings, while in the source.",
-            rules=(Between(0, None),),
+            rules=NOT_NEGATIVE,
         ),
-        Column("tag_count", INTEGER, "Tags in fact_tags, while in the source.", rules=(Between(0, None),)),
+        Column("tag_count", INTEGER, "Tags in fact_tags, while in the source.", rules=NOT_NEGATIVE),
         Column("is_inferred", BOOLEAN, "Known from tags alone, without a rating; completed by the first rating."),
         IS_IN_SOURCE,
     ),
