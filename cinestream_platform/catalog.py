@@ -15,10 +15,12 @@ from cinestream_platform.sources.dvdrental import raw_tables as dvdrental_raw_ta
 from cinestream_platform.sources.dvdrental import tables as dvdrental_tables
 from cinestream_platform.sources.movielens import feeds as movielens_feeds
 from cinestream_platform.sources.movielens import tables as movielens_tables
+from cinestream_platform.sources.netflix import feeds as netflix_feeds
+from cinestream_platform.sources.netflix import tables as netflix_tables
 from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import Layer, PartitionUnit, Table
 
-FEEDS: tuple[Feed, ...] = (*movielens_feeds.FEEDS, *chinook_feeds.FEEDS)
+FEEDS: tuple[Feed, ...] = (*movielens_feeds.FEEDS, *chinook_feeds.FEEDS, *netflix_feeds.FEEDS)
 
 EXTRACTS: tuple[Feed, ...] = dvdrental_extracts.EXTRACTS
 """What is extracted from operational databases; no landed file belongs to them."""
@@ -39,6 +41,8 @@ TABLES: tuple[Table, ...] = (
     *chinook_tables.STAR_TABLES,
     *dvdrental_raw_tables.RAW_TABLES,
     *dvdrental_tables.STAR_TABLES,
+    *netflix_tables.RAW_TABLES,
+    *netflix_tables.STAR_TABLES,
 )
 """Every declared table, referenced ones before those that refer to them."""
 
@@ -49,10 +53,11 @@ RELATIONS: tuple[Relation, ...] = (
     *movielens_tables.RELATIONS,
     *chinook_raw_tables.RELATIONS,
     *dvdrental_raw_tables.RELATIONS,
+    *netflix_tables.RELATIONS,
 )
 """What relates raw tables, for reports; nothing enforces it."""
 
-MART_SCHEMAS = ("movielens_marts", "chinook_marts", "dvdrental_marts")
+MART_SCHEMAS = ("movielens_marts", "chinook_marts", "dvdrental_marts", "netflix_marts")
 
 
 def find_feed(source: str, dataset: str) -> Feed | None:

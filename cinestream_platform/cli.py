@@ -9,7 +9,7 @@ import click
 ROLES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
 
 
-SOURCES = ("movielens", "chinook", "dvdrental")
+SOURCES = ("movielens", "chinook", "dvdrental", "netflix")
 """Named here too: importing the catalogue would make every command wait."""
 
 

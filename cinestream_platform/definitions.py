@@ -30,6 +30,7 @@ from cinestream_platform.settings import get_settings  # noqa: E402
 from cinestream_platform.sources.chinook import assets as chinook  # noqa: E402
 from cinestream_platform.sources.dvdrental import assets as dvdrental  # noqa: E402
 from cinestream_platform.sources.movielens import assets as movielens  # noqa: E402
+from cinestream_platform.sources.netflix import assets as netflix  # noqa: E402
 
 
 def build_definitions() -> Definitions:
@@ -38,7 +39,7 @@ def build_definitions() -> Definitions:
     interval = get_settings().sensor_interval_seconds
     return Definitions(
         assets=[
-            *load_assets_from_modules([conformed, movielens, chinook, dvdrental], include_specs=True),
+            *load_assets_from_modules([conformed, movielens, chinook, dvdrental, netflix], include_specs=True),
             *marts_assets(years=YEARS),
             *export_assets(),
         ],

@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from dagster import AssetKey
 
 from cinestream_platform.catalog import main_unit
-from cinestream_platform.orchestration.partitions import PARTITIONS, contiguous_ranges
+from cinestream_platform.orchestration.partitions import contiguous_ranges
 from cinestream_platform.orchestration.staleness import Node, own_upstream, stale_partitions, touched_partitions
 from cinestream_platform.warehouse.publications import LedgerState
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
@@ -63,7 +63,7 @@ def plan_builds(
         if not partitions:
             continue
         if node.is_partitioned:
-            for span in contiguous_ranges(partitions, _known(node.unit)):
+            for span in contiguous_ranges(partitions, list(node.partition_keys)):
                 plan.by_span.setdefault((node.unit, span), set()).add(key)
         else:
             (plan.last if node.is_mart else plan.first).add(key)
@@ -76,13 +76,9 @@ def _has_begun(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) 
     return published or any(files for feed, files in state.files.items() if feed[0] == source)
 
 
-def _known(unit: PartitionUnit) -> list[str]:
-    return list(PARTITIONS[unit].get_partition_keys()) if unit in PARTITIONS else []
-
-
 def _stale(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> list[str]:
     """A partition that has not begun (files may be dated a day ahead) waits: nothing could make it fresh before."""
-    known = {WHOLE, *_known(node.unit)}
+    known = {WHOLE, *node.partition_keys}
     return [partition for partition in stale_partitions(node, nodes, state) if partition in known]
 
 
@@ -105,4 +101,4 @@ def _everything(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) 
         return [WHOLE]
     same_unit = [other for other in nodes.values() if other.unit is node.unit and not other.is_mart]
     touched = {partition for other in same_unit for partition in touched_partitions(other, state)}
-    return [key for key in _known(node.unit) if touched and min(touched) <= key <= max(touched)]
+    return [key for key in node.partition_keys if touched and min(touched) <= key <= max(touched)]

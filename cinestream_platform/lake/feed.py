@@ -7,17 +7,32 @@ from cinestream_platform.warehouse.table import PartitionUnit, Table, WriteMode
 
 
 @dataclass(frozen=True)
+class LineFormat:
+    """Text without header and quotes: a record a line, its fields in the order of the table's columns, with commas.
+
+    ``section`` names a column that is not in the lines: a line ``value:`` gives it to all lines below.
+    With ``last_takes_rest`` commas in the last field belong to it.
+    """
+
+    encoding: str = "utf-8"
+    section: str | None = None
+    last_takes_rest: bool = False
+
+
+@dataclass(frozen=True)
 class Feed:
     """Files below ``<landing>/<source>/<dataset>/`` that fill one raw table.
 
     ``file_names`` are the publisher's names, by which ``cinestream land`` knows a file's dataset.
     ``reject_threshold`` is the share of rejected records above which nothing of a file is published.
-    ``event_time`` names the timestamp column by which rows are kept in partitions of ``unit`` (UTC).
+    ``event_time`` names the timestamp or date by which rows are kept in partitions of ``unit`` (UTC).
     ``null_words`` are spellings of NULL in nullable columns, beside the empty field. A ``null_token`` is the one
     spelling of NULL in every column, and an empty field then an empty text.
     ``increment_by`` names the column by which new rows of a database's table are known (``database_reader``), and
     ``increment_margin`` how far before the last known value reading begins (an interval, or a number of keys): a
     transaction may commit after one that began later.
+    ``lines`` describes files that are not CSV. ``grouped_by`` names an integer column that records of one event share
+    and of which a file has some values only: repeated events are then looked for among files with common values.
     """
 
     dataset: str
@@ -30,6 +45,8 @@ class Feed:
     null_token: str | None = None
     increment_by: str | None = None
     increment_margin: str = "0"
+    lines: LineFormat | None = None
+    grouped_by: str | None = None
 
     @property
     def source(self) -> str:

@@ -38,7 +38,7 @@ from cinestream_platform.lake.raw_rows import RawRows, Scope
 from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.file_loading import FileLoader, Outcome, Report
 from cinestream_platform.orchestration.io_managers import Build, Delivery
-from cinestream_platform.orchestration.partitions import PARTITIONS
+from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.deliveries import made_from
@@ -192,7 +192,7 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
     def decorate(function: Transform) -> AssetsDefinition:
         key = asset_key(table)
         inputs = {name: AssetIn(AssetKey([table.source, name])) for name in signature(function).parameters}
-        partitions = PARTITIONS.get(table.unit)
+        partitions = partitions_of(table.partitioning)
 
         def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
             keys = list(context.partition_keys) if partitions else [WHOLE]

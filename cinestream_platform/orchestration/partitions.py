@@ -1,28 +1,51 @@
 """The partitions of assets, each defined once: facts and marts that share them can run in one range."""
 
-from datetime import datetime
+from datetime import datetime, time
+from functools import lru_cache
 
-from dagster import TimeWindowPartitionsDefinition
+from dagster import PartitionsDefinition, TimeWindowPartitionsDefinition
 
-from cinestream_platform.warehouse.table import PartitionUnit
+from cinestream_platform.warehouse.table import Partitioning, PartitionUnit
 
-YEARS = TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start=datetime(1995, 1, 1), fmt="%Y", end_offset=1)
-"""Calendar years (UTC) from 1995, the current one included."""
-QUARTERS = TimeWindowPartitionsDefinition(
-    cron_schedule="0 0 1 */3 *", start=datetime(1995, 1, 1), fmt="%Y-%m", end_offset=1
-)
-"""Quarters (UTC) from 1995 by their first month, e.g. 2007-04."""
-MONTHS = TimeWindowPartitionsDefinition(
-    cron_schedule="0 0 1 * *", start=datetime(1995, 1, 1), fmt="%Y-%m", end_offset=1
-)
-"""Months (UTC) from 1995."""
+_CALENDAR = {
+    PartitionUnit.YEAR: ("0 0 1 1 *", "%Y"),
+    PartitionUnit.QUARTER: ("0 0 1 */3 *", "%Y-%m"),
+    PartitionUnit.MONTH: ("0 0 1 * *", "%Y-%m"),
+}
+"""Schedule and key of each unit; a quarter's key is its first month, e.g. 2007-04."""
 
-PARTITIONS = {PartitionUnit.YEAR: YEARS, PartitionUnit.QUARTER: QUARTERS, PartitionUnit.MONTH: MONTHS}
+
+def partitions_of(partitioning: Partitioning | None) -> TimeWindowPartitionsDefinition | None:
+    """The partitions (UTC) of a table, the current one included; ``None`` where it is published as one piece."""
+    if partitioning is None or partitioning.unit is PartitionUnit.WHOLE:
+        return None
+    return time_window(partitioning.unit, partitioning.first, partitioning.last)
+
+
+@lru_cache
+def time_window(unit: PartitionUnit, first: str, last: str | None) -> TimeWindowPartitionsDefinition:
+    """Years, quarters or months from the first key on, to the last one or to now; equal ones are one object."""
+    schedule, key = _CALENDAR[unit]
+    begin = datetime.combine(unit.first_days(first)[0], time())
+    end = datetime.combine(unit.first_days(last)[1], time()) if last else None
+    return TimeWindowPartitionsDefinition(
+        cron_schedule=schedule, start=begin, end=end, fmt=key, end_offset=0 if end else 1
+    )
+
+
+YEARS = time_window(PartitionUnit.YEAR, "1995", None)
+"""Calendar years from 1995, the current one included."""
+
+
+def partition_keys(definition: PartitionsDefinition[str] | None) -> tuple[str, ...]:
+    """Every key, in order; empty where there are no partitions."""
+    return tuple(definition.get_partition_keys()) if definition else ()
 
 
 def unit_of(definition: object) -> PartitionUnit:
     """The unit of an asset's partitions."""
-    return next((unit for unit, known in PARTITIONS.items() if known == definition), PartitionUnit.WHOLE)
+    schedule = getattr(definition, "cron_schedule", None)
+    return next((unit for unit, (known, _) in _CALENDAR.items() if known == schedule), PartitionUnit.WHOLE)
 
 
 def contiguous_ranges(partition_keys: list[str], known: list[str]) -> list[tuple[str, str]]:

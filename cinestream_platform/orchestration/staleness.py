@@ -12,7 +12,7 @@ from dagster import AssetKey
 
 from cinestream_platform.catalog import EXTRACTS, FEEDS, TABLES
 from cinestream_platform.orchestration.asset import asset_key
-from cinestream_platform.orchestration.partitions import unit_of
+from cinestream_platform.orchestration.partitions import partition_keys, unit_of
 from cinestream_platform.warehouse import deliveries
 from cinestream_platform.warehouse.deliveries import Input
 from cinestream_platform.warehouse.publications import LedgerState, Published
@@ -28,7 +28,8 @@ class Node:
 
     A dim or fact is made from ``datasets`` of its source, of which those of ``histories`` hold over time and those of
     ``whole`` are read whole for each partition; a mart from the tables ``upstream``. An export is to its mart what a
-    mart is to its tables, so that it is made after it, and again if that failed.
+    mart is to its tables, so that it is made after it, and again if that failed. ``partition_keys`` are those that have
+    begun, in order.
     """
 
     key: AssetKey
@@ -39,6 +40,7 @@ class Node:
     upstream: tuple[AssetKey, ...] = ()
     histories: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
+    partition_keys: tuple[str, ...] = ()
 
     @property
     def is_partitioned(self) -> bool:
@@ -70,9 +72,9 @@ def nodes_of(asset_graph: Any) -> dict[AssetKey, Node]:
         schema = table.schema if table else asset.group_name
         upstream = () if table else tuple(sorted(asset.parent_keys))
         datasets = tuple(feed.dataset for feed in read)
-        nodes[key] = Node(
-            key, schema, unit_of(asset.partitions_def), table is None, datasets, upstream, histories, whole
-        )
+        parts = asset.partitions_def
+        unit, keys = unit_of(parts), partition_keys(parts)
+        nodes[key] = Node(key, schema, unit, table is None, datasets, upstream, histories, whole, keys)
     return nodes
 
 

@@ -7,6 +7,7 @@ the platform does not guess what should become of data.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,12 +47,16 @@ class SchemaDriftError(RuntimeError):
     """A table in Postgres differs from its declaration in a way that needs a written migration."""
 
 
+def _literal(value: object) -> str:
+    return f"DATE '{value.isoformat()}'" if isinstance(value, date) else str(value)
+
+
 def check_expression(rule: Rule, column: str) -> str:
     """A rule as an SQL condition; its constants come from declarations in the code, never from data."""
     name = _DIALECT.identifier_preparer.quote(column)
     if isinstance(rule, Between):
-        ends = [f"{name} >= {rule.low}"] if rule.low is not None else []
-        return " AND ".join(ends + ([f"{name} <= {rule.high}"] if rule.high is not None else []))
+        ends = [f"{name} >= {_literal(rule.low)}"] if rule.low is not None else []
+        return " AND ".join(ends + ([f"{name} <= {_literal(rule.high)}"] if rule.high is not None else []))
     if isinstance(rule, MultipleOf):
         return f"{name} % {rule.step} = 0"
     if isinstance(rule, MaxLength):
@@ -84,6 +89,7 @@ def _sa_column(table: Table, column: Column) -> sa.Column[object]:
         autoincrement=bool(identity),  # by default an integer key such as date_key becomes a SERIAL
         nullable=column.nullable,
         comment=column.description,
+        server_default=sa.func.now() if column.is_publish_time else None,
     )
 
 
@@ -121,7 +127,8 @@ def create_statements(table: Table) -> list[str]:
     for index in table.indexes:
         name = f"{table.name}_{'_'.join(index.columns)}_idx"
         columns = [built.c[column] for column in index.columns]
-        statements.append(CreateIndex(sa.Index(name, *columns, postgresql_using=index.method)))
+        storage = {"pages_per_range": index.pages_per_range} if index.pages_per_range else {}
+        statements.append(CreateIndex(sa.Index(name, *columns, postgresql_using=index.method, postgresql_with=storage)))
     return [str(statement.compile(dialect=_DIALECT)) for statement in statements] + comment_statements(table)
 
 

@@ -74,7 +74,7 @@ def named_rules(table: Table, *, from_text: bool = False) -> Iterator[NamedRule]
     the file arrived.
     """
     for column in table.columns:
-        if column.name.startswith("_") or column.name == table.surrogate_key:
+        if column.name.startswith("_") or column not in table.built_columns:
             continue
         if not column.nullable:
             yield NamedRule(f"{column.name}_required", column, None, f"{column.name} is not empty")

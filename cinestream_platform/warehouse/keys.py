@@ -27,14 +27,14 @@ class KeyResolver:
     _known: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     def resolve(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-        """Replace the natural ids that the table's references name by keys; the table's columns in its order.
+        """Replace the natural ids that the table's references name by keys; gives the table's ``built_columns``.
 
         A NULL among the ids gives a NULL key.
         """
         for reference in table.references:
             if reference.on:
                 frame = self._with_key(frame, reference)
-        return frame.select(column.name for column in table.columns if column.name != table.surrogate_key)
+        return frame.select(column.name for column in table.built_columns)
 
     def _with_key(self, frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:
         members = self._members(reference.table)

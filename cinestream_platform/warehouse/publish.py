@@ -31,7 +31,7 @@ def publish_table(
     target: PostgresTarget, table: Table, frame: pl.DataFrame, *, run_id: str, file_ids: list[int]
 ) -> Publication:
     """Publish a whole dim or bridge from a validated frame; nothing is written where nothing changed."""
-    frame = frame.select(c.name for c in table.columns if c.name != table.surrogate_key)
+    frame = frame.select(c.name for c in table.built_columns)
     with connect(target) as conn, publishing(conn, table, WHOLE):
         before = latest(conn, table.schema, table.name, WHOLE)
         new_hash = content_hash(frame)

@@ -51,7 +51,7 @@ def numeric(precision: int, scale: int) -> DataType:
     return DataType(Kind.NUMERIC, precision, scale)
 
 
-Number = int | float | Decimal | datetime
+Number = int | float | Decimal | date | datetime
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ class Column:
     ``source_name`` is its name in the source (raw tables). A timestamp is written there as whole seconds since
     1970-01-01 UTC (``is_epoch_seconds``), or as a naive time in ``time_zone``. ``is_personal`` hides the column from
     ``data_analyst``. A timestamp in a landed file lies before the file's arrival unless it ``may_be_future``.
+    ``is_publish_time``: the publish fills it with its own time; no transform gives it, and no content hash counts it.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Column:
     is_epoch_seconds: bool = False
     time_zone: str | None = None
     may_be_future: bool = False
+    is_publish_time: bool = False
 
 
 class Layer(StrEnum):
@@ -196,11 +198,15 @@ class Reference:
 
 @dataclass(frozen=True)
 class Index:
-    """An index beside the primary key, with the query that needs it as its reason."""
+    """An index beside the primary key, with the query that needs it as its reason.
+
+    ``pages_per_range``, of a BRIN index, is how many 8 kB pages one entry stands for.
+    """
 
     columns: tuple[str, ...]
     reason: str
     method: str = "btree"
+    pages_per_range: int | None = None
 
 
 WHOLE = "whole"
@@ -243,10 +249,16 @@ class PartitionUnit(StrEnum):
 
 @dataclass(frozen=True)
 class Partitioning:
-    """Range partitions on an integer column: ``date_key`` by time, or the whole table as one swappable partition."""
+    """Range partitions on an integer column: ``date_key`` by time, or the whole table as one swappable partition.
+
+    ``first`` and ``last`` are the keys between which all partitions of a source lie that is closed; without, they begin
+    in 1995 and go on with the calendar.
+    """
 
     column: str
     unit: PartitionUnit
+    first: str = "1995"
+    last: str | None = None
 
     def bounds(self, partition_key: str) -> tuple[int, int] | None:
         """``[from, to)`` of a partition in values of the column; ``None`` = everything."""
@@ -293,6 +305,11 @@ class Table:
     def qualified_name(self) -> str:
         """``schema.table``, for people."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def built_columns(self) -> tuple[Column, ...]:
+        """What a build brings: all columns but a generated key and the time of the publish."""
+        return tuple(c for c in self.columns if c.name != self.surrogate_key and not c.is_publish_time)
 
     @property
     def staging_schema(self) -> str:

@@ -68,13 +68,11 @@ def _check_function(rule: Rule) -> Callable[[Any], pl.LazyFrame]:
 
 @lru_cache(maxsize=128)
 def pandera_schema(table: Table) -> DataFrameSchema:
-    """The pandera schema of a table, all columns but a generated surrogate key, in any order."""
+    """The pandera schema of a table, the columns that a build brings, in any order."""
     import pandera.polars as pa
 
     columns = {}
-    for column in table.columns:
-        if column.name == table.surrogate_key:
-            continue
+    for column in table.built_columns:
         checks = [
             pa.Check(_check_function(rule), name=f"{column.name}_{rule.name}", error=f"{column.name} is {rule}")
             for rule in column.rules

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from dagster import AssetKey
 
+from cinestream_platform.orchestration.partitions import YEARS, partition_keys
 from cinestream_platform.orchestration.staleness import Node, current_upstream, stale_partitions
 from cinestream_platform.warehouse.publications import LedgerState, Published
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
 UNITS = (PartitionUnit.WHOLE, PartitionUnit.YEAR)
+KEYS: tuple[tuple[str, ...], ...] = ((), partition_keys(YEARS))
 
 
 def key(name: str, source: str = "movielens") -> AssetKey:
@@ -19,11 +21,11 @@ def key(name: str, source: str = "movielens") -> AssetKey:
 
 
 def _table(name: str, *datasets: str, by_year: bool = False, source: str = "movielens") -> Node:
-    return Node(key(name, source), f"{source}_dw", UNITS[by_year], False, datasets)
+    return Node(key(name, source), f"{source}_dw", UNITS[by_year], False, datasets, partition_keys=KEYS[by_year])
 
 
 def _mart(name: str, *upstream: AssetKey, by_year: bool = False) -> Node:
-    return Node(key(name), "movielens_marts", UNITS[by_year], True, (), upstream)
+    return Node(key(name), "movielens_marts", UNITS[by_year], True, (), upstream, partition_keys=KEYS[by_year])
 
 
 NODES = {

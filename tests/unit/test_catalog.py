@@ -47,7 +47,7 @@ def test_a_feed_has_the_columns_that_its_reader_needs():
         assert feed.table.natural_key
         assert 0 < feed.reject_threshold < 0.5
         if feed.event_time:
-            assert feed.table.column(feed.event_time).type.kind is Kind.TIMESTAMP
+            assert feed.table.column(feed.event_time).type.kind in (Kind.TIMESTAMP, Kind.DATE)
         if feed.table.latest_by:
             assert feed.table.column(feed.table.latest_by).nullable is False
         assert feed.table.mode in (WriteMode.FILE, WriteMode.SNAPSHOT, WriteMode.HISTORY)
@@ -57,7 +57,7 @@ def test_a_feed_has_the_columns_that_its_reader_needs():
 
 
 GIVEN_NAMES = ("dim_playlist_track", "transactions", "stock_prices")
-GIVEN_COLUMNS = ("timestamp",)
+GIVEN_COLUMNS = ("timestamp", "rating_key")
 """Names that the company gave before there was a grammar."""
 
 

@@ -57,7 +57,7 @@ def test_a_key_below_a_feeds_folder_is_that_feeds_file(key):
             "movielens/genome_tags/a.csv",
             "no feed takes files below movielens/genome_tags/; feeds are movielens/movies/,",
         ),
-        ("netflix/ratings/a.csv", "no feed takes files below netflix/ratings/"),
+        ("netflix/tags/a.csv", "no feed takes files below netflix/tags/"),
         ("movielens/ratings.csv", "a key has the form <source>/<dataset>/<file>"),
         ("ratings.csv", "a key has the form"),
         ("movielens/ratings/../a.csv", "an empty segment, '.' or '..'"),

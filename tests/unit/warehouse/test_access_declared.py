@@ -13,7 +13,7 @@ PERSONAL = replace(
     columns=tuple(replace(column, is_personal=column.name == "user_id") for column in DIM_USER.columns),
 )
 READERS = {"data_analyst", "ml_engineer"}
-STARS = ("movielens_dw", "chinook_dw", "dvddw")
+STARS = ("movielens_dw", "chinook_dw", "dvddw", "netflix_dw")
 
 
 def test_raw_tables_are_for_engineers_alone():

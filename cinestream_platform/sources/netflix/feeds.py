@@ -1,0 +1,25 @@
+"""Which landed files belong to which raw table of the Netflix Prize, in the original layout and in Kaggle's."""
+
+from cinestream_platform.lake.feed import Feed, LineFormat
+from cinestream_platform.sources.netflix import tables
+from cinestream_platform.warehouse.table import PartitionUnit
+
+MOVIE_TITLES = Feed(
+    "movie-titles",
+    tables.MOVIE_TITLES,
+    ("movie_titles*.csv", "movie_titles*.txt"),
+    lines=LineFormat(encoding="iso-8859-1", last_takes_rest=True),
+    null_words=("NULL",),
+)
+RATINGS = Feed(
+    "ratings",
+    tables.RATINGS,
+    ("combined_data_*.txt", "mv_*.txt"),
+    reject_threshold=0.05,  # one bad line of a film takes all the film's ratings with it
+    event_time="date",
+    unit=PartitionUnit.MONTH,
+    lines=LineFormat(section="movie_id"),
+    grouped_by="movie_id",
+)
+
+FEEDS = (MOVIE_TITLES, RATINGS)
