@@ -185,7 +185,7 @@ class _Columns:
         """
         h, sure, slot = col("h"), col("sure"), col("slot")
         end = (col("film") == self._first) & (col("i") < 2)  # both end days occur
-        return (
+        drawn = (
             chunk.with_columns(i=pl.int_ranges(0, "n", dtype=pl.UInt64))
             .explode("i")
             .with_columns(place=(col("i") * SCATTER + col("film")) % col("n"))
@@ -193,7 +193,9 @@ class _Columns:
                 h=mixed(col("film") * 2**20 + col("place"), self._seed),
                 j=pl.max_horizontal(col("place"), sure) - sure,
             )
-            .with_columns(low=_edge(col("j")), high=_edge(col("j") + 1))
+        )
+        return (
+            drawn.with_columns(low=_edges(drawn, drawn["j"]), high=_edges(drawn, drawn["j"] + 1))
             .with_columns(rank=col("low") + h // 2**40 % (col("high") - col("low")))
             .with_columns(
                 rank=pl.when(col("place") < sure)
@@ -216,19 +218,19 @@ class _Columns:
         )
 
 
-def _edge(j: pl.Expr) -> pl.Expr:
+def _edges(films: pl.DataFrame, j: pl.Series) -> pl.Series:
     """Where a film's j-th stratum of customers begins: 0 for j = 0, the number of customers for j = n.
 
     One part of a fifth power and one of a 64th give the mean customer 209 ratings, the median customer 97 and the most
-    active one 17,600.
+    active one 17,600. As series, because an expression would take each power again wherever it stands.
     """
-    share = j / col("drawn")
+    share = j / films["drawn"]
     second = share * share
     fourth = second * second
     eighth = fourth * fourth
     sixteenth = eighth * eighth
     half = sixteenth * sixteenth
-    return j + (col("spare") * (0.75 * (fourth * share) + 0.25 * (half * half))).cast(pl.UInt64)
+    return j + (films["spare"] * (0.75 * (fourth * share) + 0.25 * (half * half))).cast(pl.UInt64)
 
 
 def _write_titles(path: Path, listed: list[tuple[str, str]], *, dirt: bool) -> None:
