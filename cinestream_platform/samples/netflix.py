@@ -96,7 +96,7 @@ def generate(
 
     Raises:
         ValueError: Ratings fewer than 1 (20,000 with dirt) or more than films times customers, or dirt not from 0 to
-            0.009.
+            0.005.
     """
     _check(ratings, dirty)
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,10 +109,11 @@ def generate(
     columns, written = _Columns(ratings, seed, table), 0
     for path, first, last in zip(paths, (0, *FILE_ENDS), FILE_ENDS, strict=False):
         with whole_file(path) as out:
+            crlf_lines = 0
             if plan and path == paths[0]:
                 out.write(b"\xef\xbb\xbf" + b"".join(OPENING_DIRT.values()))
             for chunk in columns.chunks(first + 1, last):
-                write_ratings(out, chunk, _part(plan, written, chunk.height))
+                crlf_lines = write_ratings(out, chunk, _part(plan, written, chunk.height), crlf_lines)
                 written += chunk.height
                 if progress:
                     progress(written)

@@ -20,8 +20,8 @@ from cinestream_platform.samples.netflix_content import (
 )
 from cinestream_platform.samples.planting import CRLF, LF, STRANGE_ID, filled, spread
 
-MOST_DIRT = 0.009
-"""Of more the dirt would come near 1 % of a file, over which a load is refused."""
+MOST_DIRT = 0.005
+"""Of more the dirt could come near 1 % of one of the files, over which a load is refused."""
 LEAST_RATINGS = 20_000
 """Of fewer one record of each kind would."""
 _CRLF_LINES, _REPEATED_AFTER = 1_000, 25
@@ -67,7 +67,7 @@ def repeats(plan: Mapping[int, str]) -> dict[str, int]:
     return {kind: count[kind] for kind in REPEATS}
 
 
-def write_ratings(out: FileIO, chunk: pl.DataFrame, plan: Mapping[int, str]) -> None:
+def write_ratings(out: FileIO, chunk: pl.DataFrame, plan: Mapping[int, str], crlf_lines: int = 0) -> int:
     """Write good ratings of whole films, and between them what is planned.
 
     Args:
@@ -75,13 +75,18 @@ def write_ratings(out: FileIO, chunk: pl.DataFrame, plan: Mapping[int, str]) -> 
         chunk: One row per rating: film, n (the film's ratings), i (from 0 in each film), head (the film's header in
             its first row, customer) and tail (rating, date).
         plan: Index in the chunk -> what is planted there.
+        crlf_lines: How many lines end in CRLF, unless something is planted before.
+
+    Returns:
+        How many lines of the file's next chunk do.
     """
-    begin = crlf_lines = 0
+    begin = 0
     for after, kind, line in sorted(_insertions(chunk, plan)):
         _write_lines(out, chunk[begin : after + 1], crlf_lines)
         out.write(line)
         begin, crlf_lines = after + 1, _CRLF_LINES if kind == "crlf" else 0
     _write_lines(out, chunk[begin:], crlf_lines)
+    return max(crlf_lines - chunk.height + begin, 0)
 
 
 def _write_lines(out: FileIO, lines: pl.DataFrame, crlf_lines: int) -> None:
