@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -278,7 +279,7 @@ def test_ratings_of_a_film_are_in_no_order(clean: Sample) -> None:
         customers[film].append(customer)
     for found in customers.values():
         if len(found) > 20:
-            rising = sum(a < b for a, b in zip(found, found[1:], strict=False)) / (len(found) - 1)
+            rising = sum(a < b for a, b in pairwise(found)) / (len(found) - 1)
             assert 0.2 < rising < 0.8
 
 
