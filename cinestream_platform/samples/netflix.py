@@ -14,6 +14,7 @@ multiplying and dividing two numbers, whose rounding IEEE 754 prescribes. Titles
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from io import BufferedWriter
 from pathlib import Path
 
 import polars as pl
@@ -108,8 +109,8 @@ def generate(
     table = films(ratings, [year for year, _ in listed], seed)
     columns, written = _Columns(ratings, seed, table), 0
     for path, first, last in zip(paths, (0, *FILE_ENDS), FILE_ENDS, strict=False):
-        with whole_file(path) as out:
-            crlf_lines = 0
+        with whole_file(path) as unbuffered:
+            out, crlf_lines = BufferedWriter(unbuffered, 2**20), 0
             if plan and path == paths[0]:
                 out.write(b"\xef\xbb\xbf" + b"".join(OPENING_DIRT.values()))
             for chunk in columns.chunks(first + 1, last):
@@ -119,6 +120,7 @@ def generate(
                     progress(written)
             if plan and path == paths[-1]:
                 out.write(b"".join(CLOSING_DIRT.values()))
+            out.detach()
     bad, repeated = planted(plan), repeats(plan)
     return Sample(
         rows={
@@ -236,10 +238,10 @@ def _edges(films: pl.DataFrame, j: pl.Series) -> pl.Series:
 
 def _write_titles(path: Path, listed: list[tuple[str, str]], *, dirt: bool) -> None:
     places = spread(list(TITLE_DIRT), len(listed)) if dirt else {}
-    with whole_file(path) as out:
-        lines = []
+    with whole_file(path) as unbuffered:
+        out = BufferedWriter(unbuffered, 2**20)
         for at, (year, title) in enumerate(listed):
-            lines.append(f"{at + 1},{year},{title}{LF}".encode("latin-1"))
+            out.write(f"{at + 1},{year},{title}{LF}".encode("latin-1"))
             if at in places:
-                lines.append(filled(TITLE_DIRT[places[at]], {"id": str(at + 1), "year": year, "title": title}, LF))
-        out.write(b"".join(lines))
+                out.write(filled(TITLE_DIRT[places[at]], {"id": str(at + 1), "year": year, "title": title}, LF))
+        out.detach()

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from io import FileIO
+from io import BufferedWriter, BytesIO
 from itertools import cycle
 from random import Random
 
@@ -67,7 +67,7 @@ def repeats(plan: Mapping[int, str]) -> dict[str, int]:
     return {kind: count[kind] for kind in REPEATS}
 
 
-def write_ratings(out: FileIO, chunk: pl.DataFrame, plan: Mapping[int, str], crlf_lines: int = 0) -> int:
+def write_ratings(out: BufferedWriter, chunk: pl.DataFrame, plan: Mapping[int, str], crlf_lines: int = 0) -> int:
     """Write good ratings of whole films, and between them what is planned.
 
     Args:
@@ -80,24 +80,26 @@ def write_ratings(out: FileIO, chunk: pl.DataFrame, plan: Mapping[int, str], crl
     Returns:
         How many lines of the file's next chunk do.
     """
-    begin = 0
+    buffer = BytesIO()
+    chunk.select("head", "tail").write_csv(buffer, include_header=False, quote_style="never", line_terminator=LF)
+    text, begin = buffer.getbuffer(), 0
+    if not plan and not crlf_lines:
+        out.write(text)
+        return 0
+    ends = (chunk["head"].str.len_bytes().cast(pl.Int64) + chunk["tail"].str.len_bytes() + len(",\n")).cum_sum()
+    starts = [0, *ends]
+
+    def write_lines(stop: int) -> None:
+        middle = min(begin + crlf_lines, stop)
+        out.write(bytes(text[starts[begin] : starts[middle]]).replace(LF.encode(), CRLF.encode()))
+        out.write(text[starts[middle] : starts[stop]])
+
     for after, kind, line in sorted(_insertions(chunk, plan)):
-        _write_lines(out, chunk[begin : after + 1], crlf_lines)
+        write_lines(after + 1)
         out.write(line)
         begin, crlf_lines = after + 1, _CRLF_LINES if kind == "crlf" else 0
-    _write_lines(out, chunk[begin:], crlf_lines)
+    write_lines(chunk.height)
     return max(crlf_lines - chunk.height + begin, 0)
-
-
-def _write_lines(out: FileIO, lines: pl.DataFrame, crlf_lines: int) -> None:
-    if crlf_lines:
-        first = lines[:crlf_lines].with_columns(pl.col("head").str.replace(LF, CRLF, literal=True))
-        _write_csv(out, first, CRLF)
-    _write_csv(out, lines[crlf_lines:], LF)
-
-
-def _write_csv(out: FileIO, lines: pl.DataFrame, line_end: str) -> None:
-    lines.select("head", "tail").write_csv(out, include_header=False, quote_style="never", line_terminator=line_end)
 
 
 def _insertions(chunk: pl.DataFrame, plan: Mapping[int, str]) -> Iterator[tuple[int, str, bytes]]:
@@ -119,7 +121,7 @@ def _insertions(chunk: pl.DataFrame, plan: Mapping[int, str]) -> Iterator[tuple[
 
 def _values(chunk: pl.DataFrame, at: int) -> dict[str, str]:
     """What templates are filled with: the fields of a good rating, and a customer of its own."""
-    film, head, tail = chunk.select("film", "head", "tail").row(at)
+    film, _, _, head, tail = chunk.row(at)
     customer, (rating, day) = head.rpartition(LF)[2], tail.split(",")
     strange = str(STRANGE_ID + int(customer))
     return {"film": str(film), "customer": customer, "rating": rating, "date": day, "x": strange}
