@@ -57,11 +57,26 @@ def land(source: str, path: Path, dataset: str | None, name: str | None) -> None
 
 
 @cli.command()
-@click.argument("source", type=click.Choice(["movielens", "dvdrental"]))
+@click.argument("source", type=click.Choice(["movielens", "dvdrental", "netflix"]))
+@click.argument("archive", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option("--release", default="ml-latest-small", show_default=True, help="Of MovieLens; also ml-25m, ml-32m.")
 @click.option("--base-url", help="Where the archive is, if not at the publisher.")
-def fetch(source: str, release: str, base_url: str | None) -> None:
-    """Download the publisher's archive and unpack it safely; land its files, or restore its database."""
+def fetch(source: str, archive: Path | None, release: str, base_url: str | None) -> None:
+    """Download the publisher's archive and unpack it safely; land its files, or restore its database.
+
+    The Netflix Prize cannot be downloaded for you: give its ARCHIVE, or the unpacked folder; without one, the command
+    says where it is to be had.
+    """
+    if source == "netflix":
+        if base_url:
+            raise click.UsageError("netflix is not downloaded, so that --base-url has no use; give an ARCHIVE")
+        from cinestream_platform.commands.netflix_release import fetch_netflix
+
+        for line in fetch_netflix(archive):
+            click.echo(line)
+        return
+    if archive:
+        raise click.UsageError(f"{source} is downloaded and takes no ARCHIVE; only netflix does")
     if source == "dvdrental":
         from cinestream_platform.commands.source_database import fetch_and_restore
 
