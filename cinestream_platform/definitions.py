@@ -6,6 +6,7 @@ from dagster import (
     BetaWarning,
     Definitions,
     in_process_executor,
+    load_asset_checks_from_modules,
     load_assets_from_modules,
 )
 
@@ -43,6 +44,7 @@ def build_definitions() -> Definitions:
             *marts_assets(years=YEARS),
             *export_assets(),
         ],
+        asset_checks=load_asset_checks_from_modules([netflix]),
         jobs=[*JOBS, housekeeping, REPORTS_JOB],
         schedules=[HOUSEKEEPING_SCHEDULE, REPORTS_SCHEDULE, *EXTRACTION_SCHEDULES],
         sensors=[

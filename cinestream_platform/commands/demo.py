@@ -111,6 +111,10 @@ def _print_next_steps(console: Console, seconds: float, *, is_sample: bool) -> N
         ("raw data", f"{home}.venv/bin/cinestream explore movielens"),
         ("ledger", f"{home}.venv/bin/cinestream status --files"),
         ("undo a file", f"{home}.venv/bin/cinestream retract movielens/ratings/ratings.csv"),
-        *([("real files", "make demo DATA=<folder with movielens/, chinook/, dvdrental/>")] if is_sample else []),
+        *(
+            [("real files", "make demo DATA=<folder with movielens/, chinook/, dvdrental/, netflix/>")]
+            if is_sample
+            else []
+        ),
     ):
         console.print(f"  {what:<12}{how}", markup=False, highlight=False, soft_wrap=True)

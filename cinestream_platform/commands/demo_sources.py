@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cinestream_platform.settings import Settings
+
+LEAST_NETFLIX_RATINGS = 20_000
+"""Among fewer the planted dirt would be too large a share of a file."""
 
 
 class DemoError(RuntimeError):
@@ -36,12 +40,17 @@ def published_files(settings: Settings, data: Path, release: str) -> list[Supply
     """
     if not data.is_dir():
         raise DemoError(f"there is no folder {data}. DATA is a folder with one sub-folder per source.")
-    found = [_movielens(data, release), _chinook(data / "chinook"), _dvdrental(settings, data / "dvdrental")]
+    found = [
+        _movielens(data, release),
+        _chinook(data / "chinook"),
+        _dvdrental(settings, data / "dvdrental"),
+        _netflix(settings, data / "netflix"),
+    ]
     supplies = [supply for supply in found if supply]
     if not supplies:
         raise DemoError(
             f"{data} has nothing for any source: movielens/{release}/ratings.csv, chinook/Chinook_Sqlite.sqlite (or "
-            "JSON, or CSV files), dvdrental/dvdrental.tar."
+            "JSON, or CSV files), dvdrental/dvdrental.tar, netflix/combined_data_1.txt."
         )
     return supplies
 
@@ -67,6 +76,18 @@ def _chinook(folder: Path) -> Supply | None:
     return None
 
 
+def _netflix(settings: Settings, folder: Path) -> Supply | None:
+    """The files of both layouts, at any depth; those of single films joined if they are many."""
+    from cinestream_platform.sources.netflix.release import release_files
+
+    if not folder.is_dir():
+        return None
+    scratch = settings.home_dir / "downloads" / "netflix-demo"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    return Supply("netflix", str(folder), tuple(path for _, path in release_files(folder, scratch).files))
+
+
 def _dvdrental(settings: Settings, folder: Path) -> Supply | None:
     """The archive, restored where the operational database is ours; else the one that the settings name."""
     from cinestream_platform.sources.dvdrental.load_database import load_archive
@@ -83,7 +104,7 @@ def _dvdrental(settings: Settings, folder: Path) -> Supply | None:
 
 def generated(settings: Settings, scale: float) -> list[Supply]:
     """Samples of all sources, with known dirt in them."""
-    from cinestream_platform.samples import chinook, movielens
+    from cinestream_platform.samples import chinook, movielens, netflix
     from cinestream_platform.samples.dvdrental_content import DIRT
     from cinestream_platform.sources.dvdrental.load_database import load_sample
 
@@ -94,6 +115,10 @@ def generated(settings: Settings, scale: float) -> list[Supply]:
         made = generate(folder, scale=scale)
         planted = sum(sum(kinds.values()) for kinds in made.planted.values())
         supplies.append(Supply(source, what, (folder,), planted=planted))
+    folder = settings.home_dir / "sample" / "netflix"
+    ratings = netflix.generate(folder, ratings=max(LEAST_NETFLIX_RATINGS, round(100_000 * scale)), dirty=0.0001)
+    planted = sum(sum(kinds.values()) for kinds in ratings.planted.values())
+    supplies.append(Supply("netflix", what, (folder,), planted=planted))
     if settings.dvdrental_host:
         return [*supplies, Supply("dvdrental", f"database at {settings.dvdrental_host}")]
     rental = Supply(

@@ -77,14 +77,14 @@ def raw_check_results(conn: Connection[Any], feed: Feed, key: AssetKey) -> Itera
         rules = list(FORMAT_RULES) if name == RECORD_FORMAT else [name]
         samples = [sample for rule in rules for sample in rejected.get(rule, (0, []))[1]]
         count = sum(rejected.get(rule, (0, []))[0] for rule in rules)
-        yield _result(key, name, count == 0, {"rejected_rows": count}, samples, AssetCheckSeverity.WARN)
+        yield check_result(key, name, count == 0, {"rejected_rows": count}, samples, AssetCheckSeverity.WARN)
     yield _accounted(conn, feed, key)
     parked = conn.execute(
         "SELECT key, reason FROM ops.landed_file WHERE source = %s AND dataset = %s AND status = 'parked' ORDER BY key",
         (feed.source, feed.dataset),
     ).fetchall()
     sample = [{"key": name, "reason": reason} for name, reason in parked[:SAMPLE_ROWS]]
-    yield _result(key, FILES_READABLE, not parked, {"parked_files": len(parked)}, sample)
+    yield check_result(key, FILES_READABLE, not parked, {"parked_files": len(parked)}, sample)
     row = conn.execute(
         "SELECT coalesce(sum(rows_repeated), 0)::bigint, coalesce(sum(rows_conflicting), 0)::bigint,"
         " coalesce(array_agg(key) FILTER (WHERE ends_without_line_end), '{}')"
@@ -93,10 +93,10 @@ def raw_check_results(conn: Connection[Any], feed: Feed, key: AssetKey) -> Itera
     ).fetchone()
     repeated, conflicting, cut = row or (0, 0, [])
     cut_sample = [{"key": name} for name in cut[:SAMPLE_ROWS]]
-    yield _result(key, LAST_RECORD, not cut, {"files": len(cut)}, cut_sample, AssetCheckSeverity.WARN)
+    yield check_result(key, LAST_RECORD, not cut, {"files": len(cut)}, cut_sample, AssetCheckSeverity.WARN)
     if feed.table.natural_key:
         numbers = {"repeated_records": repeated, "conflicting_records": conflicting}
-        yield _result(key, EVENTS_AGREE, conflicting == 0, numbers, [], AssetCheckSeverity.WARN)
+        yield check_result(key, EVENTS_AGREE, conflicting == 0, numbers, [], AssetCheckSeverity.WARN)
 
 
 def _rejected_by_rule(conn: Connection[Any], feed: Feed) -> dict[str, tuple[int, list[dict[str, Any]]]]:
@@ -135,7 +135,7 @@ def _accounted(conn: Connection[Any], feed: Feed, key: AssetKey) -> AssetCheckRe
         "rejected_rows": sum(rejected for *_, rejected in files),
         "rows_of_no_loaded_file": sum(in_table[file_id] for file_id in unknown),
     }
-    return _result(key, ROWS_ACCOUNTED, not differing and not unknown, numbers, differing[:SAMPLE_ROWS])
+    return check_result(key, ROWS_ACCOUNTED, not differing and not unknown, numbers, differing[:SAMPLE_ROWS])
 
 
 def table_check_specs(table: Table, key: AssetKey) -> list[AssetCheckSpec]:
@@ -163,14 +163,14 @@ def table_check_results(conn: Connection[Any], build: Build, key: AssetKey) -> I
         found = {p: next(r for r in results if r.name == name) for p, results in build.results.items()}
         failed = {p: result.failed_rows for p, result in found.items()}
         sample = [row for result in found.values() for row in result.sample][:SAMPLE_ROWS]
-        yield _result(
+        yield check_result(
             key, name, not any(failed.values()), {"failed_rows": sum(failed.values())} | _per_partition(failed), sample
         )
     yield _published_as_built(conn, build, key)
     rows = {p.partition_key: p.rows for p in build.publications}
     shrunk = [p.partition_key for p in build.publications if p.rows < SHRINK_LIMIT * p.rows_before]
     numbers: dict[str, Any] = {"rows": sum(rows.values()), "shrunk_partitions": ", ".join(shrunk) or "none"}
-    yield _result(key, ROW_COUNT_BOUNDS, not shrunk, numbers | _per_partition(rows), [], AssetCheckSeverity.WARN)
+    yield check_result(key, ROW_COUNT_BOUNDS, not shrunk, numbers | _per_partition(rows), [], AssetCheckSeverity.WARN)
     if build.table.references:
         yield _references(conn, build.table, key)
 
@@ -188,7 +188,7 @@ def _published_as_built(conn: Connection[Any], build: Build, key: AssetKey) -> A
         ):
             differing.append({"partition": publication.partition_key, "built": str(expected), "found": str(there)})
     numbers = {"differing_partitions": len(differing)}
-    return _result(key, PUBLISHED_AS_BUILT, not differing, numbers, differing[:SAMPLE_ROWS])
+    return check_result(key, PUBLISHED_AS_BUILT, not differing, numbers, differing[:SAMPLE_ROWS])
 
 
 def _grows(table: Table) -> bool:
@@ -244,7 +244,7 @@ def _references(conn: Connection[Any], table: Table, key: AssetKey) -> AssetChec
     ).fetchall()
     unvalidated = [{"table": where, "foreign_key": name} for where, name, validated in rows if not validated]
     passed = not unvalidated and len(rows) >= len(table.references)
-    return _result(key, REFERENCES_VALIDATED, passed, {"foreign_keys": len(rows)}, unvalidated)
+    return check_result(key, REFERENCES_VALIDATED, passed, {"foreign_keys": len(rows)}, unvalidated)
 
 
 def report_check_spec(key: AssetKey) -> AssetCheckSpec:
@@ -261,7 +261,7 @@ def report_check_result(profile: SourceProfile, key: AssetKey) -> AssetCheckResu
         if found.orphans
     ]
     numbers = {"orphans": profile.orphans, "relations": len(profile.relations)}
-    return _result(key, RELATIONS_HOLD, not broken, numbers, broken, AssetCheckSeverity.WARN)
+    return check_result(key, RELATIONS_HOLD, not broken, numbers, broken, AssetCheckSeverity.WARN)
 
 
 def _per_partition(numbers: Mapping[str, int]) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def _per_partition(numbers: Mapping[str, int]) -> dict[str, Any]:
     return {"by_partition": MetadataValue.table(records, schema=schema)}
 
 
-def _result(
+def check_result(
     key: AssetKey,
     name: str,
     passed: bool,
@@ -280,6 +280,7 @@ def _result(
     sample: Sequence[Mapping[str, Any]],
     severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
 ) -> AssetCheckResult:
+    """What a check found: numbers, and the first failing rows as texts."""
     metadata = dict(numbers)
     if sample:
         metadata["sample"] = MetadataValue.json([{k: str(v) for k, v in row.items()} for row in sample])

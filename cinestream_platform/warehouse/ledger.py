@@ -209,7 +209,7 @@ def arrivals(conn: Connection[Any], limit: int) -> list[tuple[str, str, str, int
 def loaded(
     conn: Connection[Any], source: str, dataset: str, *, sharing: Multirange[int] | None = None
 ) -> list[LandedFile]:
-    """Files whose rows are in the raw table (of any of the groups ``sharing``), in the order in which later ones win."""
+    """Files whose rows are in the raw table (of any of these groups), in the order in which later ones win."""
     with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
         return cursor.execute(
             f"""

@@ -6,6 +6,7 @@ import polars as pl
 
 from cinestream_platform.orchestration.asset import landing_asset, raw_asset, table_asset
 from cinestream_platform.orchestration.file_loading import FileLoader, Report
+from cinestream_platform.orchestration.query_check import query_check
 from cinestream_platform.orchestration.report import report_asset
 from cinestream_platform.sources.netflix import feeds, tables, transforms
 
@@ -47,3 +48,44 @@ def fact_ratings(ratings: pl.LazyFrame) -> pl.LazyFrame:
 def fact_customer_months(ratings: pl.LazyFrame) -> pl.LazyFrame:
     """What customers rated in a month."""
     return transforms.fact_customer_months(ratings)
+
+
+totals_agree = query_check(
+    tables.DIM_CUSTOMER,
+    "totals_agree",
+    "Each customer's number of ratings, first and last day are those of the facts.",
+    """
+    SELECT customer_id, total_ratings, first_rating_date, last_rating_date, ratings, first_day, last_day
+    FROM netflix_dw.dim_customer FULL JOIN (
+        SELECT customer_key, sum(rating_count) AS ratings,
+            to_date(min(first_date_key)::text, 'YYYYMMDD') AS first_day,
+            to_date(max(last_date_key)::text, 'YYYYMMDD') AS last_day
+        FROM netflix_dw.fact_customer_months GROUP BY customer_key
+    ) AS facts USING (customer_key)
+    WHERE is_in_source IS NOT FALSE
+        AND (total_ratings, first_rating_date, last_rating_date) IS DISTINCT FROM (ratings, first_day, last_day)
+    """,
+    tables.FACT_CUSTOMER_MONTHS,
+)
+
+months_agree = query_check(
+    tables.FACT_CUSTOMER_MONTHS,
+    "months_agree",
+    "Each month's ratings, stars and customers are those of fact_ratings.",
+    # Sums of the customers' keys and of their squares tell customers apart without grouping 100 million rows by them.
+    """
+    SELECT month, ratings, stars, keys, squares, counted, summed, keys_counted, squares_counted
+    FROM (
+        SELECT date_key / 100 AS month, count(*) AS ratings, sum(rating) AS stars,
+            sum(customer_key::bigint) AS keys, sum(customer_key::bigint * customer_key) AS squares
+        FROM netflix_dw.fact_ratings GROUP BY 1
+    ) AS facts FULL JOIN (
+        SELECT date_key / 100 AS month, sum(rating_count) AS counted, sum(rating_sum) AS summed,
+            sum(customer_key::bigint * rating_count) AS keys_counted,
+            sum(customer_key::bigint * customer_key * rating_count) AS squares_counted
+        FROM netflix_dw.fact_customer_months GROUP BY 1
+    ) AS months USING (month)
+    WHERE (ratings, stars, keys, squares) IS DISTINCT FROM (counted, summed, keys_counted, squares_counted)
+    """,
+    tables.FACT_RATINGS,
+)
