@@ -52,10 +52,13 @@ def read_lines(
     if (form := feed.lines) is None:
         raise ValueError(f"{feed.prefix} has no line format")
     section: str | None = None
+    is_empty = True
     with path.open("rb") as source:
         for line, block in Blocks(source, block_bytes):
             if line == 1:
-                block = _begin(block)
+                block = block.removeprefix(BOM)
+                refuse_foreign_form(block, "text file")
+            is_empty = is_empty and not block.strip()
             lines, broken = _framed(block, line, feed)
             if form.section:
                 lines, headers, section = _with_sections(lines, form.section, section)
@@ -64,15 +67,8 @@ def read_lines(
             rows, rejected = split_records(records, feed.table, file_id=file_id, not_after=not_after)
             broken = pl.concat([broken, rejected.select("line", "rule")]).sort("line")
             yield Batch(rows, _with_raw(broken, block, line, form), not block.endswith(b"\n"))
-
-
-def _begin(block: bytes) -> bytes:
-    """The first block without its byte order mark."""
-    block = block.removeprefix(BOM)
-    if not block.strip():
+    if is_empty:
         raise FileRefusedError("the file is empty. Land a file with records.")
-    refuse_foreign_form(block, "text file")
-    return block
 
 
 def _framed(block: bytes, first_line: int, feed: Feed) -> tuple[pl.DataFrame, pl.DataFrame]:
