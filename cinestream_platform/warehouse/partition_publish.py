@@ -30,6 +30,9 @@ LOCK_TIMEOUT_MS = 500
 SWAP_SECONDS = 600
 """How long a swap is tried again while long queries hold the table or its dimensions."""
 
+STATISTICS_TARGET = 30
+"""ANALYZE then samples 9,000 rows of a partition instead of 30,000, in a third of the time; the parent, by which most
+queries are planned, is sampled as usual."""
 ANALYZE_ONLY_FROM = 180_000
 """Older versions of Postgres analyze every partition along with the parent."""
 
@@ -98,24 +101,27 @@ def _build(conn: Connection[Any], table: Table, partition_key: str, frame: pl.Da
     """
     staged = Identifier(table.staging_schema, table.partition_name(partition_key))
     conn.execute("SET max_parallel_maintenance_workers = 0")  # partitions are built side by side already
+    conn.execute(SQL("SET default_statistics_target = {}").format(STATISTICS_TARGET))
     proves = foreign_keys.can_be_proved(conn, table, frame, joined)
     with conn.transaction():
+        conn.execute("SET LOCAL synchronous_commit = off")  # what a crash loses here is built again; the swap waits
         drop_staged(conn, staged)
         conn.execute(_create(table, staged, partition_key))
         if proves:
             foreign_keys.add(conn, table, staged)
     with conn.transaction():
+        conn.execute("SET LOCAL synchronous_commit = off")
         if proves:
             foreign_keys.switch_off(conn)
         conn.execute(SQL("TRUNCATE {}").format(staged))  # FREEZE wants a table that is new in its transaction
         declared = [table.column(column) for column in frame.columns]
         copy_frames(conn, staged, frame.columns, [frame], freeze=True, declared=declared)
-    _stamp(conn, table, staged)
-    _index(conn, table, staged)
+        _stamp(conn, table, staged)
+        _index(conn, table, staged)
+        grant_on_relation(conn, table, table.staging_schema, table.partition_name(partition_key))
+        conn.execute(SQL("ANALYZE {}").format(staged))
     if not (proves and foreign_keys.is_proved(conn, table, frame, joined)):
         foreign_keys.add(conn, table, staged)
-    grant_on_relation(conn, table, table.staging_schema, table.partition_name(partition_key))
-    conn.execute(SQL("ANALYZE {}").format(staged))
 
 
 def _is_intact(conn: Connection[Any], table: Table, child: str, before: Publication) -> bool:
