@@ -16,6 +16,7 @@ from benchmarks.netflix_warehouse import (
     content,
     empty,
     make_star,
+    peers_login,
     sizes,
     wal_position,
 )
@@ -110,13 +111,13 @@ def prepare(files: Path, folder: Path, slice_rows: int) -> Path:
 def make_arm(name: str, files: Files, server: PostgresServer, home: Path, *, peers: Path, jdbc: Path) -> Arm:
     """The arm of that name."""
     script = str(HERE / f"netflix_{name}_arm.py")
-    login, cluster = server.client_environment(), home / "home"
     if name == "ours":
-        settings = {"CINESTREAM_HOME": str(cluster), "CINESTREAM_LANDING_SETTLE_SECONDS": "0"}
+        settings = {"CINESTREAM_HOME": str(home / "home"), "CINESTREAM_LANDING_SETTLE_SECONDS": "0"}
         settings |= {"PYTHONPATH": str(HERE.parent)}
         return Arm(name, "ours", [sys.executable, script, str(files.text)], settings)
     if files.prepared is None:
         raise ValueError("nothing was prepared for peers")
+    login = peers_login(server)
     ratings = str(files.prepared / "ratings")
     if name == "limit":
         command = [sys.executable, script, str(files.prepared / "months")]

@@ -18,7 +18,7 @@ login = "{PGUSER}:{PGPASSWORD}@{PGHOST}:{PGPORT}/{PGDATABASE}".format_map(os.env
 
 @dlt.resource(name="ratings", write_disposition="replace")
 def ratings():  # noqa: ANN201 - dlt's own type
-    """The files as Arrow tables of 1 million rows."""
+    """The files as Arrow tables."""
     for part in sorted(Path(folder).glob("*.parquet")):
         yield pq.read_table(part)
 

@@ -2,7 +2,7 @@
 
 Runs in the peers' environment: netflix_prepare.py FILES FOLDER SLICE_ROWS. It writes into FOLDER
 
-- ``ratings/*.parquet``: movie_id, customer_id, rating, date, a million rows a file, in the files' order;
+- ``ratings/*.parquet``: movie_id, customer_id, rating, date, 250,000 rows a file, in the files' order;
 - ``months/YYYY-MM.bin``: rows of the fact table as COPY BINARY reads them, in the order of rating_key;
 - ``dim_movie.csv`` and ``dim_customer.csv``: the rows of the dims, with the keys that the months use;
 - ``about.json``: the number of rows, and the last film of the slice of at most SLICE_ROWS rows.
@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 BLOCK = 64 * 2**20
-PART_ROWS = 1_000_000
+PART_ROWS = 250_000
 RAW = {"head": pl.String, "rating": pl.Int8, "date": pl.String}
 COPY_BEGIN, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 FACT = (("rating_key", ">i8"), ("customer_key", ">i4"), ("movie_key", ">i4"), ("date_key", ">i4"), ("rating", ">i2"))

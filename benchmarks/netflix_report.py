@@ -11,8 +11,9 @@ MB = 1e6
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
     """A Markdown table whose first ``words`` columns are words, the others numbers."""
-    rule = ["---" if place < words else "---:" for place in range(len(header))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows)).replace("| ---", "|---") + "\n"
+    rule = "|".join("---" if place < words else "---:" for place in range(len(header)))
+    lines = [f"| {' | '.join(row)} |" for row in (header, *rows)]
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]]) + "\n"
 
 
 def median(values: Iterable[float]) -> float:

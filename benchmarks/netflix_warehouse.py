@@ -1,6 +1,7 @@
 """The server that all arms share: emptied before each of them, and asked for content, sizes and WAL after it."""
 
 import io
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from cinestream_platform.sources.netflix.tables import DIM_CUSTOMER, DIM_MOVIE, 
 from cinestream_platform.warehouse.ddl import ensure_tables
 from cinestream_platform.warehouse.table import Table
 
+PEERS_LOGIN = "bench_peers"
 KEPT = {"services", "logins"}
 """What stays of a home: the server, and the passwords of its roles, which outlive its databases."""
 
@@ -76,6 +78,20 @@ def connect(server: PostgresServer, database: str = "cinestream") -> psycopg.Con
         dbname=database,
         autocommit=True,
     )
+
+
+def peers_login(server: PostgresServer) -> dict[str, str]:
+    """A superuser for the peers, as libpq's variables.
+
+    The server's own has a password of few SCRAM iterations, as it is random; JDBC's driver refuses fewer than 4,096.
+    """
+    password = secrets.token_urlsafe(24)
+    with connect(server, "postgres") as conn:
+        if not conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (PEERS_LOGIN,)).fetchone():
+            conn.execute(SQL("CREATE ROLE {} LOGIN SUPERUSER").format(Identifier(PEERS_LOGIN)))
+        conn.execute("SET scram_iterations = 4096")
+        conn.execute(SQL("ALTER ROLE {} PASSWORD {}").format(Identifier(PEERS_LOGIN), Literal(password)))
+    return server.client_environment() | {"PGUSER": PEERS_LOGIN, "PGPASSWORD": password}
 
 
 def empty(home: Path) -> PostgresServer:
