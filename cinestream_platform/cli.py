@@ -57,11 +57,26 @@ def land(source: str, path: Path, dataset: str | None, name: str | None) -> None
 
 
 @cli.command()
-@click.argument("source", type=click.Choice(["movielens", "dvdrental"]))
+@click.argument("source", type=click.Choice(["movielens", "dvdrental", "netflix"]))
+@click.argument("archive", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option("--release", default="ml-latest-small", show_default=True, help="Of MovieLens; also ml-25m, ml-32m.")
 @click.option("--base-url", help="Where the archive is, if not at the publisher.")
-def fetch(source: str, release: str, base_url: str | None) -> None:
-    """Download the publisher's archive and unpack it safely; land its files, or restore its database."""
+def fetch(source: str, archive: Path | None, release: str, base_url: str | None) -> None:
+    """Download the publisher's archive and unpack it safely; land its files, or restore its database.
+
+    The Netflix Prize cannot be downloaded for you: give its ARCHIVE, or the unpacked folder; without one, the command
+    says where it is to be had.
+    """
+    if source == "netflix":
+        if base_url:
+            raise click.UsageError("netflix is not downloaded, so that --base-url has no use; give an ARCHIVE")
+        from cinestream_platform.commands.netflix_release import fetch_netflix
+
+        for line in fetch_netflix(archive):
+            click.echo(line)
+        return
+    if archive:
+        raise click.UsageError(f"{source} is downloaded and takes no ARCHIVE; only netflix does")
     if source == "dvdrental":
         from cinestream_platform.commands.source_database import fetch_and_restore
 
@@ -98,23 +113,30 @@ def load_source(
 
 
 @cli.command()
-@click.argument("source", type=click.Choice(["movielens", "chinook"]))
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Choice(["movielens", "chinook", "netflix"]))
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--scale", type=float, default=1.0, show_default=True, help="1.0 is about 100,000 ratings, or 412 invoices."
 )
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--clean", is_flag=True, help="Without the planted dirt.")
-def sample(source: str, folder: Path, scale: float, seed: int, clean: bool) -> None:
-    """Generate files of SOURCE in the publisher's formats, with known dirt in them."""
-    from cinestream_platform.samples import chinook, movielens
+@click.option("--ratings", type=int, help="Of netflix: how many good ratings; the published set has 100480507.")
+@click.option("--dirty", type=float, help="Of netflix: bad records per good rating, 0.0001 by default.")
+def sample(
+    source: str, folder: Path | None, scale: float, seed: int, clean: bool, ratings: int | None, dirty: float | None
+) -> None:
+    """Generate files of SOURCE in the publisher's formats, with known dirt in them.
 
-    generate = {"movielens": movielens.generate, "chinook": chinook.generate}[source]
-    made = generate(folder, scale=scale, seed=seed, dirt=not clean)
-    for dataset, rows in made.rows.items():
-        planted = sum(made.planted[dataset].values())
-        click.echo(f"{dataset}: {rows:,} records, {planted:,} to be rejected")
-    click.echo(f"The files are in {folder}.")
+    FOLDER is sample/SOURCE in CINESTREAM_HOME if it is not given.
+    """
+    if source != "netflix" and (ratings is not None or dirty is not None):
+        raise click.UsageError(f"--ratings and --dirty are options of netflix; the size of {source} is its --scale")
+    if clean and dirty:
+        raise click.UsageError("give either --clean or --dirty")
+    from cinestream_platform.commands.sample import generate
+
+    for line in generate(source, folder, scale=scale, seed=seed, clean=clean, ratings=ratings, dirty=dirty):
+        click.echo(line)
 
 
 @cli.command()

@@ -17,15 +17,8 @@ from typing import Any
 
 import polars as pl
 
-from cinestream_platform.lake.csv_reader import (
-    MAX_LINE_BYTES,
-    MAX_RAW_CHARS,
-    REJECT_SCHEMA,
-    Batch,
-    FileRefusedError,
-    folded,
-    match_columns,
-)
+from cinestream_platform.lake.blocks import MAX_LINE_BYTES, MAX_RAW_CHARS, REJECT_SCHEMA, Batch, FileRefusedError
+from cinestream_platform.lake.csv_reader import folded, match_columns
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.records import split_records
 

@@ -18,28 +18,24 @@ from typing import BinaryIO
 
 import polars as pl
 
+from cinestream_platform.lake.blocks import (
+    BLOCK_BYTES,
+    BOM,
+    MAX_LINE_BYTES,
+    MAX_RAW_CHARS,
+    REJECT_SCHEMA,
+    Batch,
+    Blocks,
+    FileRefusedError,
+    refuse_foreign_form,
+)
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.records import split_records
+from cinestream_platform.lake.records import split_records, with_nulls
 from cinestream_platform.warehouse.table import Table
 
-BLOCK_BYTES = 32 * 1024 * 1024
-MAX_LINE_BYTES = 8 * 1024 * 1024
-"""A longer line is no CSV record; reading on would put the whole file into memory."""
 MAX_QUOTED_BYTES = 64 * 1024
 """A quoted field that is still open after so many bytes was never closed: reject its line, go on with the next."""
-MAX_RAW_CHARS = 10_000
-"""So much of a rejected record's text is kept."""
-BOM = b"\xef\xbb\xbf"
 
-FOREIGN_FORMS = {
-    b"\x1f\x8b": "a gzip archive",
-    b"PK\x03\x04": "a zip archive",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"PAR1": "a Parquet file",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-}
-"""What is landed by mistake, by its first bytes."""
 
 csv.field_size_limit(MAX_LINE_BYTES)  # its default of 131,072 would reject long texts for being quoted
 
@@ -51,27 +47,6 @@ FORMAT_RULES = {
     "record_carriage_return": "a carriage return stands before a line feed or inside quotes",
 }
 """Rules that any record of any CSV feed can break, with what they demand."""
-
-REJECT_SCHEMA = {"line": pl.Int64(), "rule": pl.String(), "raw": pl.String()}
-
-
-class FileRefusedError(ValueError):
-    """The file as a whole cannot be read; the message names the culprit and the remedy.
-
-    Names from the file may hold what Postgres cannot store (NUL, half of a surrogate pair): it is shown as escapes.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode())
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Typed rows in the raw table's columns, and rejected records as ``REJECT_SCHEMA``."""
-
-    rows: pl.DataFrame
-    rejected: pl.DataFrame
-    ends_without_line_end: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,26 +70,15 @@ def read_csv(
     """
     with path.open("rb") as source:
         names = _read_header(source, feed)
-        blocks = _Blocks(source, block_bytes)
+        blocks = Blocks(source, block_bytes, first_line=2)
         for line, block in blocks:
             records, broken = _frame_block(block, line, names, blocks)
-            nulled = _with_nulls(records, feed)
+            nulled = with_nulls(records, feed)
             rows, rejected = split_records(nulled, feed.table, file_id=file_id, not_after=not_after)
             culprits = records[rejected["row"]]
             raws = culprits["raw"] if "raw" in records.columns else _rejoin(culprits, names)
             rejected = pl.concat([rejected.select("line", "rule", raw=raws.str.slice(0, MAX_RAW_CHARS)), broken])
             yield Batch(rows, rejected.sort("line"), not block.endswith(b"\n"))
-
-
-def _with_nulls(records: pl.DataFrame, feed: Feed) -> pl.DataFrame:
-    """The records with NULL where the feed's spelling of it stands."""
-    columns = [column for column in feed.table.columns if column.source_name]
-    if feed.null_token is not None:
-        return records.with_columns(pl.col(column.name).replace(feed.null_token, None) for column in columns)
-    empty = ("", *feed.null_words)
-    return records.with_columns(
-        pl.col(column.name).replace(list(empty if column.nullable else empty[:1]), None) for column in columns
-    )
 
 
 def _rejoin(records: pl.DataFrame, names: list[str]) -> pl.Series:
@@ -125,9 +89,7 @@ def _rejoin(records: pl.DataFrame, names: list[str]) -> pl.Series:
 def _read_header(source: BinaryIO, feed: Feed) -> list[str]:
     """Read the first line; the table's column names in the file's order."""
     line = source.readline(MAX_LINE_BYTES).removeprefix(BOM)
-    for magic, form in FOREIGN_FORMS.items():
-        if line.startswith(magic):
-            raise FileRefusedError(f"this is {form} and no CSV file. Land the unpacked CSV as UTF-8.")
+    refuse_foreign_form(line, "CSV file in UTF-8")
     if not line.strip():
         raise FileRefusedError("the file is empty: it has no header line. Land a file with a header.")
     try:
@@ -167,57 +129,7 @@ def folded(name: str) -> str:
     return name.replace("_", "").casefold()
 
 
-class _Blocks:
-    """Blocks of whole lines with the number of their first line; what a block cannot finish is given back."""
-
-    def __init__(self, source: BinaryIO, size: int) -> None:
-        self._source, self._size = source, size
-        self._rest = b""
-        self._next_line = 2
-
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        while block := self._whole_lines():
-            line, lines = self._next_line, block.count(b"\n")
-            self._next_line += lines
-            yield line, block
-
-    def _whole_lines(self) -> bytes:
-        data = self._rest
-        while chunk := self._source.read(self._size):
-            data += chunk
-            end = data.rfind(b"\n") + 1
-            if end:
-                self._rest = data[end:]
-                return self._checked(data[:end])
-            self._checked(data)
-        self._rest = b""
-        return self._checked(data)
-
-    def _checked(self, data: bytes) -> bytes:
-        """Refuse a line that is too long, wherever blocks begin and end."""
-        at = 0
-        while len(data) - at > MAX_LINE_BYTES:
-            end = data.rfind(b"\n", at, at + MAX_LINE_BYTES) + 1
-            if not end:
-                line = self._next_line + data.count(b"\n", 0, at)
-                raise FileRefusedError(f"line {line:,} is longer than {MAX_LINE_BYTES:,} bytes. Is this a CSV file?")
-            at = end
-        return data
-
-    def give_back(self, unread: bytes) -> bool:
-        """Put the tail of the last block before the next one; False where no more will follow."""
-        if not self._rest and not self._peek():
-            return False
-        self._next_line -= unread.count(b"\n")
-        self._rest = unread + self._rest
-        return True
-
-    def _peek(self) -> bool:
-        self._rest = self._source.read(self._size)
-        return bool(self._rest)
-
-
-def _frame_block(block: bytes, line: int, names: list[str], blocks: _Blocks) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _frame_block(block: bytes, line: int, names: list[str], blocks: Blocks) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The block's records as text columns, and those that cannot be split into fields."""
     if (frame := _frame_plain(block, line, names)) is not None:
         return frame, pl.DataFrame(schema=REJECT_SCHEMA)
@@ -262,7 +174,7 @@ def _frame_plain(block: bytes, line: int, names: list[str]) -> pl.DataFrame | No
     return frame.with_columns(line=pl.int_range(line, line + lines, dtype=pl.Int64))
 
 
-def _frame_quoted(block: bytes, first_line: int, width: int, blocks: _Blocks) -> Iterator[_Record]:
+def _frame_quoted(block: bytes, first_line: int, width: int, blocks: Blocks) -> Iterator[_Record]:
     """Frame a block record by record."""
     lines = io.BytesIO(block).readlines()  # bytes.splitlines would end lines at a bare carriage return too
     at = 0

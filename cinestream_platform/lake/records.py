@@ -4,16 +4,20 @@ Input and output are frames; files and their framing are ``csv_reader``'s. Types
 compared, because polars' own dropping of invalid rows would lose them without a trace.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
 
+from cinestream_platform.lake.feed import Feed
 from cinestream_platform.warehouse.frames import named_rules, polars_type, rule_expression
 from cinestream_platform.warehouse.table import Column, Kind, Table
 
 MICROSECONDS = 1_000_000
 SPARE_DIGITS = 6
 """Decimals are read with this many more digits than declared, so that 3.25 is seen and not rounded to 3.2."""
+
+DATE_BYTES = len("2005-01-03")
 
 
 def _plain_decimal(digits: int) -> str:
@@ -49,7 +53,9 @@ def _parsed(column: Column) -> pl.Expr:
         digits = (column.type.scale or 0) + SPARE_DIGITS
         return pl.when(text.str.contains(_plain_decimal(digits))).then(text.cast(pl.Decimal(38, digits), strict=False))
     if kind is Kind.DATE:
-        return text.str.to_date("%Y-%m-%d", strict=False)
+        # polars would also take 2005-1-3 and a blank or sign in front.
+        is_plain = (text.str.len_bytes() == DATE_BYTES) & (text >= "0")
+        return pl.when(is_plain).then(text.str.to_date("%Y-%m-%d", strict=False))
     if kind is Kind.BOOLEAN:
         return text.replace_strict({"t": True, "true": True, "f": False, "false": False}, default=None)
     if kind is Kind.TEXT_ARRAY:
@@ -70,7 +76,7 @@ def _typed(column: Column) -> pl.Expr:
     return value.cast(polars_type(column.type), strict=False)
 
 
-def _breaks(table: Table, not_after: datetime) -> list[tuple[str, pl.Expr]]:
+def _breaks(table: Table, columns: Sequence[Column], not_after: datetime) -> list[tuple[str, pl.Expr]]:
     """Each rule's name with an expression that is true where a record breaks it.
 
     A type is judged twice: first whether the text is a number at all, last whether the number fits the column, so
@@ -78,6 +84,8 @@ def _breaks(table: Table, not_after: datetime) -> list[tuple[str, pl.Expr]]:
     """
     broken, misfits = [], []
     for named in named_rules(table, from_text=True):
+        if named.column not in columns:
+            continue
         text, value = pl.col(named.column.name), pl.col(f"parsed_{named.column.name}")
         if named.rule is not None:
             broken.append((named.name, ~rule_expression(named.rule, value)))
@@ -118,13 +126,45 @@ def split_records(
         ``row`` (index into ``records``).
     """
     columns = [column for column in table.columns if column.source_name]
-    parsed = records.lazy().with_columns(_parsed(c).alias(f"parsed_{c.name}") for c in columns)
-    first_broken = pl.coalesce(pl.when(breaks).then(pl.lit(name)) for name, breaks in _breaks(table, not_after))
-    judged = parsed.with_columns(rule=first_broken, row=pl.int_range(pl.len())).collect()
-    good = judged.filter(pl.col("rule").is_null())
-    typed = good.select(
+    judged = _judged(records, columns, table, not_after)
+    typed = judged.filter(~pl.col("is_bad")).select(
         *(_typed(c).alias(c.name) for c in columns),
         pl.lit(file_id, pl.Int64).alias("_file_id"),
         pl.col("line").alias("_line"),
     )
-    return typed, judged.filter(pl.col("rule").is_not_null()).select("line", "rule", "row")
+    return typed, _named(judged, columns, table, not_after)
+
+
+def broken_rules(records: pl.DataFrame, column: Column, table: Table, *, not_after: datetime) -> pl.DataFrame:
+    """Which values of a single column break one of its rules: ``line``, ``rule`` and ``row`` as ``split_records``."""
+    return _named(_judged(records, [column], table, not_after), [column], table, not_after)
+
+
+def _judged(records: pl.DataFrame, columns: Sequence[Column], table: Table, not_after: datetime) -> pl.DataFrame:
+    """The records with their parsed values and whether any rule is broken."""
+    parsed = records.lazy().with_columns(_parsed(c).alias(f"parsed_{c.name}") for c in columns)
+    is_bad = pl.any_horizontal(breaks for _, breaks in _breaks(table, columns, not_after))
+    return parsed.with_columns(is_bad=is_bad).collect()
+
+
+def _named(judged: pl.DataFrame, columns: Sequence[Column], table: Table, not_after: datetime) -> pl.DataFrame:
+    """The first rule that each bad record breaks: of these alone, since naming costs more than judging."""
+    first = pl.coalesce(pl.when(breaks).then(pl.lit(name)) for name, breaks in _breaks(table, columns, not_after))
+    bad = judged.with_columns(row=pl.int_range(pl.len())).filter("is_bad")
+    return bad.select("line", "row", rule=first).select("line", "rule", "row")
+
+
+def with_nulls(records: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """The records with NULL where the feed's spelling of it stands."""
+
+    def words(column: Column) -> tuple[str, ...]:
+        if feed.null_token is not None:
+            return (feed.null_token,)
+        return ("", *feed.null_words) if column.nullable else ("",)
+
+    columns = [column for column in feed.table.columns if column.source_name]
+    text = {column.name: pl.col(column.name) for column in columns}
+    return records.with_columns(
+        pl.when(pl.all_horizontal(text[c.name] != word for word in words(c))).then(text[c.name]).alias(c.name)
+        for c in columns
+    )

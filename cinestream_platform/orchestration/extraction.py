@@ -18,7 +18,8 @@ from typing import Any
 import polars as pl
 from psycopg import Connection
 
-from cinestream_platform.lake.csv_reader import REJECT_SCHEMA, read_csv
+from cinestream_platform.lake.blocks import REJECT_SCHEMA
+from cinestream_platform.lake.csv_reader import read_csv
 from cinestream_platform.lake.database_reader import (
     PASSING_FAULTS,
     Snapshot,
@@ -174,6 +175,7 @@ class Extractor:
         for batch in read_csv(copy.path, feed, file_id=file.file_id, not_after=not_after):
             spool.add(batch.rows if is_whole else self._unknown(batch.rows, feed, loaded))
             rejected.append(batch.rejected)
+        spool.flush()
         copy.path.unlink()
         bad = pl.concat(rejected)
         if not is_whole:

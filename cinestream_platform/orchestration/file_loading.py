@@ -7,7 +7,8 @@ content that cannot be loaded is parked at once, a passing fault is tried again 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -18,15 +19,18 @@ import polars as pl
 from psycopg import Connection
 from psycopg.sql import Identifier
 
+from cinestream_platform.lake.blocks import REJECT_SCHEMA, FileRefusedError
 from cinestream_platform.lake.bundle import is_member, object_key
 from cinestream_platform.lake.bundle_reader import read_member
-from cinestream_platform.lake.csv_reader import REJECT_SCHEMA, FileRefusedError, read_csv
+from cinestream_platform.lake.csv_reader import read_csv
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.line_reader import read_lines
 from cinestream_platform.lake.raw_rows import Spool, find_overlap
 from cinestream_platform.lake.store import LocalCopy, ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.groups import to_multirange
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import (
     FileResult,
@@ -71,6 +75,7 @@ class _Reading:
     """A file's records after reading: typed rows in the spool, rejected ones here."""
 
     spool: Spool
+    sha256: str
     rejected: pl.DataFrame
     ends_without_line_end: bool
 
@@ -81,6 +86,16 @@ class _Reading:
     @property
     def read(self) -> int:
         return self.loaded + self.rejected.height
+
+
+@dataclass
+class _Attempt:
+    """An attempt at a file: where it is read, and what came of it, a reading to be published or a report."""
+
+    file: LandedFile
+    scratch: tempfile.TemporaryDirectory[str] | None = None
+    reading: _Reading | None = None
+    report: Report | None = None
 
 
 @dataclass(frozen=True)
@@ -98,36 +113,56 @@ class FileLoader:
     def load_pending(self) -> Iterator[Report]:
         """Load the feed's pending files (those of ``file_ids`` where given), oldest first, and report each.
 
-        A file that fails does not stop the others.
+        A file that fails does not stop the others. While one is being published, which is Postgres' work, the next is
+        read already, which is ours; so at most two are in scratch space.
         """
-        with connect(self.target) as conn:
+        with connect(self.target) as conn, ThreadPoolExecutor(1, "publish") as publisher:
+            publishing: Future[Report] | None = None
             for file in ledger.pending(conn, self.feed.source, self.feed.dataset, file_ids=self.file_ids):
-                if _claim(conn, file):
-                    try:
-                        yield self._attempt(conn, file)
-                    finally:
-                        _unclaim(conn, file)
+                if not _claim(conn, file):
+                    continue
+                attempt = self._attempt(conn, file)
+                if publishing:
+                    yield publishing.result()
+                publishing = publisher.submit(self._settle, conn, attempt)
+            if publishing:
+                yield publishing.result()
 
-    def _attempt(self, conn: Connection[Any], file: LandedFile) -> Report:
+    def _attempt(self, conn: Connection[Any], file: LandedFile) -> _Attempt:
+        """Everything up to the file's publication; whatever can go wrong is a report."""
         if file.attempts >= self.settings.load_attempts:
             reason = (
                 f"{file.attempts} attempts ended without a result: each time the process was killed, perhaps for lack "
                 "of memory. cinestream reload asks for it again."
             )
             ledger.park(conn, file, reason)
-            return Report(file, Outcome.PARKED, reason=reason)
+            return _Attempt(file, report=Report(file, Outcome.PARKED, reason=reason))
         backoff = self.settings.load_backoff_seconds
         if not ledger.begin_attempt(conn, file, self._lake_path(file), backoff_seconds=backoff):
-            return Report(file, Outcome.LEFT, reason="another run was faster")
-        report = self._load(conn, file)
-        if report.outcome is Outcome.LEFT:
-            ledger.end_attempt(conn, file)
-        return report
+            return _Attempt(file, report=Report(file, Outcome.LEFT, reason="another run was faster"))
+        attempt = _Attempt(file, tempfile.TemporaryDirectory(prefix="cinestream-"))
+        attempt.report = self._guarded(conn, file, lambda: self._prepare(conn, attempt))
+        return attempt
 
-    def _load(self, conn: Connection[Any], file: LandedFile) -> Report:
+    def _settle(self, conn: Connection[Any], attempt: _Attempt) -> Report:
+        """Publish what was read, if nothing has spoken against it, and clean up."""
+        file, reading = attempt.file, attempt.reading
         try:
-            with tempfile.TemporaryDirectory(prefix="cinestream-") as scratch:
-                return self._load_in(conn, file, Path(scratch))
+            report = attempt.report or self._guarded(conn, file, lambda: self._publish(conn, file, reading))
+            if report is None:
+                raise AssertionError(f"{file.key} was published without a report")
+            if attempt.scratch and report.outcome is Outcome.LEFT:
+                ledger.end_attempt(conn, file)
+            return report
+        finally:
+            if attempt.scratch:
+                attempt.scratch.cleanup()
+            _unclaim(conn, file)
+
+    def _guarded(self, conn: Connection[Any], file: LandedFile, do: Callable[[], Report | None]) -> Report | None:
+        """What a step says of the file; errors decide whether it is tried again."""
+        try:
+            return do()
         except ObjectGoneError as error:
             ledger.mark_gone(conn, file)
             return Report(file, Outcome.LEFT, reason=str(error))
@@ -138,7 +173,9 @@ class FileLoader:
             ledger.mark_failed(conn, file, reason, attempts=self.settings.load_attempts)
             return Report(file, Outcome.FAILED, reason=reason)
 
-    def _load_in(self, conn: Connection[Any], file: LandedFile, scratch: Path) -> Report:
+    def _prepare(self, conn: Connection[Any], attempt: _Attempt) -> Report | None:
+        """Fetch, read and audit; ``None`` if the file may be published."""
+        file, scratch = attempt.file, Path(attempt.scratch.name if attempt.scratch else "")
         listed = StoredObject(object_key(file.key), file.etag, file.size_bytes, file.last_modified)
         copy = self.landing.fetch(listed, scratch / "object")
         same_delivery = self.feed.table.mode is WriteMode.HISTORY
@@ -154,12 +191,15 @@ class FileLoader:
             counts = (reading.read, reading.rejected.height)
             ledger.park(conn, file, verdict, sha256=copy.sha256, counts=counts, sample=sample)
             return Report(file, Outcome.PARKED, 0, reading.rejected.height, verdict)
-        return self._publish(conn, file, copy, reading, scratch)
+        copy.path.unlink()
+        reading.spool.put(self.lake, self._lake_path(file))
+        attempt.reading = reading
+        return None
 
     def _read(self, file: LandedFile, copy: LocalCopy, scratch: Path) -> _Reading:
         spool = Spool(scratch / "rows", self.feed)
         rejected, open_end = [pl.DataFrame(schema=REJECT_SCHEMA)], False
-        read = read_member if is_member(file.key) else read_csv
+        read = read_member if is_member(file.key) else read_lines if self.feed.lines else read_csv
         batches = read(copy.path, self.feed, file_id=file.file_id, not_after=file.first_seen_at + CLOCK_SLACK)
         for batch in batches:
             spool.add(batch.rows)
@@ -169,7 +209,8 @@ class FileLoader:
                 raise FileRefusedError(
                     f"more than {KEPT_REJECTS:,} records are rejected, e.g. {examples(pl.concat(rejected))}"
                 )
-        return _Reading(spool, pl.concat(rejected), open_end)
+        spool.flush()
+        return _Reading(spool, copy.sha256, pl.concat(rejected), open_end)
 
     def _verdict(self, reading: _Reading) -> str | None:
         """Why nothing of a readable file is published; ``None`` if it may be."""
@@ -187,26 +228,26 @@ class FileLoader:
         """The attempt is part of the path: a crashed attempt's leftovers never mix with this one's rows."""
         return f"raw/{self.feed.source}/{self.feed.table.name}/file-{file.file_id}-{self.run_id[:8]}-{file.attempts}"
 
-    def _publish(
-        self, conn: Connection[Any], file: LandedFile, copy: LocalCopy, reading: _Reading, scratch: Path
-    ) -> Report:
-        lake_path = self._lake_path(file)
-        reading.spool.put(self.lake, lake_path)
+    def _publish(self, conn: Connection[Any], file: LandedFile, reading: _Reading | None) -> Report:
+        if reading is None:
+            raise AssertionError(f"{file.key} has not been read")
         result = FileResult(
-            copy.sha256,
+            reading.sha256,
             reading.loaded,
             reading.rejected.height,
             reading.ends_without_line_end,
-            lake_path,
+            self._lake_path(file),
             dict(sorted(reading.spool.partition_rows.items())),
+            frozenset(reading.spool.groups),
         )
         rejected = reading.rejected.select(pl.lit(file.file_id, pl.Int64).alias("file_id"), "line", "rule", "raw")
+        sharing = to_multirange(reading.spool.groups) if self.feed.grouped_by else None
         try:
             with file_transaction(self.target, self.feed.table, file, self.run_id) as transaction:
-                transaction.claim(copy.sha256)
+                transaction.claim(reading.sha256)
                 others = [
                     other
-                    for other in ledger.loaded(conn, self.feed.source, self.feed.dataset)
+                    for other in ledger.loaded(conn, self.feed.source, self.feed.dataset, sharing=sharing)
                     if other.file_id not in transaction.replaced
                 ]
                 overlap = find_overlap(self.lake, self.feed, reading.spool, file, others)
@@ -214,9 +255,9 @@ class FileLoader:
                 transaction.complete(result, overlap)
                 transaction.commit()
         except TwinLoadedError as error:
-            return self._duplicate(conn, file, copy.sha256, error.file_id)
+            return self._duplicate(conn, file, reading.sha256, error.file_id)
         except SnapshotOvertakenError as error:
-            stands_back = ledger.mark_overtaken(conn, file, copy.sha256, error.file_id)
+            stands_back = ledger.mark_overtaken(conn, file, reading.sha256, error.file_id)
             return Report(file, Outcome.OVERTAKEN if stands_back else Outcome.LEFT, reason=str(error))
         return Report(file, Outcome.LOADED, result.rows_loaded, result.rows_rejected)
 

@@ -21,6 +21,7 @@ from typing import TypeVar
 import polars as pl
 from polars import col
 
+from cinestream_platform.samples.mixing import mixed
 from cinestream_platform.samples.movielens_content import (
     FIRST_RATING,
     FIRST_TAG,
@@ -166,18 +167,6 @@ def _some_rated_films(rows: int, seed: int) -> frozenset[int]:
     return frozenset(rated[1:12:4])
 
 
-def _u64(value: int) -> pl.Expr:
-    return pl.lit(value % 2**64, dtype=pl.UInt64)
-
-
-def _mixed(number: pl.Expr, seed: int) -> pl.Expr:
-    """64 mixed bits of a counter: splitmix64 (Steele, Lea and Flood 2014), the same in every version of polars."""
-    z = number * _u64(0x9E3779B97F4A7C15) + _u64(seed * 0xD1342543DE82EF95)
-    z = (z ^ (z // 2**30)) * _u64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z // 2**27)) * _u64(0x94D049BB133111EB)
-    return z ^ (z // 2**31)
-
-
 def _users(rows: int, seed: int) -> pl.DataFrame:
     """One row per user: id, number of ratings (at least 20, sum = rows) and second of the first rating."""
     users = _user_count(rows)
@@ -186,7 +175,7 @@ def _users(rows: int, seed: int) -> pl.DataFrame:
     early, other = ((col("g") % 2**32) * span) // 2**32, ((col("g") // 2**32) * span) // 2**32
     return (
         pl.select(userId=pl.int_range(1, users + 1, dtype=pl.UInt64))
-        .with_columns(h=_mixed(col("userId"), 2 * seed), g=_mixed(col("userId"), 2 * seed + 1))
+        .with_columns(h=mixed(col("userId"), 2 * seed), g=mixed(col("userId"), 2 * seed + 1))
         # Every share of activity occurs once, in a scattered order (the factor is a prime above any number of users),
         # so that the sum of the weights, and with it the most active user's ratings, cannot stray: about 750. The
         # fourth power gives the median user 65 and the mean user 166 ratings; upstream has 70 and 165.
@@ -235,7 +224,7 @@ def _ratings(users: pl.DataFrame, films: int, seed: int) -> pl.DataFrame:
         )
         .explode("j")
         .with_columns(
-            h=_mixed(col("userId") * 2**20 + col("j"), 2 * seed),
+            h=mixed(col("userId") * 2**20 + col("j"), 2 * seed),
             low=_edge(col("j"), films),
             high=_edge(col("j") + 1, films),
         )

@@ -36,12 +36,13 @@ def pick(rng: Random, items: Sequence[_ItemT]) -> _ItemT:
 
 
 @contextmanager
-def whole_file(path: Path, header: str, line_end: str = CRLF) -> Iterator[FileIO]:
+def whole_file(path: Path, header: str | None = None, line_end: str = CRLF) -> Iterator[FileIO]:
     """A file that gets its name when it is whole: the folder may be a landing zone that somebody watches."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb", buffering=0) as out:  # polars writes past Python's buffer
-            out.write(f"{header}{line_end}".encode())
+            if header is not None:
+                out.write(f"{header}{line_end}".encode())
             yield out
         partial.replace(path)
     finally:

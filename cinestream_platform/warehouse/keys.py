@@ -6,6 +6,7 @@ No fact row is ever lost or re-keyed for lack of its dimension: the member is co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import polars as pl
@@ -19,12 +20,16 @@ from cinestream_platform.warehouse.table import WHOLE, Column, Kind, Reference, 
 
 @dataclass
 class KeyResolver:
-    """Looks surrogate keys up, reading each dimension once a run and again only where an id is new."""
+    """Looks surrogate keys up, reading each dimension once a run and again only where an id is new.
+
+    Several partitions may be resolved at once.
+    """
 
     target: PostgresTarget
     run_id: str
     inferred: dict[str, int] = field(default_factory=dict)
     _known: dict[str, pl.DataFrame] = field(default_factory=dict)
+    _turn: Lock = field(default_factory=Lock)
 
     def resolve(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         """Replace the natural ids that the table's references name by keys; gives the table's ``built_columns``.
@@ -36,14 +41,35 @@ class KeyResolver:
                 frame = self._with_key(frame, reference)
         return frame.select(column.name for column in table.built_columns)
 
+    def joined(self, table: Table) -> dict[str, pl.Series]:
+        """Column of each reference that ``resolve`` looked up to all keys that its dimension had then."""
+        with self._turn:
+            return {
+                reference.column: self._members(reference.table)[reference.target_column]
+                for reference in table.references
+                if reference.on
+            }
+
     def _with_key(self, frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:
-        members = self._members(reference.table)
+        with self._turn:
+            members = self._members(reference.table)
         ids = list(reference.on)
-        wanted = frame.select(pl.col(reference.on[name]).alias(name) for name in ids).unique().drop_nulls()
-        new = wanted.join(members, on=ids, how="anti")
-        if new.height:
-            self._infer(reference.table, new.sort(ids))
+        names = list(reference.on.values())
+        found = self._join(frame, members, reference)
+        without = found.filter(pl.col(reference.column).is_null()).select(names).drop_nulls().unique()
+        if without.is_empty():
+            return found
+        with self._turn:
+            new = without.rename(dict(zip(names, ids, strict=True))).join(
+                self._members(reference.table), on=ids, how="anti"
+            )
+            if new.height:
+                self._infer(reference.table, new.sort(ids))
             members = self._members(reference.table, again=True)
+        return self._join(frame, members, reference)
+
+    @staticmethod
+    def _join(frame: pl.DataFrame, members: pl.DataFrame, reference: Reference) -> pl.DataFrame:
         keys = members.rename({reference.target_column: reference.column} | dict(reference.on))
         return frame.join(keys, on=list(reference.on.values()), how="left", maintain_order="left")
 

@@ -7,12 +7,13 @@ The one place that decides which version of which file counts. What does not bel
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from psycopg import Connection, sql
 from psycopg.rows import class_row
+from psycopg.types.multirange import Multirange
 
 from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.deliveries import effective_at
@@ -66,6 +67,7 @@ class LandedFile:
     rows_repeated: int | None = None
     rows_conflicting: int | None = None
     ends_without_line_end: bool | None = None
+    contested_groups: Multirange[int] = field(default_factory=Multirange)
 
     @property
     def size(self) -> int:
@@ -91,7 +93,7 @@ class Sighting:
 COLUMNS = (
     "file_id, source, dataset, bucket, key, etag, size_bytes, last_modified, first_seen_at, status, attempts, reason,"
     " lake_path, partition_rows, partitions, rows_loaded, rows_rejected, rows_repeated, rows_conflicting,"
-    " ends_without_line_end"
+    " ends_without_line_end, contested_groups"
 )
 """What ``LandedFile`` holds of ``ops.landed_file``."""
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('cinestream.ledger', 0))"
@@ -204,15 +206,18 @@ def arrivals(conn: Connection[Any], limit: int) -> list[tuple[str, str, str, int
     ).fetchall()
 
 
-def loaded(conn: Connection[Any], source: str, dataset: str) -> list[LandedFile]:
-    """Files whose rows are in the raw table, in the order in which later ones win."""
+def loaded(
+    conn: Connection[Any], source: str, dataset: str, *, sharing: Multirange[int] | None = None
+) -> list[LandedFile]:
+    """Files whose rows are in the raw table (of any of the groups ``sharing``), in the order in which later ones win."""
     with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
         return cursor.execute(
             f"""
             SELECT {COLUMNS} FROM ops.landed_file WHERE source = %s AND dataset = %s AND status = 'loaded'
+                AND (%s::int8multirange IS NULL OR groups && %s::int8multirange)
             ORDER BY last_modified, key COLLATE "C", file_id
             """,  # noqa: S608 - the columns are this module's own
-            (source, dataset),
+            (source, dataset, sharing, sharing),
         ).fetchall()
 
 

@@ -31,6 +31,8 @@ CREATE TABLE IF NOT EXISTS ops.landed_file (
     lake_attempts text[] NOT NULL DEFAULT '{}',
     partition_rows jsonb NOT NULL DEFAULT '{}',
     partitions text[] NOT NULL DEFAULT '{}',
+    groups int8multirange NOT NULL DEFAULT '{}',
+    contested_groups int8multirange NOT NULL DEFAULT '{}',
     run_id text,
     loaded_at timestamptz,
     superseded_by bigint REFERENCES ops.landed_file,
@@ -38,6 +40,8 @@ CREATE TABLE IF NOT EXISTS ops.landed_file (
     CHECK (status <> 'loaded' OR rows_read = rows_loaded + rows_rejected)
 );
 ALTER TABLE ops.landed_file ADD COLUMN IF NOT EXISTS lake_attempts text[] NOT NULL DEFAULT '{}';
+ALTER TABLE ops.landed_file ADD COLUMN IF NOT EXISTS groups int8multirange NOT NULL DEFAULT '{}';
+ALTER TABLE ops.landed_file ADD COLUMN IF NOT EXISTS contested_groups int8multirange NOT NULL DEFAULT '{}';
 CREATE UNIQUE INDEX IF NOT EXISTS landed_file_newest ON ops.landed_file (bucket, key) WHERE is_newest;
 CREATE INDEX IF NOT EXISTS landed_file_feed ON ops.landed_file (source, dataset, status);
 COMMENT ON TABLE ops.landed_file IS 'Every version of every landed file. Grain: one row a version (bucket, key, ETag).';
@@ -49,6 +53,8 @@ COMMENT ON COLUMN ops.landed_file.rows_conflicting IS 'Records of this file that
 COMMENT ON COLUMN ops.landed_file.lake_attempts IS 'Lake folders of attempts that ended without a result; the nightly housekeeping deletes them.';
 COMMENT ON COLUMN ops.landed_file.partition_rows IS 'Loaded rows per fact partition.';
 COMMENT ON COLUMN ops.landed_file.partitions IS 'Fact partitions that the file touches: its own, and those of other files'' records of the same events.';
+COMMENT ON COLUMN ops.landed_file.groups IS 'Where a feed is grouped (films of ratings): the groups that the file has rows of.';
+COMMENT ON COLUMN ops.landed_file.contested_groups IS 'Those of its groups in which events occurred more than once when it was loaded.';
 
 CREATE TABLE IF NOT EXISTS ops.rejected_row (
     file_id bigint NOT NULL REFERENCES ops.landed_file,

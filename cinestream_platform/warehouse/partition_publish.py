@@ -1,7 +1,7 @@
 """Publishing a partition of a fact: built beside the table with all its constraints, then swapped in at once.
 
-Readers of the fact see the old partition or the new one. The build takes no lock that a reader or another build
-waits for (foreign keys are added NOT VALID and validated apart); the swap takes strong locks for milliseconds.
+Readers of the fact see the old partition or the new one. The build takes no lock for long that a reader or another
+build waits for; the swap takes strong locks for milliseconds.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from cinestream_platform.warehouse import foreign_keys
 from cinestream_platform.warehouse.access import grant_on_relation
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.content_hash import content_hash
+from cinestream_platform.warehouse.copy import copy_frames
 from cinestream_platform.warehouse.ddl import check_constraints
+from cinestream_platform.warehouse.foreign_keys import Joined
 from cinestream_platform.warehouse.publications import Publication, latest, publishing, record
-from cinestream_platform.warehouse.staging import stage
+from cinestream_platform.warehouse.staging import drop_staged
 from cinestream_platform.warehouse.table import Table
 
 LOCK_TIMEOUT_MS = 500
@@ -27,15 +30,34 @@ LOCK_TIMEOUT_MS = 500
 SWAP_SECONDS = 600
 """How long a swap is tried again while long queries hold the table or its dimensions."""
 
+ANALYZE_ONLY_FROM = 180_000
+"""Older versions of Postgres analyze every partition along with the parent."""
+
 
 class SwapBlockedError(RuntimeError):
     """Long-running queries held the table for as long as the swap was tried."""
 
 
 def publish_partition(
-    target: PostgresTarget, table: Table, partition_key: str, frame: pl.DataFrame, *, run_id: str, file_ids: list[int]
+    target: PostgresTarget,
+    table: Table,
+    partition_key: str,
+    frame: pl.DataFrame,
+    *,
+    run_id: str,
+    file_ids: list[int],
+    joined: Joined | None = None,
 ) -> Publication:
-    """Publish one partition from a validated frame in the table's columns.
+    """Publish one partition.
+
+    Args:
+        target: The warehouse.
+        table: A table that is published by partition.
+        partition_key: Which.
+        frame: Validated rows in the table's ``built_columns``, sorted by its primary key.
+        run_id: The run that publishes.
+        file_ids: The landed files that the rows are from.
+        joined: Of references whose keys were joined in: all keys that the dimension had.
 
     Raises:
         SwapBlockedError: Other sessions' locks did not end in ten minutes. The old partition stays.
@@ -53,8 +75,7 @@ def publish_partition(
             return same
         if before is None and frame.is_empty() and not file_ids:
             return Publication(partition_key, 0, new_hash, (), False)  # nothing ever landed for it
-        staged = stage(target, table, frame.sort(table.primary_key), child)
-        _constrain(conn, table, staged, partition_key)
+        _build(conn, table, partition_key, frame, joined or {})
         relation = conn.execute("SELECT %s::regclass::oid", (f'"{table.staging_schema}"."{child}"',)).fetchone()
         publication = Publication(
             partition_key,
@@ -67,6 +88,34 @@ def publish_partition(
         )
         _swap_when_free(conn, table, partition_key, publication, run_id)
     return publication
+
+
+def _build(conn: Connection[Any], table: Table, partition_key: str, frame: pl.DataFrame, joined: Joined) -> None:
+    """Fill a table beside the fact with every constraint and index that its partitions have, and with statistics.
+
+    The rows are frozen: a reader whose snapshot is older than them sees them too once they are swapped in, and not an
+    empty partition. With ``wal_level=minimal`` Postgres writes no WAL for them.
+    """
+    staged = Identifier(table.staging_schema, table.partition_name(partition_key))
+    conn.execute("SET max_parallel_maintenance_workers = 0")  # partitions are built side by side already
+    proves = foreign_keys.can_be_proved(conn, table, frame, joined)
+    with conn.transaction():
+        drop_staged(conn, staged)
+        conn.execute(_create(table, staged, partition_key))
+        if proves:
+            foreign_keys.add(conn, table, staged)
+    with conn.transaction():
+        if proves:
+            foreign_keys.switch_off(conn)
+        conn.execute(SQL("TRUNCATE {}").format(staged))  # FREEZE wants a table that is new in its transaction
+        declared = [table.column(column) for column in frame.columns]
+        copy_frames(conn, staged, frame.columns, [frame], freeze=True, declared=declared)
+    _stamp(conn, table, staged)
+    _index(conn, table, staged)
+    if not (proves and foreign_keys.is_proved(conn, table, frame, joined)):
+        foreign_keys.add(conn, table, staged)
+    grant_on_relation(conn, table, table.staging_schema, table.partition_name(partition_key))
+    conn.execute(SQL("ANALYZE {}").format(staged))
 
 
 def _is_intact(conn: Connection[Any], table: Table, child: str, before: Publication) -> bool:
@@ -87,30 +136,38 @@ def _bound_check(table: Table, partition_key: str) -> Composed | None:
     return SQL("{} >= {} AND {} < {}").format(column, Literal(bounds[0]), column, Literal(bounds[1]))
 
 
-def _constrain(conn: Connection[Any], table: Table, staged: Identifier, partition_key: str) -> None:
-    """Give the bare table every constraint and index of its parent, then statistics."""
-    alter = SQL("ALTER TABLE {} ").format(staged)
+def _create(table: Table, staged: Identifier, partition_key: str) -> Composed:
+    """The statement that creates the table without keys and indexes; its CHECKs look at rows as they come."""
+    parts: list[Composed] = [
+        SQL("{} {} {}").format(
+            Identifier(column.name), SQL(str(column.type)), SQL("" if column.nullable else "NOT NULL")
+        )
+        for column in table.built_columns
+    ]
     for name, condition in check_constraints(table):
-        conn.execute(alter + SQL("ADD CONSTRAINT {} CHECK ({})").format(Identifier(name), SQL(condition)))
+        parts.append(SQL("CONSTRAINT {} CHECK ({})").format(Identifier(name), SQL(condition)))
     if bound := _bound_check(table, partition_key):
-        conn.execute(alter + SQL("ADD CONSTRAINT {} CHECK ({})").format(Identifier("partition_bound"), bound))
+        parts.append(SQL("CONSTRAINT partition_bound CHECK ({})").format(bound))
+    return SQL("CREATE TABLE {} ({})").format(staged, SQL(", ").join(parts))
+
+
+def _stamp(conn: Connection[Any], table: Table, staged: Identifier) -> None:
+    """Add the time of the publish: as a default of rows that are there already it takes no space in any of them."""
+    for column in table.columns:
+        if column.is_publish_time:
+            name = Identifier(column.name)
+            add = SQL("ALTER TABLE {} ADD COLUMN {} timestamptz NOT NULL DEFAULT now()")
+            conn.execute(add.format(staged, name))
+
+
+def _index(conn: Connection[Any], table: Table, staged: Identifier) -> None:
     key = SQL(", ").join(map(Identifier, table.primary_key))
-    conn.execute(alter + SQL("ADD PRIMARY KEY ({})").format(key))
+    conn.execute(SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(staged, key))
     for index in table.indexes:
         columns = SQL(", ").join(map(Identifier, index.columns))
-        conn.execute(SQL("CREATE INDEX ON {} USING {} ({})").format(staged, Identifier(index.method), columns))
-    for reference in table.references:
-        foreign_key = Identifier(f"{table.name}_{reference.column}_fkey")
-        foreign = SQL("ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) NOT VALID").format(
-            foreign_key,
-            Identifier(reference.column),
-            Identifier(reference.table.schema, reference.table.name),
-            Identifier(reference.target_column),
-        )
-        conn.execute(alter + foreign)
-        conn.execute(alter + SQL("VALIDATE CONSTRAINT {}").format(foreign_key))
-    grant_on_relation(conn, table, table.staging_schema, table.partition_name(partition_key))
-    conn.execute(SQL("ANALYZE {}").format(staged))
+        storage = SQL("WITH (pages_per_range = {})").format(index.pages_per_range) if index.pages_per_range else SQL("")
+        statement = SQL("CREATE INDEX ON {} USING {} ({}) {}")
+        conn.execute(statement.format(staged, Identifier(index.method), columns, storage))
 
 
 def _swap_when_free(
@@ -164,6 +221,7 @@ def _values(table: Table, partition_key: str) -> Composed:
 
 
 def analyze(target: PostgresTarget, table: Table) -> None:
-    """Statistics of the partitioned parent, which autovacuum never gathers."""
+    """Statistics of the partitioned parent, which autovacuum never gathers; its partitions have theirs."""
     with connect(target) as conn:
-        conn.execute(SQL("ANALYZE {}").format(Identifier(table.schema, table.name)))
+        only = SQL("ONLY " if conn.info.server_version >= ANALYZE_ONLY_FROM else "")
+        conn.execute(SQL("ANALYZE {}{}").format(only, Identifier(table.schema, table.name)))

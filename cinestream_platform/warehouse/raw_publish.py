@@ -21,6 +21,7 @@ from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.copy import copy_frames
 from cinestream_platform.warehouse.deliveries import effective_at
+from cinestream_platform.warehouse.groups import to_multirange
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.table import Table, WriteMode
 
@@ -47,7 +48,7 @@ class SnapshotOvertakenError(RuntimeError):
 
 @dataclass(frozen=True)
 class FileResult:
-    """What reading a file gave; ``partition_rows`` counts loaded rows per fact partition."""
+    """What reading a file gave; ``partition_rows`` counts loaded rows per fact partition, ``groups`` are its groups."""
 
     sha256: str
     rows_loaded: int
@@ -55,18 +56,21 @@ class FileResult:
     ends_without_line_end: bool
     lake_path: str
     partition_rows: Mapping[str, int] = field(default_factory=dict)
+    groups: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Overlap:
     """Records of a file that other loaded files, or the file itself, hold too.
 
-    ``partitions`` maps each file concerned (this one included) to the fact partitions that its common events touch.
+    ``partitions`` maps each file concerned (this one included) to the fact partitions that its common events touch;
+    ``groups`` are the groups that these events are of.
     """
 
     repeated: int = 0
     conflicting: int = 0
     partitions: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    groups: frozenset[int] = frozenset()
 
 
 class FileTransaction:
@@ -141,7 +145,7 @@ class FileTransaction:
         if self.replaced:
             self._conn.execute(SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw), (self.replaced,))
         columns = [column.name for column in self._table.columns]
-        copy_frames(self._conn, raw, columns, rows)
+        copy_frames(self._conn, raw, columns, rows, declared=self._table.columns)
         self._query("DELETE FROM ops.rejected_row WHERE file_id = %s", self._file.file_id)
         copy_frames(self._conn, Identifier("ops", "rejected_row"), rejected.columns, [rejected])
 
@@ -153,6 +157,7 @@ class FileTransaction:
             UPDATE ops.landed_file SET status = 'loaded', reason = NULL, sha256 = %s,
                 rows_read = %s, rows_loaded = %s, rows_rejected = %s, rows_repeated = %s, rows_conflicting = %s,
                 ends_without_line_end = %s, partition_rows = %s::jsonb, partitions = %s,
+                groups = %s, contested_groups = %s,
                 lake_path = %s, lake_attempts = array_remove(lake_attempts, %s),
                 run_id = %s, loaded_at = clock_timestamp()
             WHERE file_id = %s
@@ -166,6 +171,8 @@ class FileTransaction:
             result.ends_without_line_end,
             json.dumps(dict(result.partition_rows)),
             sorted(touched),
+            to_multirange(result.groups),
+            to_multirange(overlap.groups),
             result.lake_path,
             result.lake_path,
             self._run_id,

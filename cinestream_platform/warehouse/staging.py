@@ -29,7 +29,8 @@ def stage(target: PostgresTarget, table: Table, frame: pl.DataFrame, name: str) 
         conn.execute(sql.SQL("CREATE TABLE {} (LIKE {})").format(staged, like))
         for surplus in [c.name for c in table.columns if c.name not in frame.columns]:
             conn.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(staged, sql.Identifier(surplus)))
-        copy_frames(conn, staged, frame.columns, [frame], freeze=True)
+        declared = [table.column(column) for column in frame.columns]
+        copy_frames(conn, staged, frame.columns, [frame], freeze=True, declared=declared)
     return staged
 
 

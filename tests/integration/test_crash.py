@@ -221,7 +221,7 @@ def test_a_postgres_that_crashes_in_mid_load_and_in_mid_build_has_the_same_rows_
     assert platform.scalar("SELECT count(*) FROM raw_movielens.ratings") == 0
     platform.load()
 
-    crash_after(partition_publish, "_constrain", stop_immediately)
+    crash_after(partition_publish, "_index", stop_immediately)
     with pytest.raises(Exception, match=r"connection|terminat|server"):
         platform.build()
     ensure_postgres(own_server)

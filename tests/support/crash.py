@@ -147,9 +147,9 @@ def die_after_raw_commit() -> None:
 
 def die_in_partition_copy() -> None:
     """(d) In the middle of COPY into a partition that is being built."""
-    from cinestream_platform.warehouse import staging
+    from cinestream_platform.warehouse import partition_publish
 
-    _in_the_middle_of_copy(staging, "movielens_dw_staging", "fact_ratings_2018")
+    _in_the_middle_of_copy(partition_publish, "movielens_dw_staging", "fact_ratings_2018")
     build()
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from cinestream_platform.lake.csv_reader import BLOCK_BYTES, Batch, read_csv
+from cinestream_platform.lake.blocks import BLOCK_BYTES, REJECT_SCHEMA, Batch
+from cinestream_platform.lake.csv_reader import read_csv
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.line_reader import read_lines
 from cinestream_platform.warehouse.ledger import LandedFile
 
 NOT_AFTER = datetime(2020, 1, 2, tzinfo=UTC)
@@ -61,16 +63,17 @@ class Reading:
 def read(content: bytes, feed: Feed, *, block_bytes: int = BLOCK_BYTES, file_id: int = 7) -> Reading:
     """Read these bytes as a file of the feed."""
     path: Any = InMemoryFile(content)
-    return _reading(read_csv(path, feed, file_id=file_id, not_after=NOT_AFTER, block_bytes=block_bytes), feed)
+    reader = read_lines if feed.lines else read_csv
+    return _reading(reader(path, feed, file_id=file_id, not_after=NOT_AFTER, block_bytes=block_bytes), feed)
 
 
 def read_path(path: Path, feed: Feed, *, file_id: int = 7) -> Reading:
     """Read a file on disk."""
-    return _reading(read_csv(path, feed, file_id=file_id, not_after=NOT_AFTER), feed)
+    reader = read_lines if feed.lines else read_csv
+    return _reading(reader(path, feed, file_id=file_id, not_after=NOT_AFTER), feed)
 
 
 def _reading(batches: Any, feed: Feed) -> Reading:
-    from cinestream_platform.lake.csv_reader import REJECT_SCHEMA
     from cinestream_platform.warehouse.frames import polars_schema
 
     found = list(batches)

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from cinestream_platform.lake.csv_reader import BOM, MAX_LINE_BYTES, MAX_QUOTED_BYTES, MAX_RAW_CHARS, FileRefusedError
+from cinestream_platform.lake.blocks import BOM, MAX_LINE_BYTES, MAX_RAW_CHARS, FileRefusedError
+from cinestream_platform.lake.csv_reader import MAX_QUOTED_BYTES
 from cinestream_platform.sources.movielens.feeds import GENOME_SCORES, LINKS, MOVIES, RATINGS
 from tests.unit.reading import NOT_AFTER_SECONDS, read
 

@@ -50,6 +50,6 @@ def test_a_feed_is_found_by_its_folder_and_by_its_table():
     assert ratings.table.qualified_name == "raw_movielens.ratings"
     assert feed_of_table("movielens", "genome_tags") is find_feed("movielens", "genome-tags")
     assert find_feed("movielens", "genome_tags") is None
-    assert find_feed("netflix", "ratings") is None
+    assert find_feed("netflix", "tags") is None
     assert places_of("movielens") == [feed for feed in FEEDS if feed.source == "movielens"]
-    assert places_of("netflix") == []
+    assert places_of("spotify") == []

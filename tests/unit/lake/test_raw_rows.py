@@ -15,6 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cinestream_platform.lake import raw_rows
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.raw_rows import RawRows, Scope, Spool, find_overlap, scan_files
 from cinestream_platform.lake.store import ObjectStore
@@ -49,6 +50,7 @@ class Lake:
     def spool(self, rows: pl.DataFrame, feed: Feed) -> Spool:
         spool = Spool(Path(tempfile.mkdtemp(dir=self.store.folder.parent)), feed)
         spool.add(rows)
+        spool.flush()
         return spool
 
     def load(self, events: Sequence[Event], file_id: int, *, landed_at: int | None = None, key: str = "") -> Overlap:
@@ -100,13 +102,15 @@ def test_rows_are_split_by_year_in_utc_and_read_back_equal(lake: Lake):
     assert back["partition_key"].to_list() == ["2004", "2005", "2005"]
 
 
-def test_several_batches_make_several_parts_and_no_batch_is_lost(lake: Lake):
+def test_batches_are_written_together_up_to_a_bound_and_none_is_lost(lake: Lake, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(raw_rows, "ROWS_AT_A_TIME", 2)
     spool = Spool(lake.store.folder.parent / "rows", RATINGS)
     for user in range(1, 4):
         spool.add(rating_rows([(user, 1, "3.5", IN_2005)], 7))
     spool.add(rating_rows([], 7))
+    spool.flush()
     assert spool.partition_rows == {"2005": 3}
-    assert [path.name for path in spool.paths] == ["part-00001.parquet", "part-00002.parquet", "part-00003.parquet"]
+    assert [path.name for path in spool.paths] == ["part-00001.parquet", "part-00002.parquet"]
     assert sorted(spool.scan().collect()["user_id"]) == [1, 2, 3]
 
 

@@ -1,0 +1,140 @@
+"""``cinestream fetch netflix``: what it says, what it lands, and what it leaves behind. No network, no database."""
+
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cinestream_platform.cli import cli
+from cinestream_platform.commands import netflix_release as module
+from cinestream_platform.sources.netflix.release import ReleaseError
+
+Landed = list[tuple[str, str, str | None, bytes]]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "home"
+    monkeypatch.setenv("CINESTREAM_HOME", str(path))
+    monkeypatch.setattr(module, "get_settings", lambda: type("S", (), {"home_dir": path}))
+    return path
+
+
+@pytest.fixture
+def landed(monkeypatch: pytest.MonkeyPatch) -> Landed:
+    """What the landing zone was given: source, name, dataset, content."""
+    given: Landed = []
+
+    def land_path(source: str, path: Path, *, dataset: str | None = None) -> Iterator[str]:
+        given.append((source, path.name, dataset, path.read_bytes()))
+        yield f"{source}/{dataset}/{path.name}"
+
+    monkeypatch.setattr(module, "land_path", land_path)
+    return given
+
+
+def zip_of(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "1:\n10,3,2005-01-01\n")
+    return path
+
+
+def test_without_an_archive_it_says_where_the_data_set_is_and_under_which_licence(home: Path) -> None:
+    answer = CliRunner().invoke(cli, ["fetch", "netflix"])
+    assert answer.exit_code == 0
+    for text in (
+        "https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data",
+        "https://archive.org/details/nf_prize_dataset.tar",
+        "needs an account",
+        "research only",
+        "No redistribution and no commercial use",
+        "do not join",
+        "cinestream fetch netflix <archive>",
+    ):
+        assert text in answer.output
+    assert not home.exists()
+
+
+def test_an_archives_files_land_and_the_others_are_named(tmp_path: Path, home: Path, landed: Landed) -> None:
+    archive = zip_of(tmp_path / "archive.zip", "probe.txt", "movie_titles.csv", "combined_data_1.txt")
+    answer = CliRunner().invoke(cli, ["fetch", "netflix", str(archive)])
+    assert answer.exit_code == 0, answer.output
+    assert answer.stdout.splitlines() == [
+        "left out probe.txt",
+        "landed netflix/ratings/combined_data_1.txt",
+        "landed netflix/movie-titles/movie_titles.csv",
+    ]
+    assert landed[0] == ("netflix", "combined_data_1.txt", "ratings", b"1:\n10,3,2005-01-01\n")
+    assert list((home / "downloads").iterdir()) == [], "nothing stays in the scratch space"
+    assert archive.exists()
+
+
+def test_many_films_land_as_one_file(tmp_path: Path, home: Path, landed: Landed) -> None:
+    archive = zip_of(tmp_path / "a.zip", *(f"training_set/mv_{number:07}.txt" for number in range(1, 102)))
+    lines = list(module.fetch_netflix(archive))
+    assert lines == [
+        "joined 101 files of films to 1",
+        "landed netflix/ratings/mv_0000001-0000101.txt",
+        f"warning: {archive} holds no movie-titles",
+    ]
+    assert len(landed[0][3]) == 101 * 19
+
+
+def test_of_very_many_names_left_out_the_first_are_shown(tmp_path: Path, home: Path, landed: Landed) -> None:
+    archive = zip_of(tmp_path / "a.zip", "mv_1.txt", *(f"x{number:02}" for number in range(30)))
+    lines = list(module.fetch_netflix(archive))
+    assert lines[19:21] == ["left out x19", "left out 10 more"]
+
+
+def test_a_bad_archive_lands_nothing_and_leaves_nothing(tmp_path: Path, home: Path, landed: Landed) -> None:
+    archive = zip_of(tmp_path / "a.zip", "combined_data_1.txt", "combined_data_2.txt")
+    archive.write_bytes(archive.read_bytes()[:-10])
+    with pytest.raises(ReleaseError, match="Nothing was landed"):
+        list(module.fetch_netflix(archive))
+    assert landed == []
+    assert list((home / "downloads").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["movielens", "."], "movielens is downloaded and takes no ARCHIVE"),
+        (["dvdrental", "."], "dvdrental is downloaded and takes no ARCHIVE"),
+        (["netflix", "--base-url", "http://127.0.0.1:9"], "netflix is not downloaded"),
+        (["netflix", "no-such-file"], "'no-such-file' does not exist"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_an_error_of_usage(
+    home: Path, arguments: list[str], message: str
+) -> None:
+    answer = CliRunner().invoke(cli, ["fetch", *arguments])
+    assert answer.exit_code == 2
+    assert message in answer.output
+
+
+def test_what_takes_long_is_said_on_stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(module, "_LONG_SECONDS", 0.01)
+    with module._progress("reading [a].zip"):
+        time.sleep(0.2)
+    with module._progress("soon done"):
+        pass
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "reading [a].zip …\n")
+
+
+def test_on_a_terminal_the_progress_leaves_stdout_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with module._progress("reading [a].zip") as advance:
+        advance(1000)
+        print("line")
+    out, err = capsys.readouterr()
+    assert out == "line\n"
+    assert "reading [a].zip" in err
