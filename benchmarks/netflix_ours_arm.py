@@ -14,6 +14,14 @@ from typing import Any
 SOURCE = "netflix"
 
 
+ORDER = ("start", "landing", "raw", "dims", "facts", "marts", "checks", "reports", "between steps")
+
+
+def order(stage: str) -> int:
+    """A stage's place in the report."""
+    return ORDER.index(stage.partition(":")[0])
+
+
 class Stages:
     """Adds up the seconds of steps by layer, told of every event as it happens."""
 
@@ -80,8 +88,10 @@ def main() -> None:
     from cinestream_platform.orchestration.asset import asset_key
     from cinestream_platform.warehouse.table import Layer
 
-    names = {Layer.RAW: "raw", Layer.DIMENSION: "dims", Layer.BRIDGE: "dims", Layer.FACT: "facts"}
-    stages = Stages({"__".join(asset_key(table).path): names[table.layer] for table in TABLES})
+    names = {Layer.RAW: "raw", Layer.DIMENSION: "dims", Layer.BRIDGE: "dims"}
+    stages = Stages(
+        {"__".join(asset_key(table).path): names.get(table.layer, f"facts: {table.name}") for table in TABLES}
+    )
     stages.add("start", time.perf_counter() - began)
     landed = time.perf_counter()
     list(land_path(SOURCE, files))
@@ -96,7 +106,7 @@ def main() -> None:
     if found or not results:
         raise SystemExit("ours: " + ("; ".join(found) or "no file was loaded"))
     stages.add("between steps", time.perf_counter() - began - sum(stages.seconds.values()))
-    report.write_text(json.dumps(stages.seconds))
+    report.write_text(json.dumps(dict(sorted(stages.seconds.items(), key=lambda stage: order(stage[0])))))
 
 
 if __name__ == "__main__":
