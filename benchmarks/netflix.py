@@ -54,6 +54,7 @@ class Benchmark:
 
     def compare(self, rows: int) -> None:
         """Run all arms in turns."""
+        self.write()  # so that no figures of another time are there if it fails
         files = self.files(rows)
         for number in range(self.options.rounds):
             for name in self.arms:
@@ -170,6 +171,8 @@ def main() -> None:
     left_out = {name: why for name in wanted if (why := why_not(name, options.jdbc))}
     for name, why in left_out.items():
         print(f"{name} is left out: {why}")
+    if len(left_out) == len(wanted):
+        raise SystemExit("no arm is left")
     server = ensure_postgres(home / "home")
     benchmark = Benchmark(options, home, [name for name in wanted if name not in left_out], left_out, server)
     try:

@@ -68,6 +68,8 @@ def stages_table(runs: Sequence[Run]) -> str:
         for stage in found[0].stages:
             seconds = [run.stages.get(stage, 0.0) for run in found]
             rows.append((found[0].arm.title, stage, f"{median(seconds):.1f}", span(seconds)))
+        rest = [run.seconds - sum(run.stages.values()) for run in found]
+        rows.append((found[0].arm.title, "start and end of the process, the rest", f"{median(rest):.1f}", span(rest)))
         rows.append((found[0].arm.title, "**whole job**", f"{median(run.seconds for run in found):.1f}", ""))
     return table(["arm", "stage", "median s", "min–max s"], rows, words=2)
 
