@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 PORT ?= 3000
 
-.PHONY: help install demo ui test lint types check lock bench docs clean
+.PHONY: help install demo ui test lint types check lock bench bench-netflix docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ lock:  ## resolve pyproject.toml anew into requirements.lock (exact versions and
 
 bench: install  ## the benchmarks of docs/benchmarks (ROWS=25000000)
 	$(BIN)/python -m benchmarks.raw_load --rows $(or $(ROWS),25000000)
+
+bench-netflix: install  ## ours, the limit, Spark, dlt, pandas on the Netflix star (ROWS, ROUNDS, ARMS, SIZES, DATA, HOME_DIR, OUT)
+	$(BIN)/python -m benchmarks.netflix --rows $(or $(ROWS),10000000) --rounds $(or $(ROUNDS),3) $(if $(ARMS),--arms "$(ARMS)") $(if $(SIZES),--sizes $(SIZES)) $(if $(DATA),--files "$(DATA)") $(if $(HOME_DIR),--home "$(HOME_DIR)") $(if $(OUT),--out "$(OUT)") $(if $(SIZES),,--queries)
 
 clean: ## stop the embedded Postgres and remove all local state
 	-@[ -x $(BIN)/cinestream ] && $(BIN)/cinestream services stop

@@ -12,64 +12,17 @@ import os
 import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 
-import psutil
 import psycopg
 
+from benchmarks.measuring import HERE, measured, peers_environment
 from cinestream_platform.samples.movielens import generate_ratings
 from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, postgres_binary, stop_postgres
 
-HERE = Path(__file__).parent
 COLUMNS = '"userId" integer, "movieId" integer, rating numeric(2,1), "timestamp" bigint'
-
-
-def _tree_memory(process: psutil.Process) -> int:
-    """Resident bytes of a process and its children now."""
-    total = 0
-    for one in [process, *process.children(recursive=True)]:
-        try:
-            total += one.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return total
-
-
-def measured(command: list[str], environment: dict[str, str], folder: Path) -> tuple[float, int]:
-    """Seconds and peak resident bytes of a command; its failure is ours."""
-    started, peak, done = time.monotonic(), 0, threading.Event()
-    process = subprocess.Popen(command, env=os.environ | environment, cwd=folder, stdout=subprocess.DEVNULL)
-
-    def watch() -> None:
-        nonlocal peak
-        root = psutil.Process(process.pid)
-        while not done.wait(0.05):
-            try:
-                peak = max(peak, _tree_memory(root))
-            except psutil.NoSuchProcess:
-                return
-
-    threading.Thread(target=watch, daemon=True).start()
-    code = process.wait()
-    done.set()
-    if code:
-        raise SystemExit(f"{command[0]} failed with {code}")
-    return time.monotonic() - started, peak
-
-
-def peers_environment(folder: Path) -> Path:
-    """A Python with the peers in it; made once."""
-    python = folder / "peers" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder / "peers")], check=True)
-        requirements = str(HERE / "requirements.txt")
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
-    return python
 
 
 def arms(server: PostgresServer, home: Path, csv: Path, work: Path) -> dict[str, tuple[list[str], dict[str, str]]]:
