@@ -114,19 +114,22 @@ class FileLoader:
         """Load the feed's pending files (those of ``file_ids`` where given), oldest first, and report each.
 
         A file that fails does not stop the others. While one is being published, which is Postgres' work, the next is
-        read already, which is ours; so at most two are in scratch space.
+        read already, which is ours; so at most two are in scratch space. A file that was tried before is handled alone:
+        if the process is killed again, it was that file's doing.
         """
         with connect(self.target) as conn, ThreadPoolExecutor(1, "publish") as publisher:
-            publishing: Future[Report] | None = None
+            publishing: list[Future[Report]] = []
             for file in ledger.pending(conn, self.feed.source, self.feed.dataset, file_ids=self.file_ids):
+                if file.attempts:
+                    yield from _finished(publishing)
                 if not _claim(conn, file):
                     continue
                 attempt = self._attempt(conn, file)
-                if publishing:
-                    yield publishing.result()
-                publishing = publisher.submit(self._settle, conn, attempt)
-            if publishing:
-                yield publishing.result()
+                yield from _finished(publishing)
+                publishing.append(publisher.submit(self._settle, conn, attempt))
+                if file.attempts:
+                    yield from _finished(publishing)
+            yield from _finished(publishing)
 
     def _attempt(self, conn: Connection[Any], file: LandedFile) -> _Attempt:
         """Everything up to the file's publication; whatever can go wrong is a report."""
@@ -265,6 +268,12 @@ class FileLoader:
         raw_table = Identifier(self.feed.table.schema, self.feed.table.name)
         marked = ledger.mark_duplicate(conn, file, sha256, twin, raw_table)
         return Report(file, Outcome.DUPLICATE if marked else Outcome.LEFT, reason=f"same content as file {twin}")
+
+
+def _finished(publishing: list[Future[Report]]) -> Iterator[Report]:
+    """Wait for what is being published."""
+    while publishing:
+        yield publishing.pop().result()
 
 
 def examples(rejected: pl.DataFrame) -> str:
