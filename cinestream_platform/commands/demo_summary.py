@@ -29,6 +29,7 @@ from cinestream_platform.warehouse.connection import connect
 STEPS = {
     "marts": "dbt, marts",
     "marts_by_year": "dbt, marts by year",
+    "marts_by_month": "dbt, marts by month",
     "dvdrental_extraction": "extraction of dvdrental",
 }
 """Steps that make several tables; only the step has a duration."""
