@@ -232,8 +232,12 @@ def test_marts_and_exports_of_the_months(platform: Platform) -> None:
     assert len(mart(platform, "v_movie_performance")) == 2
     assert len(mart(platform, "v_daily_rating_summary")[0]) == 13  # made anew
 
-    # January is retired: no row of it stays anywhere, nor its file. Readers of the views notice nothing else.
+    # January is retired, and so is who rated in it alone: no row of it stays anywhere, nor its file.
     publish(platform, JANUARY, [])
+    with connect(platform.target) as conn, conn.transaction():
+        conn.execute("UPDATE netflix_dw.dim_customer SET is_in_source = false WHERE customer_key = 3")
+        record(conn, "netflix_dw", "dim_customer", "by-hand", Publication(WHOLE, 3, "without 3", (), True))
+    assert planned(platform) == {(JANUARY, JANUARY): everything}
     with (
         Reader(platform.target, "SELECT count(*) FROM netflix_marts.v_daily_rating_summary") as summary,
         Reader(platform.target, "SELECT count(*) FROM netflix_marts.v_movie_performance", prepared=True) as films,
