@@ -26,10 +26,11 @@ from cinestream_platform.warehouse.table import PartitionUnit
 class Ledger(Protocol):
     """What is told of every model that dbt has committed; made before dbt starts."""
 
-    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> None:
-        """Record a mart; ``partition_keys`` are those just rebuilt, empty where it is rebuilt as a whole."""
+    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> int:
+        """Record a mart, or those partitions of it that were just rebuilt (none = all of it); how many rows that are."""
 
 
+ROW_COUNT = "dagster/row_count"
 LedgerFactory = Callable[[dg.AssetExecutionContext, PostgresTarget], Ledger]
 
 
@@ -121,7 +122,9 @@ def _build(
         for event in invocation.stream():
             if isinstance(event, dg.Output):
                 event = _with_rows_and_lineage(event, invocation)
-                ledger.record(context.asset_key_for_output(event.output_name), requested)
+                rows = ledger.record(context.asset_key_for_output(event.output_name), requested)
+                if ROW_COUNT not in event.metadata:  # dagster-dbt does not count the rows of views
+                    event = event.with_metadata({**event.metadata, ROW_COUNT: rows})
             yield event
     finally:
         if invocation.process.poll() is None:  # we were stopped: dbt must not go on unwatched

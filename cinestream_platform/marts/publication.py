@@ -34,12 +34,14 @@ class MartLedger:
             asset_key(table): Node(asset_key(table), table.schema, table.unit, is_mart=False) for table in TABLES
         }
 
-    def record(self, model_key: AssetKey, partition_keys: Sequence[str]) -> None:
-        """Record a mart that dbt has committed: rows and content hash per rebuilt partition, or as a whole."""
+    def record(self, model_key: AssetKey, partition_keys: Sequence[str]) -> int:
+        """Record rows and content hash of a mart that dbt has committed, per rebuilt partition; how many rows that are."""
         node = self._node(model_key, _schema(model_key), is_whole=not partition_keys)
         with connect(self._target) as conn, conn.transaction():
-            for key in partition_keys or [WHOLE]:
-                self._enter(conn, node, key, *_content(conn, node, key))
+            contents = {key: _content(conn, node, key) for key in partition_keys or [WHOLE]}
+            for key, content in contents.items():
+                self._enter(conn, node, key, *content)
+        return sum(rows for rows, _ in contents.values())
 
     def record_export(self, export_key: AssetKey, rows: int, content_hash: str, partition_key: str = WHOLE) -> None:
         """Record the files that a table has been written to, in the ledger's schema ``<source>_exports``."""

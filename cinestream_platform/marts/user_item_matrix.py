@@ -170,7 +170,7 @@ def _fetched(cursor: Any, table: Table, columns: tuple[str, ...]) -> pl.DataFram
 def write(lake: ObjectStore, key: str, rows: pl.DataFrame) -> None:
     """One Parquet file in the lake; none where there are no rows."""
     if rows.is_empty():
-        lake.delete([key])
+        lake.delete(_present(lake, key))
         return
     with tempfile.TemporaryDirectory(prefix="cinestream-") as scratch:
         path = Path(scratch, "rows.parquet")
@@ -181,8 +181,13 @@ def write(lake: ObjectStore, key: str, rows: pl.DataFrame) -> None:
 def totals_written(lake: ObjectStore, partition_key: str) -> tuple[int, int]:
     """Rows and sum of stars of a month's file, read back; zeros where there is none."""
     key = month_file(partition_key)
-    if not any(stored.key == key for stored in lake.list(f"{FOLDER}/month={partition_key}/")):
+    if not _present(lake, key):
         return 0, 0
     scan = pl.scan_parquet(lake.location(key), storage_options=lake.storage_options(), hive_partitioning=False)
     [(rows, stars)] = scan.select(pl.len(), pl.col("rating").cast(pl.Int64).sum()).collect().rows()
     return rows, stars
+
+
+def _present(lake: ObjectStore, key: str) -> list[str]:
+    """The key if something is stored under it, else nothing."""
+    return [stored.key for stored in lake.list(key.rpartition("/")[0]) if stored.key == key]

@@ -310,8 +310,9 @@ class World:
             years=YEARS, months=MONTHS, manifest=ensure_manifest(), ledger=lambda context, target: self
         )
 
-    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> None:
+    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> int:
         self.published.append((model_key.to_user_string(), list(partition_keys)))
+        return 0
 
     def run(
         self, assets: dg.AssetsDefinition, years: tuple[int, int] | None = None, **options: Any

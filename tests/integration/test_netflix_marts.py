@@ -181,6 +181,8 @@ def test_marts_and_exports_of_the_months(platform: Platform) -> None:
     rows = dict(platform.query("SELECT table_name, rows FROM ops.publication WHERE schema_name = 'netflix_marts'"))
     assert rows["v_movie_performance"] == 2
     assert rows["v_daily_rating_summary"] == 3
+    shown = platform.instance.get_latest_materialization_event(*keys("v_movie_performance"))
+    assert shown.asset_materialization.metadata["dagster/row_count"].value == 2
 
     # Files: what the fact holds, in the order of the keys, and what the keys stand for.
     assert exported(platform, NOVEMBER) == [(1, 1, 5, date(2004, 11, 5))]
