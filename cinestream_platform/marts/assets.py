@@ -27,7 +27,7 @@ class Ledger(Protocol):
     """What is told of every model that dbt has committed; made before dbt starts."""
 
     def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> int:
-        """Record a mart, or those partitions of it that were just rebuilt (none = all of it); how many rows that are."""
+        """Record a mart, or those partitions of it just rebuilt (none = it has none); how many rows that are."""
 
 
 ROW_COUNT = "dagster/row_count"

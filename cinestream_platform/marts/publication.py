@@ -35,7 +35,7 @@ class MartLedger:
         }
 
     def record(self, model_key: AssetKey, partition_keys: Sequence[str]) -> int:
-        """Record rows and content hash of a mart that dbt has committed, per rebuilt partition; how many rows that are."""
+        """Record rows and content hash of a mart that dbt has committed, by rebuilt partition; its number of rows."""
         node = self._node(model_key, _schema(model_key), is_whole=not partition_keys)
         with connect(self._target) as conn, conn.transaction():
             contents = {key: _content(conn, node, key) for key in partition_keys or [WHOLE]}

@@ -14,8 +14,10 @@ import pytest
 from dagster import AssetKey
 
 from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.catalog import MART_SCHEMAS, TABLES
 from cinestream_platform.marts import user_item_matrix
 from cinestream_platform.orchestration.staleness import nodes_of
+from cinestream_platform.warehouse.access import drift
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.publications import Publication, read_state, record
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
@@ -174,6 +176,9 @@ def test_marts_and_exports_of_the_months(platform: Platform) -> None:
         ]
         best = "SELECT title, bayesian_rank FROM netflix_marts.v_movie_performance ORDER BY bayesian_rank"
         assert conn.execute(best).fetchall() == [("Alpha", 1), ("Beta", 2)]
+    with connect(platform.target) as conn:
+        differing = [grant for grants in drift(conn, TABLES, MART_SCHEMAS) for grant in grants]
+    assert [grant for grant in differing if grant.schema == "netflix_marts"] == []
     comments = "SELECT obj_description('netflix_marts.v_movie_performance'::regclass), col_description(%s::regclass, 2)"
     [(of_view, of_column)] = platform.query(comments, ("netflix_marts.v_movie_performance",))
     assert "Grain: one row a film" in of_view

@@ -5,6 +5,7 @@ with
 
 customers_in_bands as (
     select
+        customer_key,
         date_key,
         case
             when rating_count = 1 then 1
@@ -23,7 +24,7 @@ bands as (
     select
         date_key,
         band,
-        count(*) as customer_count,
+        count(customer_key) as customer_count,
         sum(rating_count) as rating_count,
         sum(rating_sum) as rating_sum
     from customers_in_bands

@@ -6,7 +6,7 @@ with
 ratings_by_date as (
     select
         date_key,
-        count(*) as rating_count,
+        count(rating) as rating_count,
         sum(rating) as rating_sum,
         {{- counts_of_each_star() }}
     from {{ source("netflix_dw", "fact_ratings") }}

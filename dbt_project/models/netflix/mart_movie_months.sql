@@ -27,7 +27,7 @@ from months
 cross join lateral (
     select
         movie_key,
-        count(*) as rating_count,
+        count(rating) as rating_count,
         sum(rating) as rating_sum,
         {{- counts_of_each_star() }}
     from {{ source("netflix_dw", "fact_ratings") }}
