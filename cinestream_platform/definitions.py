@@ -24,25 +24,29 @@ from cinestream_platform.conformed import assets as conformed  # noqa: E402
 from cinestream_platform.marts.assets import marts_assets  # noqa: E402
 from cinestream_platform.marts.exports import export_assets  # noqa: E402
 from cinestream_platform.marts.resource import MartsDbt  # noqa: E402
+from cinestream_platform.marts.user_item_matrix import user_item_assets  # noqa: E402
 from cinestream_platform.orchestration.io_managers import RawIOManager, WarehouseIOManager  # noqa: E402
-from cinestream_platform.orchestration.partitions import YEARS  # noqa: E402
+from cinestream_platform.orchestration.partitions import YEARS, time_window  # noqa: E402
 from cinestream_platform.orchestration.resources import Stores, Warehouse  # noqa: E402
 from cinestream_platform.settings import get_settings  # noqa: E402
 from cinestream_platform.sources.chinook import assets as chinook  # noqa: E402
 from cinestream_platform.sources.dvdrental import assets as dvdrental  # noqa: E402
 from cinestream_platform.sources.movielens import assets as movielens  # noqa: E402
 from cinestream_platform.sources.netflix import assets as netflix  # noqa: E402
+from cinestream_platform.sources.netflix.tables import MONTHS  # noqa: E402
 
 
 def build_definitions() -> Definitions:
     """All assets, checks, jobs, sensors and resources."""
     warehouse, stores = Warehouse(), Stores()
+    months = time_window(MONTHS.unit, MONTHS.first, MONTHS.last)
     interval = get_settings().sensor_interval_seconds
     return Definitions(
         assets=[
             *load_assets_from_modules([conformed, movielens, chinook, dvdrental, netflix], include_specs=True),
-            *marts_assets(years=YEARS),
+            *marts_assets(years=YEARS, months=months),
             *export_assets(),
+            *user_item_assets(),
         ],
         asset_checks=load_asset_checks_from_modules([netflix]),
         jobs=[*JOBS, housekeeping, REPORTS_JOB],

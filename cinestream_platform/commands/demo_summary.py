@@ -21,6 +21,7 @@ from cinestream_platform.catalog import EXTRACTS, FEEDS, TABLES
 from cinestream_platform.commands.tables import narrow_table
 from cinestream_platform.definitions import defs
 from cinestream_platform.lake.store import open_landing
+from cinestream_platform.marts.user_item_matrix import MATRIX
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
@@ -34,7 +35,9 @@ STEPS = {
 }
 """Steps that make several tables; only the step has a duration."""
 
-FACTS = {asset_key(table).to_user_string() for table in TABLES if table.is_partitioned}
+PARTITIONED = {
+    key.to_user_string() for key in (*(asset_key(table) for table in TABLES if table.is_partitioned), MATRIX)
+}
 
 
 @dataclass
@@ -140,8 +143,8 @@ def _count(lines: dict[str, _Line], event: DagsterEvent) -> None:
         rows = event.step_materialization_data.materialization.metadata.get("dagster/row_count")
         name = _name(event.asset_key)
         line = lines[name]
-        # A fact reports the rows of a partition, a mart always those of the whole table.
-        adds_up = event.partition is not None and name in FACTS
+        # A fact or its export reports the rows of a partition, a mart always those of the whole table.
+        adds_up = event.partition is not None and name in PARTITIONED
         if rows is not None:
             line.rows = int(str(rows.value)) + (line.rows if adds_up else 0)
     elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:

@@ -1,11 +1,11 @@
 """The marts as Dagster assets: one dbt process a run, whatever it is asked to rebuild.
 
-What belongs here: which models are built together, and how a request becomes arguments of dbt. How a model looks in
-Dagster is in ``translator``, how dbt reaches the warehouse in ``resource``.
+What belongs here: which models are built together. How a model looks in Dagster is in ``translator``, how a request
+becomes arguments of dbt in ``rebuild``, how dbt reaches the warehouse in ``resource``.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,19 +15,22 @@ from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
 from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger
+from cinestream_platform.marts.rebuild import REBUILDS, Rebuild, dbt_arguments, rebuild_by
 from cinestream_platform.marts.resource import MartsDbt, discard_artifacts
-from cinestream_platform.marts.translator import BY_YEAR_TAG, MartsTranslator
+from cinestream_platform.marts.translator import MartsTranslator
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.table import PartitionUnit
 
 
 class Ledger(Protocol):
     """What is told of every model that dbt has committed; made before dbt starts."""
 
-    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> None:
-        """Record a mart; ``partition_keys`` are the years just rebuilt, empty where it is not rebuilt by year."""
+    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> int:
+        """Record a mart, or those partitions of it just rebuilt (none = it has none); how many rows that are."""
 
 
+ROW_COUNT = "dagster/row_count"
 LedgerFactory = Callable[[dg.AssetExecutionContext, PostgresTarget], Ledger]
 
 
@@ -35,12 +38,13 @@ class MartsRun(dg.Config):
     """What a run of the marts may be asked beyond its partitions."""
 
     full_refresh: bool = False
-    """Create the tables anew, all years: needed once after a column was added, removed or retyped."""
+    """Create the tables anew, all partitions: needed once after a column was added, removed or retyped."""
 
 
 def marts_assets(
     *,
     years: dg.PartitionsDefinition[str],
+    months: dg.PartitionsDefinition[str],
     manifest: Path | None = None,
     ledger: LedgerFactory = MartLedger,
 ) -> list[dg.AssetsDefinition]:
@@ -48,6 +52,7 @@ def marts_assets(
 
     Args:
         years: partitions of the marts rebuilt by year, keys ``YYYY``, the same object as the facts'.
+        months: partitions of the marts rebuilt by month, keys ``YYYY-MM``, the same object as the facts'.
         manifest: the parsed project; by default the one that ``ensure_manifest()`` made.
         ledger: keeps what the marts were made from.
 
@@ -55,58 +60,53 @@ def marts_assets(
         MartsNotPreparedError: the project has not been parsed.
     """
     parsed = json.loads((manifest or require_manifest()).read_bytes())
-    database = next(iter(parsed["nodes"].values()))["database"]
-    translator = MartsTranslator()
+    return [
+        _step("marts", parsed, ledger, exclude=" ".join(f"tag:{rebuild.tag}" for rebuild in REBUILDS)),
+        _step_by(rebuild_by(PartitionUnit.YEAR), years, parsed, ledger),
+        _step_by(rebuild_by(PartitionUnit.MONTH), months, parsed, ledger),
+    ]
 
-    @dbt_assets(
-        name="marts",
-        manifest=parsed,
-        exclude=f"tag:{BY_YEAR_TAG}",
-        dagster_dbt_translator=translator,
+
+def _step_by(
+    rebuild: Rebuild, partitions: dg.PartitionsDefinition[str], manifest: Mapping[str, Any], ledger: LedgerFactory
+) -> dg.AssetsDefinition:
+    return _step(
+        f"marts_{rebuild.tag}",
+        manifest,
+        ledger,
+        rebuild,
+        select=f"tag:{rebuild.tag}",
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
     )
+
+
+def _step(
+    name: str, manifest: Mapping[str, Any], open_ledger: LedgerFactory, rebuild: Rebuild | None = None, **options: Any
+) -> dg.AssetsDefinition:
+    """The models that one dbt process builds, as one step."""
+    database = next(iter(manifest["nodes"].values()))["database"]
+
+    @dbt_assets(name=name, manifest=manifest, dagster_dbt_translator=MartsTranslator(), **options)
     def marts(
         context: dg.AssetExecutionContext, config: MartsRun, dbt: MartsDbt, warehouse: Warehouse
     ) -> Iterator[Any]:
-        yield from _build(context, dbt, config, database, [], lambda: ledger(context, warehouse.target()))
+        # A run of the checks alone has no partition: they then look at all.
+        requested = list(context.partition_keys) if rebuild and context.has_partition_key_range else []
+        arguments = dbt_arguments(requested, rebuild, full_refresh=config.full_refresh)
+        yield from _build(
+            context, dbt, arguments, database, requested, lambda: open_ledger(context, warehouse.target())
+        )
 
-    @dbt_assets(
-        name="marts_by_year",
-        manifest=parsed,
-        select=f"tag:{BY_YEAR_TAG}",
-        partitions_def=years,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        dagster_dbt_translator=translator,
-    )
-    def marts_by_year(
-        context: dg.AssetExecutionContext, config: MartsRun, dbt: MartsDbt, warehouse: Warehouse
-    ) -> Iterator[Any]:
-        # A run of the checks alone has no partition: they then look at all years.
-        requested = list(context.partition_keys) if context.has_partition_key_range else []
-        yield from _build(context, dbt, config, database, requested, lambda: ledger(context, warehouse.target()))
-
-    return [marts, marts_by_year]
-
-
-def dbt_arguments(requested_years: Sequence[str], *, full_refresh: bool = False) -> list[str]:
-    """Arguments of dbt that rebuild and test the selected models, in all years or from the first to the last named.
-
-    dbt's unit tests are left out: they test the SQL, not the data, and belong in CI.
-    """
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
-    if full_refresh:
-        arguments.append("--full-refresh")
-    if requested_years:
-        years = [int(year) for year in requested_years]
-        arguments += ["--vars", json.dumps({"year_from": min(years), "year_to": max(years)})]
-    return arguments
+    return marts
 
 
 def _build(
     context: dg.AssetExecutionContext,
     dbt: MartsDbt,
-    config: MartsRun,
+    arguments: Sequence[str],
     parsed_for: str,
-    requested_years: Sequence[str],
+    requested: Sequence[str],
     open_ledger: Callable[[], Ledger],
 ) -> Iterator[Any]:
     """Run dbt once; yield a materialization a model, with rows and column lineage, and a result a test."""
@@ -117,12 +117,14 @@ def _build(
             "CINESTREAM_POSTGRES_DATABASE alike everywhere, call ensure_manifest() and reload the definitions."
         )
     ledger = open_ledger()
-    invocation = dbt.cli(dbt_arguments(requested_years, full_refresh=config.full_refresh), context=context)
+    invocation = dbt.cli(arguments, context=context)
     try:
         for event in invocation.stream():
             if isinstance(event, dg.Output):
                 event = _with_rows_and_lineage(event, invocation)
-                ledger.record(context.asset_key_for_output(event.output_name), requested_years)
+                rows = ledger.record(context.asset_key_for_output(event.output_name), requested)
+                if ROW_COUNT not in event.metadata:  # dagster-dbt does not count the rows of views
+                    event = event.with_metadata({**event.metadata, ROW_COUNT: rows})
             yield event
     finally:
         if invocation.process.poll() is None:  # we were stopped: dbt must not go on unwatched

@@ -8,7 +8,9 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import TABLES
+from cinestream_platform.marts.rebuild import rebuild_by
 from cinestream_platform.orchestration.asset import asset_key
+from cinestream_platform.orchestration.partitions import unit_of
 from cinestream_platform.orchestration.staleness import Node, current_upstream
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.deliveries import touches
@@ -32,23 +34,24 @@ class MartLedger:
             asset_key(table): Node(asset_key(table), table.schema, table.unit, is_mart=False) for table in TABLES
         }
 
-    def record(self, model_key: AssetKey, partition_keys: Sequence[str]) -> None:
-        """Record a mart that dbt has committed: rows and content hash per rebuilt year, or as a whole."""
-        node = self._mart(model_key, PartitionUnit.YEAR if partition_keys else PartitionUnit.WHOLE)
+    def record(self, model_key: AssetKey, partition_keys: Sequence[str]) -> int:
+        """Record rows and content hash of a mart that dbt has committed, by rebuilt partition; its number of rows."""
+        node = self._node(model_key, _schema(model_key), is_whole=not partition_keys)
         with connect(self._target) as conn, conn.transaction():
-            for key in partition_keys or [WHOLE]:
-                self._enter(conn, node, key, *_content(conn, *node.relation, key))
+            contents = {key: _content(conn, node, key) for key in partition_keys or [WHOLE]}
+            for key, content in contents.items():
+                self._enter(conn, node, key, *content)
+        return sum(rows for rows, _ in contents.values())
 
-    def record_export(self, export_key: AssetKey, rows: int, content_hash: str) -> None:
-        """Record the files that a mart has been written to, in the ledger's schema ``<source>_exports``."""
-        upstream = self._upstream(export_key)
-        schema = f"{export_key.path[0]}_exports"
-        node = Node(export_key, schema, PartitionUnit.WHOLE, is_mart=True, upstream=upstream)
+    def record_export(self, export_key: AssetKey, rows: int, content_hash: str, partition_key: str = WHOLE) -> None:
+        """Record the files that a table has been written to, in the ledger's schema ``<source>_exports``."""
+        node = self._node(export_key, f"{export_key.path[0]}_exports", is_whole=partition_key == WHOLE)
         with connect(self._target) as conn, conn.transaction():
-            self._enter(conn, node, WHOLE, rows, content_hash)
+            self._enter(conn, node, partition_key, rows, content_hash)
 
-    def _mart(self, key: AssetKey, unit: PartitionUnit) -> Node:
-        node = Node(key, _schema(key), unit, is_mart=True, upstream=self._upstream(key))
+    def _node(self, key: AssetKey, schema: str, *, is_whole: bool) -> Node:
+        unit = PartitionUnit.WHOLE if is_whole else unit_of(self._context.assets_def.partitions_def)
+        node = Node(key, schema, unit, is_mart=True, upstream=self._upstream(key))
         self._nodes[key] = node
         return node
 
@@ -63,22 +66,22 @@ class MartLedger:
         made_from = current_upstream(node, partition_key, self._nodes, self._state)
         before = latest(conn, *node.relation, partition_key)
         if before is None and not rows and not made_from:
-            return  # a year without a rating was never published and is no news
+            return  # a partition without a row was never published and is no news
         changed = before is None or before.content_hash != content_hash
-        files = self._files(node.key.path[0], partition_key if node.is_partitioned else None)
+        files = self._files(node, partition_key)
         publication = Publication(partition_key, rows, content_hash, files, changed, upstream=made_from)
         number = record(conn, *node.relation, self._context.run_id, publication)
         if number and changed:
             published = Published(files, made_from, number, is_intact=True)
             self._state.published.setdefault(node.relation, {})[partition_key] = published
 
-    def _files(self, source: str, year: str | None) -> tuple[int, ...]:
-        """The landed files behind it: all of its source that were loaded, or those that touch the year."""
+    def _files(self, node: Node, partition_key: str) -> tuple[int, ...]:
+        """The landed files behind it: all of its source that were loaded, or those that touch the partition."""
         found = {
             file_id
-            for (of_source, _), files in self._state.files.items()
-            for file_id, years in files.items()
-            if of_source == source and (year is None or touches(years, PartitionUnit.YEAR, year))
+            for (source, _), files in self._state.files.items()
+            for file_id, raw in files.items()
+            if source == node.key.path[0] and (not node.is_partitioned or touches(raw, node.unit, partition_key))
         }
         return tuple(sorted(found))
 
@@ -87,11 +90,14 @@ def _schema(mart: AssetKey) -> str:
     return f"{mart.path[0]}_marts"
 
 
-def _content(conn: Connection[Any], schema: str, name: str, partition_key: str) -> tuple[int, str]:
+def _content(conn: Connection[Any], node: Node, partition_key: str) -> tuple[int, str]:
     """Row count, and Postgres' own hash of every row added up in any order: the rows never leave the database."""
-    where = SQL("").format() if partition_key == WHOLE else SQL("WHERE year = {}").format(int(partition_key))
+    where = SQL("").format()
+    if node.is_partitioned:
+        rebuild = rebuild_by(node.unit)
+        where = SQL("WHERE {} = {}").format(Identifier(rebuild.column), rebuild.value_of(partition_key))
     query = SQL(
         "SELECT count(*), coalesce(sum(hash_record_extended(m, 0)::numeric), 0) % 18446744073709551616 FROM {} m {}"
     )
-    found = conn.execute(query.format(Identifier(schema, name), where)).fetchone() or (0, 0)
+    found = conn.execute(query.format(Identifier(*node.relation), where)).fetchone() or (0, 0)
     return found[0], f"{int(found[1]):016x}-{found[0]}"

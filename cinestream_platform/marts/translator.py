@@ -9,9 +9,6 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
-BY_YEAR_TAG = "by_year"
-"""dbt tag of the models that are rebuilt by year."""
-
 OWNERS = ("team:data-platform",)
 
 _SOURCE_OF_SCHEMA = {"dvddw": "dvdrental"}
@@ -25,6 +22,11 @@ def source_of_schema(schema: str) -> str:
     return _SOURCE_OF_SCHEMA.get(schema, schema)
 
 
+def table_of(dbt_resource_props: Mapping[str, Any]) -> str:
+    """The table's name: the model's alias (models of two schemas may share it, models may not share a name)."""
+    return str(dbt_resource_props.get("alias") or dbt_resource_props["name"])
+
+
 class MartsTranslator(DagsterDbtTranslator):
     """Asset keys ``[source, table]`` as everywhere in the platform; a dbt source *is* the asset that builds it."""
 
@@ -34,7 +36,7 @@ class MartsTranslator(DagsterDbtTranslator):
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         """``movielens_dw.dim_movie`` -> ``movielens/dim_movie``; a mart -> ``movielens/mart_…``."""
-        return dg.AssetKey([source_of_schema(dbt_resource_props["schema"]), dbt_resource_props["name"]])
+        return dg.AssetKey([source_of_schema(dbt_resource_props["schema"]), table_of(dbt_resource_props)])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """The schema, for a mart: ``movielens_marts``."""
@@ -46,5 +48,5 @@ class MartsTranslator(DagsterDbtTranslator):
 
     def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
         """Columns as dbt declares them, and the table's name without the database, which differs between machines."""
-        table_name = f"{dbt_resource_props['schema']}.{dbt_resource_props['name']}"
+        table_name = f"{dbt_resource_props['schema']}.{table_of(dbt_resource_props)}"
         return {**super().get_metadata(dbt_resource_props), "dagster/table_name": table_name}

@@ -2,25 +2,27 @@
   How a mart is rebuilt. dbt's `incremental` materialization creates the table on the first run, and later computes the
   new rows into a temporary table and calls the strategies below; grants, comments and hooks are in the same transaction.
 
-  replace_all    every row of the mart is replaced
-  replace_years  every row of the requested years is replaced (vars year_from, year_to), also where a year has become
-                 empty: `delete+insert` by key would keep its old rows
+  replace_all     every row of the mart is replaced
+  replace_years   every row of the requested years is replaced (vars year_from, year_to; the mart's column `year`), also
+                  where a year has become empty: `delete+insert` by key would keep its old rows
+  replace_months  the same by month (vars month_from, month_to; the mart's column `month_start`)
 -#}
 
 {% macro get_incremental_replace_all_sql(arg_dict) -%}
-    delete from {{ arg_dict["target_relation"] }};
-    {{ insert_computed_rows(arg_dict) }}
+    {{ replace_rows(arg_dict, "true") }}
 {%- endmacro %}
 
 {% macro get_incremental_replace_years_sql(arg_dict) -%}
-    delete from {{ arg_dict["target_relation"] }}
-    {%- set years = requested_years() %}
-    {%- if years %} where year between {{ years[0] }} and {{ years[1] }}{% endif %};
-    {{ insert_computed_rows(arg_dict) }}
+    {{ replace_rows(arg_dict, of_requested_years()) }}
 {%- endmacro %}
 
-{% macro insert_computed_rows(arg_dict) -%}
+{% macro get_incremental_replace_months_sql(arg_dict) -%}
+    {{ replace_rows(arg_dict, of_requested_months()) }}
+{%- endmacro %}
+
+{% macro replace_rows(arg_dict, condition) -%}
     {%- set columns = arg_dict["dest_columns"] | map(attribute="quoted") | join(", ") -%}
+    delete from {{ arg_dict["target_relation"] }} where {{ condition }};
     insert into {{ arg_dict["target_relation"] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict["temp_relation"] }}
 {%- endmacro %}
@@ -40,4 +42,9 @@
         create schema if not exists {{ schema }};
         grant usage on schema {{ schema }} to data_analyst, ml_engineer, dashboard_reader;
     {%- endcall -%}
+{%- endmacro %}
+
+{#- Statistics of the new rows; a view has none. -#}
+{% macro statistics_of(relation) -%}
+    {%- if config.get("materialized") != "view" %}analyze {{ relation }}{% endif -%}
 {%- endmacro %}

@@ -39,14 +39,6 @@ sales as (
 )
 {%- endmacro %}
 
-{#- Two columns: the change to the row before in a window, absolute (null in the first row) and relative (also after 0). -#}
-{% macro change_to_period_before(measure, window) -%}
-    ({{ measure }} - lag({{ measure }}) over {{ window }})::numeric(14, 2) as {{ measure }}_change,
-    round(
-        ({{ measure }} - lag({{ measure }}) over {{ window }}) / nullif(lag({{ measure }}) over {{ window }}, 0), 6
-    )::numeric(18, 6) as {{ measure }}_growth
-{%- endmacro %}
-
 {#- What was sold by album_key, genre_key … of the tracks; a row with a null key holds the tracks that have none. -#}
 {% macro sales_by_product(product_key) -%}
     select

@@ -34,6 +34,7 @@ from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.chinook.tables import STAR_TABLES as CHINOOK_TABLES
 from cinestream_platform.sources.dvdrental.tables import STAR_TABLES as DVDRENTAL_TABLES
+from cinestream_platform.sources.netflix.tables import STAR_TABLES as NETFLIX_TABLES
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.ddl import ensure_tables
 
@@ -138,10 +139,11 @@ def create_star(server_dsn: str, database: str) -> str:
     dsn = f"{server_dsn} dbname={database}"
     with psycopg.connect(dsn) as connection:
         connection.execute(STAR)
-        ensure_tables(connection, (*CHINOOK_TABLES, *DVDRENTAL_TABLES))
+        ensure_tables(connection, (*CHINOOK_TABLES, *DVDRENTAL_TABLES, *NETFLIX_TABLES))
         connection.execute("""
-            grant usage on schema conformed, movielens_dw, chinook_dw, dvddw to data_engineer;
-            grant select on all tables in schema conformed, movielens_dw, chinook_dw, dvddw to data_engineer""")
+            grant usage on schema conformed, movielens_dw, chinook_dw, dvddw, netflix_dw to data_engineer;
+            grant select on all tables in schema conformed, movielens_dw, chinook_dw, dvddw, netflix_dw
+                to data_engineer""")
     return dsn
 
 
@@ -201,6 +203,7 @@ def load_real_movielens(dsn: str, folder: Path) -> None:
 
 PASSWORD = "a-pass-word-to-look-for"
 YEARS = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="1995", fmt="%Y")
+MONTHS = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 * *", start="1999-11", fmt="%Y-%m")
 MARTS = (
     "mart_movie_ratings",
     "mart_genre_trends",
@@ -303,12 +306,13 @@ class World:
                 )
 
         self.dbt = TestDbt()
-        self.marts, self.marts_by_year = marts_assets(
-            years=YEARS, manifest=ensure_manifest(), ledger=lambda context, target: self
+        self.marts, self.marts_by_year, _ = marts_assets(
+            years=YEARS, months=MONTHS, manifest=ensure_manifest(), ledger=lambda context, target: self
         )
 
-    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> None:
+    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> int:
         self.published.append((model_key.to_user_string(), list(partition_keys)))
+        return 0
 
     def run(
         self, assets: dg.AssetsDefinition, years: tuple[int, int] | None = None, **options: Any
@@ -636,7 +640,7 @@ def dbt(world_dsn: str, home: Path, *arguments: str) -> subprocess.CompletedProc
 def test_dbts_unit_tests_pass(world: World) -> None:
     done = dbt(world.dsn, world.home, "test", "--select", "test_type:unit")
     assert done.returncode == 0, done.stdout
-    assert "PASS=29 WARN=0 ERROR=0" in done.stdout
+    assert "PASS=41 WARN=0 ERROR=0" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -646,6 +650,20 @@ def test_senseless_years_are_refused(world: World, years: str) -> None:
     done = dbt(world.dsn, world.home, "compile", "--select", "mart_rating_distribution", "--vars", years)
     assert done.returncode != 0
     assert "year_from and year_to must be integers" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("months", "refusal"),
+    [
+        ('{"month_from": 200512}', "month_from and month_to must be integers"),
+        ('{"month_from": 200512, "month_to": 200511}', "month_from <= month_to"),
+        ('{"month_from": 200500, "month_to": 200512}', "must be months as YYYYMM: got 200500"),
+    ],
+)
+def test_senseless_months_are_refused(world: World, months: str, refusal: str) -> None:
+    done = dbt(world.dsn, world.home, "compile", "--select", "mart_daily_ratings", "--vars", months)
+    assert done.returncode != 0
+    assert refusal in done.stdout
 
 
 @pytest.mark.real_data

@@ -49,7 +49,7 @@ def text_files() -> list[Path]:
     """Every text file of the repository but tests, which name such things on purpose."""
     folders = (".ci", "cinestream_platform", "dbt_project", "docs", "benchmarks")
     paths = [*ROOT.glob("*"), *(path for folder in folders for path in (ROOT / folder).rglob("*"))]
-    made = {"__pycache__", "target", "logs", "dbt_packages"}
+    made = {".git", "__pycache__", "target", "logs", "dbt_packages"}  # .git is a file in a work tree
     return sorted(path for path in paths if path.is_file() and path.suffix in TEXTS and not made & set(path.parts))
 
 

@@ -7,7 +7,7 @@ with
 mart_years as (
     select year::integer as year, {{ total }} as total
     from {{ model }}
-    {% if requested_years() %}where year between {{ requested_years()[0] }} and {{ requested_years()[1] }}{% endif %}
+    where {{ of_requested_years() }}
     group by year
 ),
 fact_years as (

@@ -4,14 +4,16 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from cinestream_platform.marts.assets import dbt_arguments, marts_assets
+from cinestream_platform.marts.assets import marts_assets
 from cinestream_platform.marts.project import ensure_manifest
+from cinestream_platform.marts.rebuild import REBUILDS, dbt_arguments, rebuild_by
 from cinestream_platform.marts.resource import MartsDbt
 from cinestream_platform.marts.translator import source_of_schema
 from cinestream_platform.orchestration.resources import Warehouse
@@ -19,8 +21,10 @@ from cinestream_platform.settings import Settings
 from cinestream_platform.sources.chinook.tables import STAR_TABLES
 from cinestream_platform.sources.dvdrental.tables import STAR_TABLES as RENTAL_TABLES
 from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.table import PartitionUnit
 
 YEARS = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="1995", fmt="%Y")
+MONTHS = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 * *", start="1999-11", fmt="%Y-%m")
 BY_YEAR = {"mart_genre_trends", "mart_rating_distribution"}
 FOLLOWING = {"mart_movie_ratings", "mart_user_activity", "mart_user_retention", "mart_tag_popularity"}
 MUSIC = {
@@ -32,6 +36,11 @@ MUSIC = {
 RENTALS = {
     *("mart_customer_analytics", "mart_customer_cohorts", "mart_movie_performance", "mart_movie_performance_monthly"),
     *("gold_kpi_category", "mv_kpi_global"),
+}
+BY_MONTH = {"mart_daily_ratings", "mart_movie_months", "mart_customer_trends"}
+NETFLIX = {
+    *("mart_ratings_by_month", "mart_ratings_by_year", "mart_movie_performance"),
+    *("v_daily_rating_summary", "v_movie_performance"),
 }
 
 
@@ -46,19 +55,22 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def assets(manifest: Path) -> list[dg.AssetsDefinition]:
-    return marts_assets(years=YEARS, manifest=manifest)
+    return marts_assets(years=YEARS, months=MONTHS, manifest=manifest)
 
 
 def test_every_mart_is_one_asset_below_its_source(assets: list[dg.AssetsDefinition]) -> None:
-    marts, by_year = assets
+    marts, by_year, by_month = assets
     assert marts.keys == {
         *(key(name) for name in FOLLOWING),
         *(key(name, "chinook") for name in MUSIC),
         *(key(name, "dvdrental") for name in RENTALS),
+        *(key(name, "netflix") for name in NETFLIX),
     }
     assert by_year.keys == {key(name) for name in BY_YEAR}
-    assert by_year.partitions_def == YEARS
-    assert by_year.backfill_policy == dg.BackfillPolicy.single_run()
+    assert by_month.keys == {key(name, "netflix") for name in BY_MONTH}
+    assert (by_year.partitions_def, by_month.partitions_def) == (YEARS, MONTHS)
+    assert by_year.backfill_policy == by_month.backfill_policy == dg.BackfillPolicy.single_run()
+    assert [step.op.name for step in assets] == ["marts", "marts_by_year", "marts_by_month"]
     assert marts.partitions_def is None
 
 
@@ -87,7 +99,42 @@ def test_the_sources_of_dbt_are_the_assets_of_the_star(assets: list[dg.AssetsDef
         *(key(table.name, "chinook") for table in STAR_TABLES if "playlist" not in table.name),
         *(key(f"dim_{name}", "dvdrental") for name in ("customer", "film", "category", "inventory", "store")),
         *(key(name, "dvdrental") for name in ("bridge_film_category", "fact_rental", "fact_payment")),
+        *(key(name, "netflix") for name in ("dim_movie", "dim_customer", "fact_ratings", "fact_customer_months")),
     }
+
+
+def test_a_mart_by_year_or_month_reads_facts_and_what_never_changes(assets: list[dg.AssetsDefinition]) -> None:
+    """A dim that every load changes would make every partition stale with every load."""
+    of_month = assets[2].asset_deps
+    calendar = key("dim_date", "conformed")
+    assert of_month == {
+        key("mart_daily_ratings", "netflix"): {key("fact_ratings", "netflix"), calendar},
+        key("mart_movie_months", "netflix"): {key("fact_ratings", "netflix"), calendar},
+        key("mart_customer_trends", "netflix"): {key("fact_customer_months", "netflix"), calendar},
+    }
+
+
+def test_what_is_computed_of_all_months_reads_the_marts_of_the_months(assets: list[dg.AssetsDefinition]) -> None:
+    ratings = key("fact_ratings", "netflix")
+    assert [mart for mart in assets[0].keys if ratings in assets[0].asset_deps[mart]] == []
+
+
+def test_views_read_marts_alone(assets: list[dg.AssetsDefinition], manifest: Path) -> None:
+    """As a materialized view: the star's columns must stay free to be widened."""
+    nodes = json.loads(manifest.read_bytes())["nodes"].values()
+    views = {
+        node["alias"] for node in nodes if node["resource_type"] == "model" and "view" in node["config"]["materialized"]
+    }
+    assert views == {"mv_kpi_global", "v_daily_rating_summary", "v_movie_performance"}
+    deps = assets[0].asset_deps
+    assert deps[key("v_daily_rating_summary", "netflix")] == {key("mart_daily_ratings", "netflix")}
+    assert deps[key("v_movie_performance", "netflix")] == {key("mart_movie_performance", "netflix")}
+
+
+def test_a_table_of_the_same_name_in_two_schemas_is_two_assets(assets: list[dg.AssetsDefinition]) -> None:
+    for source in ("dvdrental", "netflix"):
+        spec = assets[0].specs_by_key[key("mart_movie_performance", source)]
+        assert spec.metadata["dagster/table_name"] == f"{source}_marts.mart_movie_performance"
 
 
 def test_the_view_of_the_whole_shop_reads_marts_alone(assets: list[dg.AssetsDefinition]) -> None:
@@ -122,12 +169,32 @@ def test_a_schema_names_its_source(schema: str, source: str) -> None:
     assert source_of_schema(schema) == source
 
 
-def test_a_range_of_years_is_one_dbt_command_without_unit_tests() -> None:
+def test_a_range_of_partitions_is_one_dbt_command_without_unit_tests() -> None:
     build = ["build", "--exclude-resource-type", "unit_test"]
-    assert dbt_arguments([]) == build
-    assert dbt_arguments(["2005"]) == [*build, "--vars", '{"year_from": 2005, "year_to": 2005}']
-    assert dbt_arguments(["2004", "2005", "2006"]) == [*build, "--vars", '{"year_from": 2004, "year_to": 2006}']
-    assert dbt_arguments(["2005"], full_refresh=True)[3] == "--full-refresh"
+    years, months = rebuild_by(PartitionUnit.YEAR), rebuild_by(PartitionUnit.MONTH)
+    assert dbt_arguments([]) == dbt_arguments([], years) == build
+    assert dbt_arguments(["2005"], years) == [*build, "--vars", '{"year_from": 2005, "year_to": 2005}']
+    assert dbt_arguments(["2004", "2005", "2006"], years) == [*build, "--vars", '{"year_from": 2004, "year_to": 2006}']
+    assert dbt_arguments(["2005-12"], months) == [*build, "--vars", '{"month_from": 200512, "month_to": 200512}']
+    assert dbt_arguments(["2005-01", "2004-12"], months) == [
+        *build, "--vars", '{"month_from": 200412, "month_to": 200501}'
+    ]  # fmt: skip
+    assert dbt_arguments(["2005"], years, full_refresh=True)[3] == "--full-refresh"
+
+
+def test_a_unit_is_named_alike_in_dbt_and_in_the_ledger(manifest: Path) -> None:
+    """Tag, strategy, column and variables of every model that is rebuilt by partitions."""
+    nodes = [node for node in json.loads(manifest.read_bytes())["nodes"].values() if node["resource_type"] == "model"]
+    for rebuild in REBUILDS:
+        models = [node for node in nodes if rebuild.tag in node["tags"]]
+        assert models
+        for model in models:
+            assert model["config"]["incremental_strategy"] == f"replace_{rebuild.unit}s"
+            assert rebuild.column in model["columns"]
+            assert f"in_requested_{rebuild.unit}s(" in model["raw_code"]
+    assert [rebuild.tag for rebuild in REBUILDS] == ["by_year", "by_month"]
+    assert rebuild_by(PartitionUnit.YEAR).value_of("2005") == 2005
+    assert rebuild_by(PartitionUnit.MONTH).value_of("2005-12") == date(2005, 12, 1)
 
 
 class NoWarehouse(Warehouse):

@@ -55,7 +55,7 @@ def test_touching_a_file_without_changing_it_does_not_parse_again(settings: Sett
 @pytest.mark.parametrize("change", ["edit", "remove", "add", "database"])
 def test_every_change_of_the_project_is_noticed(settings: Settings, parses: list[str], change: str) -> None:
     ensure_manifest(settings)
-    macro = project.PROJECT_DIR / "macros" / "years.sql"
+    macro = project.PROJECT_DIR / "macros" / "requested_partitions.sql"
     if change == "edit":
         macro.write_text(macro.read_text() + "\n")
     elif change == "remove":
@@ -79,7 +79,7 @@ def test_a_failed_parse_keeps_the_old_manifest_and_is_tried_again(
     settings: Settings, parses: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ensure_manifest(settings)
-    (project.PROJECT_DIR / "macros" / "years.sql").write_text("{% macro")
+    (project.PROJECT_DIR / "macros" / "requested_partitions.sql").write_text("{% macro")
 
     def fail(target: Path, database: str) -> None:
         raise MartsNotPreparedError("no")

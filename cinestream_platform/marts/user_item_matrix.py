@@ -1,0 +1,193 @@
+"""The ratings of the Netflix Prize as files for recommenders: ``exports/user_item_matrix/`` in the lake.
+
+A Parquet file a month, which hold together every published rating once, and two files that say what the keys in them
+stand for. A month is an export like any other: staleness has it written again when its part of the fact has changed.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    BackfillPolicy,
+    MaterializeResult,
+    asset,
+)
+
+from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.marts.publication import MartLedger
+from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS, asset_key
+from cinestream_platform.orchestration.partitions import partitions_of
+from cinestream_platform.orchestration.staleness import EXPORT_KIND
+from cinestream_platform.sources.netflix.tables import DIM_CUSTOMER, DIM_MOVIE, FACT_RATINGS, SOURCE
+from cinestream_platform.warehouse.connection import PostgresTarget, connect_bulk
+from cinestream_platform.warehouse.content_hash import content_hash
+from cinestream_platform.warehouse.frames import polars_type
+from cinestream_platform.warehouse.table import Table
+
+FOLDER = "exports/user_item_matrix"
+MATRIX = AssetKey([SOURCE, "export_user_item_matrix"])
+DIMENSIONS = AssetKey([SOURCE, "export_user_item_dimensions"])
+CHECK = "files_hold_the_table"
+
+RATING_COLUMNS = ("customer_key", "movie_key", "rating", "date_key")
+FILES: dict[str, tuple[Table, tuple[str, ...]]] = {
+    "customers": (DIM_CUSTOMER, ("customer_key", "customer_id")),
+    "movies": (DIM_MOVIE, ("movie_key", "movie_id", "title", "release_year")),
+}
+"""File to the dim and its columns, of which the first is the key."""
+
+
+def month_file(partition_key: str) -> str:
+    """Where the ratings of a month are; nothing is there for a month without ratings."""
+    return f"{FOLDER}/month={partition_key}/ratings.parquet"
+
+
+def user_item_assets() -> list[AssetsDefinition]:
+    """The export of the ratings and that of the keys; they need the resources ``warehouse`` and ``stores``."""
+    months: AssetsDefinition = asset(
+        **_properties(
+            MATRIX,
+            [FACT_RATINGS],
+            f"`{FACT_RATINGS.qualified_name}` as files, one a month: `{month_file('YYYY-MM')}` in the lake, with "
+            "`customer_key`, `movie_key` (int32), `rating` (int8) and `date`, in the order of the keys.",
+        ),
+        partitions_def=partitions_of(FACT_RATINGS.partitioning),
+        backfill_policy=BackfillPolicy.single_run(),
+    )(_export_months)
+    # Apart from the months, which a new customer of one of them must not make stale.
+    dimensions: AssetsDefinition = asset(
+        **_properties(
+            DIMENSIONS,
+            [DIM_CUSTOMER, DIM_MOVIE],
+            "What the keys of the user-item matrix stand for: "
+            + " and ".join(f"`{FOLDER}/{name}.parquet` ({', '.join(columns)})" for name, (_, columns) in FILES.items())
+            + " in the lake.",
+        )
+    )(_export_dimensions)
+    return [months, dimensions]
+
+
+def _properties(key: AssetKey, tables: list[Table], description: str) -> dict[str, Any]:
+    compared_with = " and ".join(f"`{table.qualified_name}`" for table in tables)
+    check = AssetCheckSpec(CHECK, asset=key, description=f"What was written reads back as {compared_with}.")
+    return {
+        "key": key,
+        "deps": [asset_key(table) for table in tables],
+        "description": description,
+        "group_name": f"{SOURCE}_exports",
+        "owners": OWNERS,
+        "kinds": {"parquet", EXPORT_KIND},
+        "freshness_policy": FRESHNESS,
+        "check_specs": [check],
+        "required_resource_keys": {"warehouse", "stores"},
+    }
+
+
+def _export_months(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+    """Month by month, so that memory is bounded by one."""
+    target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
+    ledger = MartLedger(context, target)
+    differing: dict[str, Any] = {}
+    for key in context.partition_keys:
+        rows, totals = read_month(target, key)
+        write(lake, month_file(key), rows)
+        if (written := totals_written(lake, key)) != totals:
+            differing[key] = {"fact": totals, "file": written}
+        ledger.record_export(MATRIX, rows.height, content_hash(rows), key)
+        context.add_asset_metadata({"dagster/row_count": rows.height}, partition_key=key)
+        context.log.info("%s: %s ratings", key, f"{rows.height:,}")
+    yield MaterializeResult(metadata={"dagster/uri": f"{lake.url}/{FOLDER}"}, check_results=[_checked(differing)])
+
+
+def _export_dimensions(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+    target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
+    ledger = MartLedger(context, target)
+    frames = {name: read_dimension(target, *columns) for name, columns in FILES.items()}
+    differing: dict[str, Any] = {}
+    for name, rows in frames.items():
+        write(lake, f"{FOLDER}/{name}.parquet", rows)
+        location = lake.location(f"{FOLDER}/{name}.parquet")
+        if rows.height and not pl.read_parquet(location, storage_options=lake.storage_options()).equals(rows):
+            differing[name] = rows.height
+    height = sum(rows.height for rows in frames.values())
+    ledger.record_export(DIMENSIONS, height, " ".join(content_hash(rows) for rows in frames.values()))
+    counts = {name: rows.height for name, rows in frames.items()}
+    yield MaterializeResult(
+        metadata={"dagster/uri": f"{lake.url}/{FOLDER}", **counts}, check_results=[_checked(differing)]
+    )
+
+
+def _checked(differing: dict[str, Any]) -> AssetCheckResult:
+    return AssetCheckResult(passed=not differing, check_name=CHECK, metadata={"differing": differing})
+
+
+def read_month(target: PostgresTarget, partition_key: str) -> tuple[pl.DataFrame, tuple[int, int]]:
+    """A month's published ratings in the order of the keys, and Postgres' own count and sum of stars, of one moment."""
+    partitioning = FACT_RATINGS.partitioning
+    bounds = partitioning.bounds(partition_key) if partitioning else None
+    if bounds is None:
+        raise ValueError(f"{FACT_RATINGS.qualified_name} has no months")
+    where = f"{FACT_RATINGS.qualified_name} WHERE date_key >= {bounds[0]} AND date_key < {bounds[1]}"
+    with connect_bulk(target) as conn, conn.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        cursor.execute(f"SELECT {', '.join(RATING_COLUMNS)} FROM {where}")  # noqa: S608 - declared names, integers
+        read = _fetched(cursor, FACT_RATINGS, RATING_COLUMNS)
+        cursor.execute(f"SELECT count(*), coalesce(sum(rating), 0)::bigint FROM {where}")  # noqa: S608
+        [totals] = cursor.fetchall()
+        conn.rollback()
+    day = pl.col("date_key")
+    rows = read.select(
+        "customer_key",
+        "movie_key",
+        pl.col("rating").cast(pl.Int8),
+        pl.date(day // 10_000, day // 100 % 100, day % 100).alias("date"),
+    )
+    return rows.sort("customer_key", "movie_key"), (totals[0], totals[1])
+
+
+def read_dimension(target: PostgresTarget, table: Table, columns: tuple[str, ...]) -> pl.DataFrame:
+    """Some columns of a dim, in the order of the first."""
+    with connect_bulk(target) as conn, conn.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(columns)} FROM {table.qualified_name} ORDER BY {columns[0]}")  # noqa: S608
+        return _fetched(cursor, table, columns)
+
+
+def _fetched(cursor: Any, table: Table, columns: tuple[str, ...]) -> pl.DataFrame:
+    """The rows of a query in the declared types; a result without rows comes without columns."""
+    schema = {name: polars_type(table.column(name).type) for name in columns}
+    found = pl.DataFrame(pl.from_arrow(cursor.fetch_arrow_table()))
+    return found.cast(schema) if found.width else pl.DataFrame(schema=schema)  # type: ignore[arg-type]
+
+
+def write(lake: ObjectStore, key: str, rows: pl.DataFrame) -> None:
+    """One Parquet file in the lake; none where there are no rows."""
+    if rows.is_empty():
+        lake.delete(_present(lake, key))
+        return
+    with tempfile.TemporaryDirectory(prefix="cinestream-") as scratch:
+        path = Path(scratch, "rows.parquet")
+        rows.write_parquet(path, compression="zstd")
+        lake.put_file(key, path)
+
+
+def totals_written(lake: ObjectStore, partition_key: str) -> tuple[int, int]:
+    """Rows and sum of stars of a month's file, read back; zeros where there is none."""
+    key = month_file(partition_key)
+    if not _present(lake, key):
+        return 0, 0
+    scan = pl.scan_parquet(lake.location(key), storage_options=lake.storage_options(), hive_partitioning=False)
+    [(rows, stars)] = scan.select(pl.len(), pl.col("rating").cast(pl.Int64).sum()).collect().rows()
+    return rows, stars
+
+
+def _present(lake: ObjectStore, key: str) -> list[str]:
+    """The key if something is stored under it, else nothing."""
+    return [stored.key for stored in lake.list(key.rpartition("/")[0]) if stored.key == key]

@@ -1,0 +1,81 @@
+{#-
+  What models tagged `by_year` or `by_month` rebuild: vars year_from and year_to (2005), month_from and month_to (200512).
+  As a pair of integers, or nothing for all partitions. A full refresh is always of all partitions.
+-#}
+{% macro requested_span(unit) %}
+    {%- set first, last = var(unit ~ "_from", none), var(unit ~ "_to", none) -%}
+    {%- if first is none and last is none or flags.FULL_REFRESH -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- if first is not integer or last is not integer or first > last -%}
+        {{ exceptions.raise_compiler_error(
+            "vars " ~ unit ~ "_from and " ~ unit ~ "_to must be integers, " ~ unit ~ "_from <= " ~ unit
+            ~ "_to, both or neither: got " ~ first ~ " and " ~ last
+        ) }}
+    {%- endif -%}
+    {{ return([first, last]) }}
+{% endmacro %}
+
+{% macro requested_years() %}
+    {{ return(requested_span("year")) }}
+{% endmacro %}
+
+{% macro requested_months() %}
+    {%- set months = requested_span("month") -%}
+    {%- for month in months or [] if not 1 <= month % 100 <= 12 -%}
+        {{ exceptions.raise_compiler_error("vars month_from and month_to must be months as YYYYMM: got " ~ month) }}
+    {%- endfor -%}
+    {{ return(months) }}
+{% endmacro %}
+
+{#- Conditions on a YYYYMMDD date key. The bounds are literals on the partition column, so Postgres prunes partitions. -#}
+{% macro in_requested_years(date_key) -%}
+    {%- set years = requested_years() -%}
+    {%- if years -%}
+        {{ date_key }} >= {{ years[0] }}0101 and {{ date_key }} < {{ years[1] + 1 }}0101
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro in_requested_months(date_key) -%}
+    {%- set months = requested_months() -%}
+    {%- if months -%}
+        {%- set next = months[1] + (89 if months[1] % 100 == 12 else 1) -%}
+        {{ date_key }} >= {{ months[0] }}01 and {{ date_key }} < {{ next }}01
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The same of a mart's own rows, whose partition is in the column `year` or `month_start`. -#}
+{% macro of_requested_years() -%}
+    {%- set years = requested_years() -%}
+    {%- if years %}year between {{ years[0] }} and {{ years[1] }}{% else %}true{% endif -%}
+{%- endmacro %}
+
+{% macro of_requested_months() -%}
+    {%- set months = requested_months() -%}
+    {%- if months -%}
+        month_start between
+        {%- for month in months %}{{ " and" if not loop.first }} date '{{ "%d-%02d-01" | format(month // 100, month % 100) }}'{% endfor -%}
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
+  CTE `months`: the requested months of the calendar with their first and last day. A lateral subquery on a fact that is
+  partitioned by month then reads one partition at a time: what it groups by is never more than a month's.
+-#}
+{% macro requested_months_of_the_calendar() -%}
+months as (
+    select
+        month_start,
+        min(date_key) as first_date_key,
+        max(date_key) as last_date_key
+    from {{ source("conformed", "dim_date") }}
+    where {{ in_requested_months("date_key") }}
+    group by month_start
+)
+{%- endmacro %}
