@@ -254,7 +254,7 @@ class FileLoader:
                     if other.file_id not in transaction.replaced
                 ]
                 overlap = find_overlap(self.lake, self.feed, reading.spool, file, others)
-                transaction.write(reading.spool.frames(), rejected)
+                transaction.write(reading.spool.frames(), rejected, count=reading.loaded)
                 transaction.complete(result, overlap)
                 transaction.commit()
         except TwinLoadedError as error:

@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 
 from cinestream_platform.warehouse import ledger, turns
 from cinestream_platform.warehouse.ledger import LandedFile
+from cinestream_platform.warehouse.raw_files import remove_rows
 
 
 class UnknownFileError(LookupError):
@@ -90,7 +91,7 @@ def retract(conn: Connection[Any], bucket: str, key: str, raw_table: sql.Identif
         rows = {file_id: partitions for file_id, status, partitions in versions if status == "loaded"}
         file_ids = list(rows)
         if file_ids and raw_table:
-            conn.execute(sql.SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (file_ids,))
+            remove_rows(conn, raw_table, file_ids)
         conn.execute(
             "UPDATE ops.landed_file SET status = 'retracted', reason = 'retracted by an operator'"
             " WHERE file_id = ANY (%s) OR file_id = %s",

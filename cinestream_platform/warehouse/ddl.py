@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date
-from typing import Any
+from typing import Any, LiteralString
 
 import sqlalchemy as sa
 from psycopg import Connection, sql
@@ -41,6 +41,10 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
 }
 # Not the default paramstyle: it would double every % of a CHECK.
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+
+
+SMALL_FILES = "small_files"
+"""Key of the partition of a raw table that is split by file for all files that have none of their own."""
 
 
 class SchemaDriftError(RuntimeError):
@@ -109,6 +113,8 @@ def _sa_table(table: Table, metadata: sa.MetaData) -> sa.Table:
         if f"{reference.table.qualified_name}" not in metadata.tables:
             _sa_table(reference.table, metadata)
     partition_by = f"RANGE ({table.partitioning.column})" if table.partitioning else None
+    if table.by_file:
+        partition_by = "LIST (_file_id)"
     return sa.Table(
         table.name,
         metadata,
@@ -161,15 +167,17 @@ def ensure_tables(conn: Connection, tables: Iterable[Table]) -> list[str]:
             for statement in create_statements(table):
                 conn.execute(statement.encode())
             if table.partitioning and not table.is_partitioned:
-                _create_whole_partition(conn, table)
+                _create_partition(conn, table, "whole", "FOR VALUES FROM (MINVALUE) TO (MAXVALUE)")
+            if table.by_file:
+                _create_partition(conn, table, SMALL_FILES, "DEFAULT")
             changes.append(f"created {table.qualified_name}")
     return changes
 
 
-def _create_whole_partition(conn: Connection, table: Table) -> None:
-    statement = sql.SQL("CREATE TABLE {} PARTITION OF {} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)")
-    child = sql.Identifier(table.schema, table.partition_name("whole"))
-    conn.execute(statement.format(child, sql.Identifier(table.schema, table.name)))
+def _create_partition(conn: Connection, table: Table, partition_key: str, values: LiteralString) -> None:
+    statement = sql.SQL("CREATE TABLE {} PARTITION OF {} {}")
+    child = sql.Identifier(table.schema, table.partition_name(partition_key))
+    conn.execute(statement.format(child, sql.Identifier(table.schema, table.name), sql.SQL(values)))
 
 
 def existing_columns(conn: Connection, table: Table) -> dict[str, tuple[str, bool]]:

@@ -17,6 +17,7 @@ from psycopg.types.multirange import Multirange
 
 from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.deliveries import effective_at
+from cinestream_platform.warehouse.raw_files import remove_rows
 
 
 class Listed(Protocol):
@@ -275,7 +276,7 @@ def _supersede_older_versions(conn: Connection[Any], file: LandedFile, twin: int
         )
     ]
     if older:
-        conn.execute(sql.SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (older,))
+        remove_rows(conn, raw_table, older)
         turns.supersede(conn, older, by=file.file_id)
 
 

@@ -15,7 +15,7 @@ from typing import Any, LiteralString
 
 import polars as pl
 from psycopg import Connection
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import Identifier
 
 from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -23,6 +23,7 @@ from cinestream_platform.warehouse.copy import copy_frames
 from cinestream_platform.warehouse.deliveries import effective_at
 from cinestream_platform.warehouse.groups import to_multirange
 from cinestream_platform.warehouse.ledger import LandedFile
+from cinestream_platform.warehouse.raw_files import add_rows, remove_rows
 from cinestream_platform.warehouse.table import Table, WriteMode
 
 
@@ -139,13 +140,11 @@ class FileTransaction:
         )
         return found[0][0] if found else None
 
-    def write(self, rows: Iterable[pl.DataFrame], rejected: pl.DataFrame) -> None:
-        """Replace the rows of older versions by these, and keep the rejected records."""
-        raw = Identifier(self._table.schema, self._table.name)
+    def write(self, rows: Iterable[pl.DataFrame], rejected: pl.DataFrame, *, count: int) -> None:
+        """Replace the rows of older versions by these, ``count`` of them, and keep the rejected records."""
+        add_rows(self._conn, self._table, self._file.file_id, rows, count)
         if self.replaced:
-            self._conn.execute(SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw), (self.replaced,))
-        columns = [column.name for column in self._table.columns]
-        copy_frames(self._conn, raw, columns, rows, declared=self._table.columns)
+            remove_rows(self._conn, Identifier(self._table.schema, self._table.name), self.replaced)
         self._query("DELETE FROM ops.rejected_row WHERE file_id = %s", self._file.file_id)
         copy_frames(self._conn, Identifier("ops", "rejected_row"), rejected.columns, [rejected])
 

@@ -274,7 +274,8 @@ class Table:
 
     ``natural_key`` identifies a row in the source's terms (upsert; for raw event tables: which records are the same
     event, of which the one with the greatest ``latest_by`` wins). ``reads_whole`` names the inputs whose partitions are
-    not this table's: each of its partitions is made from all of their rows.
+    not this table's: each of its partitions is made from all of their rows. ``by_file``: of a raw table a large file is
+    a partition of its own (``raw_files``).
     """
 
     source: str
@@ -293,6 +294,7 @@ class Table:
     indexes: tuple[Index, ...] = ()
     partitioning: Partitioning | None = None
     reads_whole: tuple[str, ...] = ()
+    by_file: bool = False
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
@@ -343,9 +345,11 @@ def raw_table(
     description: str,
     grain: str,
     columns: tuple[Column, ...],
+    by_file: bool = False,
     **keys: object,
 ) -> Table:
     """A raw table: the source's columns, then where each row came from (``_file_id``, ``_line``)."""
+    index = Index(("_file_id",), "a superseded file's rows are deleted by it", method="brin")
     origin = (
         Column("_file_id", BIGINT, "The landed file (ops.landed_file) that the row was read from."),
         Column("_line", BIGINT, "Line of that file on which the record begins; the header is line 1."),
@@ -359,6 +363,7 @@ def raw_table(
         description=description,
         grain=grain,
         columns=(*columns, *origin),
-        indexes=(Index(("_file_id",), "a superseded file's rows are deleted by it", method="brin"),),
+        indexes=() if by_file else (index,),
+        by_file=by_file,
         **keys,  # type: ignore[arg-type]
     )

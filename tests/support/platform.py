@@ -81,7 +81,7 @@ class Platform:
         return [
             self.land(f"{feed.prefix}{path.name}", path.read_bytes())
             for feed in FEEDS
-            if (path := folder / f"{feed.dataset}.csv").is_file()
+            if (path := folder / f"{feed.dataset}.csv").is_file() and feed.takes(path.name)
         ]
 
     def scan(self) -> int:

@@ -94,6 +94,7 @@ RATINGS = raw_table(
     ),
     natural_key=("movie_id", "customer_id"),
     latest_by="date",
+    by_file=True,
 )
 
 DIM_MOVIE = type_1(

@@ -1,0 +1,62 @@
+"""The rows of a landed file in its raw table: how they come, and how they leave.
+
+Of a table that is split by file (``Table.by_file``) a large file is a partition of its own. Its rows are copied frozen
+into a table that is new in the same transaction: Postgres writes no WAL for them, no later reader has to mark them as
+committed (which with checksums writes every page twice more), and the file leaves by a DROP instead of millions of dead
+rows. Small files share the default partition, and all others tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import polars as pl
+import psycopg
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier, Literal
+
+from cinestream_platform.warehouse.copy import copy_frames
+from cinestream_platform.warehouse.table import Table
+
+OWN_PARTITION_FROM = 1_000_000
+"""Rows from which on a file is a partition: fewer are deleted in seconds, and partitions stay few."""
+LOCK_TIMEOUT_MS = 500
+"""How long readers can queue behind a partition that is to be dropped; then its rows are deleted instead."""
+
+
+def add_rows(conn: Connection[Any], table: Table, file_id: int, rows: Iterable[pl.DataFrame], count: int) -> None:
+    """Bring a file's rows; they belong to the connection's transaction."""
+    names = [column.name for column in table.columns]
+    target = Identifier(table.schema, table.name)
+    if not table.by_file or count < OWN_PARTITION_FROM:
+        copy_frames(conn, target, names, rows, declared=table.columns)
+        return
+    part = Identifier(table.schema, table.partition_name(f"file-{file_id}"))
+    conn.execute(SQL("CREATE TABLE {} (LIKE {} INCLUDING CONSTRAINTS)").format(part, target))
+    only = SQL("ALTER TABLE {} ADD CONSTRAINT one_file CHECK (_file_id = {})")
+    conn.execute(only.format(part, Literal(file_id)))  # spares ATTACH its scan
+    copy_frames(conn, part, names, rows, freeze=True, declared=table.columns)
+    conn.execute(SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(target, part, Literal(file_id)))
+    conn.execute(SQL("ALTER TABLE {} DROP CONSTRAINT one_file").format(part))
+
+
+def remove_rows(conn: Connection[Any], raw_table: Identifier, file_ids: Sequence[int]) -> None:
+    """Take the rows of files away, in the connection's transaction."""
+    name = raw_table.as_string(conn)
+    partitions = conn.execute(
+        """
+        SELECT n.nspname, c.relname FROM pg_inherits i
+        JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE i.inhparent = to_regclass(%s) AND c.relname ~ ('_file_(' || array_to_string(%s::text[], '|') || ')$')
+        """,
+        (name, [str(file_id) for file_id in file_ids]),
+    ).fetchall()
+    for partition in partitions:
+        try:
+            with conn.transaction():
+                conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",))
+                conn.execute(SQL("DROP TABLE {}").format(Identifier(*partition)))
+        except psycopg.errors.LockNotAvailable:
+            continue  # somebody reads the table: its rows leave one by one
+    conn.execute(SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (list(file_ids),))
