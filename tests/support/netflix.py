@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from dagster import AssetKey
+
 from tests.support.platform import Platform
 
 Rated = tuple[int, int, str]
 """Customer, stars and day."""
 Rating = tuple[int, int, int, str]
 """Film, customer, stars and day."""
+FACTS = ("fact_ratings", "fact_customer_months")
 DATES = "to_date(date_key::text, 'YYYYMMDD')::text"
 
 
@@ -25,6 +28,11 @@ def titles_csv(*films: tuple[int, int | None, str]) -> bytes:
     """A file of (film, year, title)."""
     lines = [f"{film},{'NULL' if year is None else year},{title}\n" for film, year, title in films]
     return "".join(lines).encode("latin-1")
+
+
+def rated(*files: Mapping[int, Iterable[Rated]]) -> list[Rating]:
+    """The ratings of some files, sorted."""
+    return sorted((film, *rating) for films in files for film, ratings in films.items() for rating in ratings)
 
 
 def raw(platform: Platform) -> list[Rating]:
@@ -69,6 +77,12 @@ def star_hashes(platform: Platform) -> dict[tuple[str, str], str]:
             " WHERE is_latest AND schema_name = 'netflix_dw'"
         )
     }
+
+
+def build_months(first: str, last: str) -> None:
+    """Build the star over a range of months; for a process of its own."""
+    names = ("dim_movie", "dim_customer", *FACTS)
+    assert Platform().run([AssetKey(["netflix", name]) for name in names], (first, last)).success
 
 
 def leftovers(platform: Platform) -> list[str]:
