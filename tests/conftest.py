@@ -155,6 +155,12 @@ def chinook_files() -> Path:
 
 
 @pytest.fixture(scope="session")
+def netflix_files() -> Path:
+    """The excerpt of the Netflix Prize, in both layouts; tests skip where it is absent."""
+    return _real("netflix")
+
+
+@pytest.fixture(scope="session")
 def dvdrental_files() -> Path:
     """The folder of the PostgreSQL Tutorial's dvdrental archive; tests skip where it is absent."""
     return _real("dvdrental")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import Identifier
 
 from cinestream_platform.warehouse import copy
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.copy import copy_frames
+from cinestream_platform.warehouse.table import BIGINT, DATE, INTEGER, SMALLINT, Column
 from tests.support.platform import database
 
 SCHEMA = {
@@ -69,6 +72,88 @@ def test_every_value_arrives_as_it_was(postgres: PostgresTarget, monkeypatch: py
         ).fetchall()
         conn.rollback()
     assert stored == rows
+
+
+FIXED = {"small": pl.Int16(), "whole": pl.Int32(), "big": pl.Int64(), "day": pl.Date()}
+FIXED_COLUMNS = [Column(name, kind, "") for name, kind in zip(FIXED, (SMALLINT, INTEGER, BIGINT, DATE), strict=True)]
+FIXED_DDL = "CREATE TEMP TABLE {} (n bigserial, small smallint, whole integer, big bigint, day date) ON COMMIT DROP"
+FIRST_DAY, LAST_DAY = date(1, 1, 1), date(9999, 12, 31)
+
+
+def whole_numbers(bits: int) -> st.SearchStrategy[int]:
+    least = -(2 ** (bits - 1))
+    return st.integers(least, -least - 1) | st.sampled_from([least, -1, 0, 1, -least - 1])
+
+
+FIXED_ROWS = st.lists(
+    st.tuples(
+        *(whole_numbers(bits) for bits in (16, 32, 64)),
+        st.dates(FIRST_DAY, LAST_DAY)
+        | st.sampled_from(
+            [FIRST_DAY, date(1969, 12, 31), date(1970, 1, 1), date(1999, 12, 31), date(2000, 1, 1), LAST_DAY]
+        ),
+    ),
+    max_size=20,
+)
+
+
+def noting(function: Callable[..., bytes], names: list[str]) -> Callable[..., bytes]:
+    """The function, which notes its name whenever it is called."""
+
+    def noted(*args: Any) -> bytes:
+        names.append(function.__name__)
+        return function(*args)
+
+    return noted
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=FIXED_ROWS)
+@example(rows=[(2**15 - 1, 2**31 - 1, 2**63 - 1, LAST_DAY), (-(2**15), -(2**31), -(2**63), FIRST_DAY)])
+def test_values_of_fixed_width_arrive_through_the_binary_format_as_through_text(
+    postgres: PostgresTarget, monkeypatch: pytest.MonkeyPatch, rows: list[tuple[int, int, int, date]]
+) -> None:
+    monkeypatch.setattr(copy, "SLICE_ROWS", 3)
+    frame = pl.DataFrame(rows, schema=FIXED, orient="row")
+    frames = [frame.head(5), frame.slice(5)]
+    written: list[str] = []
+    with psycopg.connect(postgres.conninfo()) as conn, monkeypatch.context() as patch:
+        for form in ("copy_text", "copy_binary"):
+            patch.setattr(copy, form, noting(getattr(copy, form), written))
+        for name, declared in (("plain", []), ("fixed", FIXED_COLUMNS)):
+            conn.execute(FIXED_DDL.format(name).encode())
+            copy_frames(conn, Identifier(name), frame.columns, frames, declared=declared)
+        stored = [
+            conn.execute(f"SELECT small, whole, big, day FROM {name} ORDER BY n".encode()).fetchall()
+            for name in ("plain", "fixed")
+        ]
+        conn.rollback()
+    assert stored == [rows, rows]
+    assert set(written) == ({"copy_text", "copy_binary"} if rows else set())
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_a_null_in_a_column_that_is_not_nullable_is_an_error_and_nothing_arrives(
+    postgres: PostgresTarget, name: str
+) -> None:
+    row = dict(zip(FIXED, (1, 2, 3, date(2005, 12, 31)), strict=True))
+    frame = pl.DataFrame([row, row | {name: None}, row], schema=FIXED)
+    with psycopg.connect(postgres.conninfo()) as conn:
+        conn.execute(FIXED_DDL.format("fixed").encode())
+        with pytest.raises(ValueError, match="NULL in a column of"), conn.transaction():
+            copy_frames(conn, Identifier("fixed"), frame.columns, [frame], declared=FIXED_COLUMNS)
+        assert conn.execute("SELECT count(*) FROM fixed").fetchone() == (0,)
+        conn.rollback()
+
+
+def test_a_nullable_column_takes_a_null(postgres: PostgresTarget) -> None:
+    frame = pl.DataFrame([(1, None, 3, None)], schema=FIXED, orient="row")
+    declared = [replace(column, nullable=column.name in ("whole", "day")) for column in FIXED_COLUMNS]
+    with psycopg.connect(postgres.conninfo()) as conn:
+        conn.execute(FIXED_DDL.format("fixed").encode())
+        copy_frames(conn, Identifier("fixed"), frame.columns, [frame], declared=declared)
+        assert conn.execute("SELECT small, whole, big, day FROM fixed").fetchall() == [(1, None, 3, None)]
+        conn.rollback()
 
 
 def test_a_time_with_a_zone_does_not_depend_on_the_servers_zone(postgres: PostgresTarget) -> None:

@@ -234,3 +234,10 @@ def die_in_extraction_copy() -> None:
 
     _in_the_middle_of_copy(raw_publish, "raw_dvdrental", "film")
     extract()
+
+
+def load_and_build() -> None:
+    """All that is due, until nothing is stale."""
+    from tests.support.platform import Platform
+
+    Platform().load_and_build()

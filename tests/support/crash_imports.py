@@ -3,6 +3,7 @@
 import cinestream_platform.automation.catch_up
 import cinestream_platform.marts.assets
 import cinestream_platform.sources.movielens.assets
+import cinestream_platform.sources.netflix.assets
 import cinestream_platform.warehouse.setup  # noqa: F401
 import tests.support.platform
 import tests.support.shop  # noqa: F401

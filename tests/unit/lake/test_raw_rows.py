@@ -21,6 +21,7 @@ from cinestream_platform.lake.raw_rows import RawRows, Scope, Spool, find_overla
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.sources.movielens.feeds import MOVIES, RATINGS, TAGS
 from cinestream_platform.warehouse.frames import polars_schema
+from cinestream_platform.warehouse.groups import to_multirange
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import Overlap
 from cinestream_platform.warehouse.table import PartitionUnit
@@ -46,6 +47,9 @@ class Lake:
 
     store: ObjectStore
     files: dict[int, LandedFile] = field(default_factory=dict)
+    feed: Feed = RATINGS
+    groups: dict[int, set[int]] = field(default_factory=dict)
+    retracted: set[int] = field(default_factory=set)
 
     def spool(self, rows: pl.DataFrame, feed: Feed) -> Spool:
         spool = Spool(Path(tempfile.mkdtemp(dir=self.store.folder.parent)), feed)
@@ -55,7 +59,7 @@ class Lake:
 
     def load(self, events: Sequence[Event], file_id: int, *, landed_at: int | None = None, key: str = "") -> Overlap:
         """Load a ratings file as ``orchestration.file_loading`` does."""
-        spool = self.spool(rating_rows(events, file_id), RATINGS)
+        spool = self.spool(rating_rows(events, file_id), self.feed)
         file = landed(
             file_id,
             lake_path=f"raw/movielens/ratings/file-{file_id}",
@@ -64,8 +68,20 @@ class Lake:
             partition_rows=dict(spool.partition_rows),
         )
         self.store.put_folder(file.lake_path or "", spool._folder)
-        overlap = find_overlap(self.store, RATINGS, spool, file, list(self.files.values()))
-        file = replace(file, rows_repeated=overlap.repeated, rows_conflicting=overlap.conflicting)
+        self.groups[file_id] = spool.groups
+        # Of a feed with groups the ledger gives the files that share some.
+        others = [
+            other
+            for other in self.files.values()
+            if not self.feed.grouped_by or self.groups[other.file_id] & spool.groups
+        ]
+        overlap = find_overlap(self.store, self.feed, spool, file, others)
+        file = replace(
+            file,
+            rows_repeated=overlap.repeated,
+            rows_conflicting=overlap.conflicting,
+            contested_groups=to_multirange(overlap.groups),
+        )
         self.files[file_id] = replace(file, partitions=sorted(file.partition_rows))
         for other, partitions in overlap.partitions.items():
             merged = sorted({*self.files[other].partitions, *partitions})
@@ -73,8 +89,9 @@ class Lake:
         return overlap
 
     def raw_rows(self) -> RawRows:
-        order = sorted(self.files.values(), key=lambda f: (f.last_modified, f.key, f.file_id))
-        return RawRows(self.store, RATINGS, order)
+        counting = [file for file in self.files.values() if file.file_id not in self.retracted]
+        order = sorted(counting, key=lambda f: (f.last_modified, f.key, f.file_id))
+        return RawRows(self.store, self.feed, order)
 
     def winners(self, partition_key: str | None = None) -> set[tuple[int, int]]:
         return set(self.raw_rows().rows(in_year(partition_key)).select("_file_id", "_line").collect().rows())
@@ -301,3 +318,52 @@ def test_winners_overlaps_and_touched_years_are_those_of_a_dict_whatever_the_ord
             touching = [file for file in lake.raw_rows().files if year in file.partitions]
             alone = RawRows(lake.store, RATINGS, touching).rows(in_year(year))
             assert set(alone.select("_file_id", "_line").collect().rows()) == winners
+
+
+# ---- group by group --------------------------------------------------------------------------------------------------
+
+GROUPED = replace(RATINGS, grouped_by="movie_id")
+
+
+@settings(max_examples=30, deadline=None)
+@given(worlds)
+@example(
+    ([[(1, 1, "1.0", IN_2004), (1, 2, "1.0", IN_2004)], [(1, 1, "1.0", IN_2005)], [(1, 2, "2.0", IN_2004)]], [3, 1, 2])
+)
+def test_film_by_film_the_same_overlaps_and_losers_are_found_as_at_once(world):
+    files, order = world
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(raw_rows, "GROUPS_AT_A_TIME", 1)
+        at_once, by_film = (Lake(ObjectStore((Path(folder) / name / "lake").as_uri())) for name in ("once", "film"))
+        by_film.feed = GROUPED
+        done: dict[int, list[Event]] = {}
+        for file_id in order:
+            done[file_id] = files[file_id - 1]
+            expected = at_once.load(done[file_id], file_id)
+            contested = {
+                movie
+                for (_, movie), records in records_by_event(done).items()
+                if len(records) > 1 and file_id in {record[1] for record in records}
+            }
+            found = by_film.load(done[file_id], file_id)
+            assert found == replace(expected, groups=frozenset(contested))
+        assert set(by_film.raw_rows().losers.rows()) == set(at_once.raw_rows().losers.rows())
+        assert by_film.winners() == at_once.winners()
+        for year in ("2004", "2005", "2006"):
+            assert by_film.winners(year) == at_once.winners(year)
+        for leaving in order:  # whichever is retracted
+            left = records_by_event({file_id: rows for file_id, rows in done.items() if file_id != leaving})
+            for lake in (at_once, by_film):
+                lake.retracted = {leaving}
+                assert lake.winners() == {(file_id, line) for *_, (_, file_id, line, _) in left.values()}
+
+
+def test_only_the_films_of_a_file_are_looked_for_in_the_others(lake: Lake):
+    lake.feed = GROUPED
+    lake.load([(1, 1, "3.5", IN_2005), (1, 2, "3.5", IN_2005)], 1)
+    assert lake.load([(1, 2, "3.5", IN_2005), (1, 3, "3.5", IN_2005)], 2).groups == {2}
+    assert lake.spool(rating_rows([(1, 2, "3.5", IN_2005), (7, 3, "3.5", IN_2004)], 3), GROUPED).groups == {2, 3}
+    assert lake.spool(rating_rows([(1, 2, "3.5", IN_2005)], 3), RATINGS).groups == set()

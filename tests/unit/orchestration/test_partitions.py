@@ -7,7 +7,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cinestream_platform.orchestration.partitions import YEARS, contiguous_ranges
+from cinestream_platform.orchestration.partitions import YEARS, contiguous_ranges, partition_keys, partitions_of
+from cinestream_platform.sources.netflix import tables as netflix
+from cinestream_platform.warehouse.table import PartitionUnit
 
 KNOWN = [str(year) for year in range(1995, 2021)]
 
@@ -22,6 +24,27 @@ def test_years_run_from_1995_to_the_current_one():
 def test_the_current_year_is_there_from_its_first_second():
     assert list(YEARS.get_partition_keys(current_time=datetime(2026, 1, 1, tzinfo=UTC)))[-1] == "2026"
     assert list(YEARS.get_partition_keys(current_time=datetime(2025, 12, 31, 23, tzinfo=UTC)))[-1] == "2025"
+
+
+def test_netflix_has_the_74_months_from_its_first_rating_to_its_last_and_no_more_as_time_goes_on():
+    months = [f"{year}-{month:02d}" for year in range(1999, 2006) for month in range(1, 13)][10:]
+    definition = partitions_of(netflix.MONTHS)
+    assert definition is not None
+    assert list(partition_keys(definition)) == months
+    for now in (datetime(2006, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)):
+        assert list(definition.get_partition_keys(current_time=now)) == months
+    assert (len(months), months[0], months[-1]) == (74, "1999-11", "2005-12")
+
+
+def test_the_months_of_netflix_are_those_of_its_first_and_last_day_and_one_object_for_all_its_facts():
+    keys = partition_keys(partitions_of(netflix.MONTHS))
+    first, last = (PartitionUnit.MONTH.key_of(day.year, day.month) for day in (netflix.FIRST_DAY, netflix.LAST_DAY))
+    assert (keys[0], keys[-1]) == (first, last)
+    assert PartitionUnit.MONTH.first_days(first)[0] == netflix.FIRST_DAY
+    assert (PartitionUnit.MONTH.first_days(last)[1] - netflix.LAST_DAY).days == 1
+    facts = [partitions_of(table.partitioning) for table in netflix.STAR_TABLES if table.partitioning]
+    assert len(facts) == 2
+    assert facts[0] is facts[1]
 
 
 def test_neighbours_make_one_range():
