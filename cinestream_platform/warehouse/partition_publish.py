@@ -93,7 +93,15 @@ def publish_partition(
     return publication
 
 
-def _build(conn: Connection[Any], table: Table, partition_key: str, frame: pl.DataFrame, joined: Joined) -> None:
+def _build(
+    conn: Connection[Any],
+    table: Table,
+    partition_key: str,
+    frame: pl.DataFrame,
+    joined: Joined,
+    *,
+    may_prove: bool = True,
+) -> None:
     """Fill a table beside the fact with every constraint and index that its partitions have, and with statistics.
 
     The rows are frozen: a reader whose snapshot is older than them sees them too once they are swapped in, and not an
@@ -102,7 +110,7 @@ def _build(conn: Connection[Any], table: Table, partition_key: str, frame: pl.Da
     staged = Identifier(table.staging_schema, table.partition_name(partition_key))
     conn.execute("SET max_parallel_maintenance_workers = 0")  # partitions are built side by side already
     conn.execute(SQL("SET default_statistics_target = {}").format(STATISTICS_TARGET))
-    proves = foreign_keys.can_be_proved(conn, table, frame, joined)
+    proves = may_prove and foreign_keys.can_be_proved(conn, table, frame, joined)
     with conn.transaction():
         conn.execute("SET LOCAL synchronous_commit = off")  # what a crash loses here is built again; the swap waits
         drop_staged(conn, staged)
@@ -120,8 +128,10 @@ def _build(conn: Connection[Any], table: Table, partition_key: str, frame: pl.Da
         _index(conn, table, staged)
         grant_on_relation(conn, table, table.staging_schema, table.partition_name(partition_key))
         conn.execute(SQL("ANALYZE {}").format(staged))
-    if not (proves and foreign_keys.is_proved(conn, table, frame, joined)):
+    if not proves:
         foreign_keys.add(conn, table, staged)
+    elif not foreign_keys.is_proved(conn, table, frame, joined):
+        _build(conn, table, partition_key, frame, joined, may_prove=False)
 
 
 def _is_intact(conn: Connection[Any], table: Table, child: str, before: Publication) -> bool:
