@@ -14,7 +14,7 @@ from typing import Any
 SOURCE = "netflix"
 
 
-ORDER = ("start", "landing", "raw", "dims", "facts", "marts", "checks", "reports", "between steps")
+ORDER = ("start", "landing", "raw", "dims", "facts", "marts", "checks", "exports", "between steps")
 
 
 def order(stage: str) -> int:
@@ -26,7 +26,7 @@ class Stages:
     """Adds up the seconds of steps by layer, told of every event as it happens."""
 
     def __init__(self, layers: dict[str, str]) -> None:
-        """Take step -> layer; other steps are dbt's or reports."""
+        """Take step -> layer; other steps are dbt's or exports."""
         self.seconds: dict[str, float] = {}
         self._layers, self._begun, self._written = layers, {}, {}
 
@@ -40,7 +40,7 @@ class Stages:
         elif event.event_type_value == "STEP_SUCCESS":
             is_table = step in self._layers
             written = self._written.get(step, now) if is_table else now
-            other = "marts" if step.startswith("marts") else "reports"
+            other = "marts" if step.startswith("marts") else "exports"
             self.add(self._layers.get(step, other), written - self._begun[step])
             if is_table:
                 self.add("checks", now - written)

@@ -104,6 +104,8 @@ def _frame_plain(block: bytes, first_line: int, names: list[str], form: LineForm
         return None
     if block.count(b"\r") != block.count(b"\r\n"):
         return None
+    if any(begin in block for begin in (b"\n\n", b"\n\r\n", b"\n,")) or block.startswith((b"\n", b"\r\n", b",")):
+        return None  # an empty line is no record, one of commas is
     header = ",".join(names).encode() + b"\n"
     try:
         frame = pl.read_csv(
@@ -115,8 +117,7 @@ def _frame_plain(block: bytes, first_line: int, names: list[str], form: LineForm
     except pl.exceptions.PolarsError:
         return None
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    is_empty = frame.select(pl.all_horizontal(pl.col(names) == "").any()).item()
-    if frame.height != lines or is_empty:  # an empty line is no record, one of commas is
+    if frame.height != lines:
         return None
     return frame.with_columns(line=pl.int_range(first_line, first_line + lines, dtype=pl.Int64))
 
@@ -172,9 +173,14 @@ def _with_sections(
         before: The section that is open where the lines begin.
     """
     first, *others = (name for name in lines.columns if name != "line")
-    alone = lines.select(pl.all_horizontal(pl.col(others).fill_null("") == "")).to_series().arg_true()
-    headers = lines.select(pl.col("line", first).gather(alone)).with_columns(row=alone)
-    headers = headers.filter(pl.col(first).str.contains(SECTION_END, literal=True))
+    short = (lines[others[-1]].fill_null("") == "").arg_true()  # few, which are looked at more closely
+    headers = (
+        lines[short]
+        .with_columns(row=short)
+        .filter(
+            pl.all_horizontal(pl.col(others).fill_null("") == ""), pl.col(first).str.contains(SECTION_END, literal=True)
+        )
+    )
     headers = headers.with_columns(pl.col(first).str.strip_suffix(SECTION_END).alias(column))
     # 0 is the section that was open before; every header opens the next.
     values = pl.concat([pl.Series([before], dtype=pl.String), headers[column].rename("")])

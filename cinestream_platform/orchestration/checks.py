@@ -27,6 +27,7 @@ from cinestream_platform.lake.csv_reader import FORMAT_RULES
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.warehouse.frames import named_rules
 from cinestream_platform.warehouse.profile import SourceProfile
+from cinestream_platform.warehouse.raw_files import rows_by_file
 from cinestream_platform.warehouse.table import Kind, Layer, Table
 from cinestream_platform.warehouse.validation import GRAIN_RULE, table_rules
 
@@ -112,8 +113,7 @@ def _rejected_by_rule(conn: Connection[Any], feed: Feed) -> dict[str, tuple[int,
 
 
 def _accounted(conn: Connection[Any], feed: Feed, key: AssetKey) -> AssetCheckResult:
-    count = SQL("SELECT _file_id, count(*) FROM {} GROUP BY _file_id")
-    in_table = dict(conn.execute(count.format(Identifier(feed.table.schema, feed.table.name))).fetchall())
+    in_table = rows_by_file(conn, feed.table)
     files = conn.execute(
         """
         SELECT file_id, key, rows_read, rows_loaded,

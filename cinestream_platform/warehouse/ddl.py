@@ -17,6 +17,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from cinestream_platform.warehouse.constraint_drift import constraint_drift
 from cinestream_platform.warehouse.table import (
+    SMALL_FILES,
     Between,
     Column,
     DataType,
@@ -41,10 +42,6 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
 }
 # Not the default paramstyle: it would double every % of a CHECK.
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-
-
-SMALL_FILES = "small_files"
-"""Key of the partition of a raw table that is split by file for all files that have none of their own."""
 
 
 class SchemaDriftError(RuntimeError):

@@ -17,7 +17,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
 from cinestream_platform.warehouse.copy import copy_frames
-from cinestream_platform.warehouse.table import Table
+from cinestream_platform.warehouse.table import SMALL_FILES, Table
 
 OWN_PARTITION_FROM = 1_000_000
 """Rows from which on a file is a partition: fewer are deleted in seconds, and partitions stay few."""
@@ -41,18 +41,21 @@ def add_rows(conn: Connection[Any], table: Table, file_id: int, rows: Iterable[p
     conn.execute(SQL("ALTER TABLE {} DROP CONSTRAINT one_file").format(part))
 
 
+def rows_by_file(conn: Connection[Any], table: Table) -> dict[int, int]:
+    """How many rows of each file are in the table; partitions are counted without looking at their rows' file."""
+    target = Identifier(table.schema, table.name)
+    own = {name: int(name.rpartition("_")[2]) for _, name in _partitions(conn, target, r"\d+")} if table.by_file else {}
+    found = {}
+    for name, file_id in own.items():
+        row = conn.execute(SQL("SELECT count(*) FROM {}").format(Identifier(table.schema, name))).fetchone()
+        found[file_id] = row[0] if row else 0
+    shared = Identifier(table.schema, table.partition_name(SMALL_FILES)) if table.by_file else target
+    return found | dict(conn.execute(SQL("SELECT _file_id, count(*) FROM {} GROUP BY 1").format(shared)).fetchall())
+
+
 def remove_rows(conn: Connection[Any], raw_table: Identifier, file_ids: Sequence[int]) -> None:
     """Take the rows of files away, in the connection's transaction."""
-    name = raw_table.as_string(conn)
-    partitions = conn.execute(
-        """
-        SELECT n.nspname, c.relname FROM pg_inherits i
-        JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE i.inhparent = to_regclass(%s) AND c.relname ~ ('_file_(' || array_to_string(%s::text[], '|') || ')$')
-        """,
-        (name, [str(file_id) for file_id in file_ids]),
-    ).fetchall()
-    for partition in partitions:
+    for partition in _partitions(conn, raw_table, "|".join(map(str, file_ids)) or "none"):
         try:
             with conn.transaction():
                 conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",))
@@ -60,3 +63,15 @@ def remove_rows(conn: Connection[Any], raw_table: Identifier, file_ids: Sequence
         except psycopg.errors.LockNotAvailable:
             continue  # somebody reads the table: its rows leave one by one
     conn.execute(SQL("DELETE FROM {} WHERE _file_id = ANY (%s)").format(raw_table), (list(file_ids),))
+
+
+def _partitions(conn: Connection[Any], raw_table: Identifier, file_ids: str) -> list[tuple[str, str]]:
+    """Schema and name of the partitions of files whose number matches a pattern."""
+    return conn.execute(
+        """
+        SELECT n.nspname, c.relname FROM pg_inherits i
+        JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE i.inhparent = to_regclass(%s) AND c.relname ~ ('_file_(' || %s || ')$')
+        """,
+        (raw_table.as_string(conn), file_ids),
+    ).fetchall()

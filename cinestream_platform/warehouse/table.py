@@ -209,6 +209,8 @@ class Index:
     pages_per_range: int | None = None
 
 
+SMALL_FILES = "small_files"
+"""Key of the partition of a raw table that is split by file for all files that have none of their own."""
 WHOLE = "whole"
 """Partition key of a table that is published as one piece."""
 
