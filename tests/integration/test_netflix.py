@@ -348,7 +348,7 @@ def orphans(platform: Platform) -> int:
 def assert_refused(
     platform: Platform,
     content: tuple[pl.DataFrame, dict[str, pl.Series]],
-    error: type[psycopg.Error] = psycopg.Error,
+    error: type[psycopg.Error] = psycopg.errors.ForeignKeyViolation,
 ) -> None:
     """The publish fails, and the old partition stays."""
     before, partitions, published = facts(platform), oids(platform), platform.last_publication()
@@ -412,6 +412,17 @@ def test_a_customer_whose_ratings_are_being_copied_cannot_be_deleted(
 
     assert len(refused) == 1
     assert (NEW in facts(star), orphans(star)) == (True, 0)
+
+
+def test_a_member_whom_no_rating_names_may_be_deleted_after_the_join(star: Platform) -> None:
+    star.execute(
+        "INSERT INTO netflix_dw.dim_customer (customer_key, customer_id, total_ratings, is_inferred, is_in_source)"
+        " VALUES (99, 99, 0, true, false)"
+    )
+    content = april(star, (1, 9, 2, "2003-04-08"))
+    star.execute("DELETE FROM netflix_dw.dim_customer WHERE customer_key = 99")
+    publish(star, content)
+    assert [row for row in facts(star) if row[3] > "2003-04"] == [(1, 9, 2, "2003-04-08")]
 
 
 def test_a_rating_of_a_day_that_is_not_in_the_calendar_is_never_published(star: Platform) -> None:
