@@ -233,7 +233,7 @@ class Extractor:
         ]
         overlap = find_overlap(self.lake, feed, spool, file, others)
         rejected = table.rejected.select(pl.lit(file.file_id, pl.Int64).alias("file_id"), "line", "rule", "raw")
-        transaction.write(spool.frames(), rejected, count=spool.rows)
+        transaction.write(spool.frames(), rejected, spool.rows)
         result = FileResult(
             table.sha256,
             spool.rows,

@@ -90,11 +90,15 @@ class _Reading:
 
 @dataclass
 class _Attempt:
-    """An attempt at a file: where it is read, and what came of it, a reading to be published or a report."""
+    """An attempt at a file: where it is read, and what came of it: a reading to be published, or a report.
+
+    ``known_sha256`` is its hash if the same content is loaded already, so that it was not read.
+    """
 
     file: LandedFile
     scratch: tempfile.TemporaryDirectory[str] | None = None
     reading: _Reading | None = None
+    known_sha256: str | None = None
     report: Report | None = None
 
 
@@ -151,7 +155,11 @@ class FileLoader:
         """Publish what was read, if nothing has spoken against it, and clean up."""
         file, reading = attempt.file, attempt.reading
         try:
-            report = attempt.report or self._guarded(conn, file, lambda: self._publish(conn, file, reading))
+            report = attempt.report or self._guarded(
+                conn,
+                file,
+                lambda: self._publish(conn, file, reading) if reading else self._give_way(conn, attempt),
+            )
             if report is None:
                 raise AssertionError(f"{file.key} was published without a report")
             if attempt.scratch and report.outcome is Outcome.LEFT:
@@ -182,8 +190,9 @@ class FileLoader:
         listed = StoredObject(object_key(file.key), file.etag, file.size_bytes, file.last_modified)
         copy = self.landing.fetch(listed, scratch / "object")
         same_delivery = self.feed.table.mode is WriteMode.HISTORY
-        if twin := ledger.loaded_twin(conn, file, copy.sha256, same_delivery=same_delivery):
-            return self._duplicate(conn, file, copy.sha256, twin)
+        if ledger.loaded_twin(conn, file, copy.sha256, same_delivery=same_delivery):
+            attempt.known_sha256 = copy.sha256
+            return None
         try:
             reading = self._read(file, copy, scratch)
         except FileRefusedError as error:
@@ -231,9 +240,15 @@ class FileLoader:
         """The attempt is part of the path: a crashed attempt's leftovers never mix with this one's rows."""
         return f"raw/{self.feed.source}/{self.feed.table.name}/file-{file.file_id}-{self.run_id[:8]}-{file.attempts}"
 
-    def _publish(self, conn: Connection[Any], file: LandedFile, reading: _Reading | None) -> Report:
-        if reading is None:
-            raise AssertionError(f"{file.key} has not been read")
+    def _give_way(self, conn: Connection[Any], attempt: _Attempt) -> Report:
+        """Mark a file whose content was loaded when it was fetched; what was published since may have replaced that."""
+        file, sha256 = attempt.file, attempt.known_sha256
+        same_delivery = self.feed.table.mode is WriteMode.HISTORY
+        if sha256 and (twin := ledger.loaded_twin(conn, file, sha256, same_delivery=same_delivery)):
+            return self._duplicate(conn, file, sha256, twin)
+        return Report(file, Outcome.LEFT, reason="the file with the same content has left meanwhile")
+
+    def _publish(self, conn: Connection[Any], file: LandedFile, reading: _Reading) -> Report:
         result = FileResult(
             reading.sha256,
             reading.loaded,
@@ -254,7 +269,7 @@ class FileLoader:
                     if other.file_id not in transaction.replaced
                 ]
                 overlap = find_overlap(self.lake, self.feed, reading.spool, file, others)
-                transaction.write(reading.spool.frames(), rejected, count=reading.loaded)
+                transaction.write(reading.spool.frames(), rejected, reading.loaded)
                 transaction.complete(result, overlap)
                 transaction.commit()
         except TwinLoadedError as error:

@@ -140,7 +140,7 @@ class FileTransaction:
         )
         return found[0][0] if found else None
 
-    def write(self, rows: Iterable[pl.DataFrame], rejected: pl.DataFrame, *, count: int) -> None:
+    def write(self, rows: Iterable[pl.DataFrame], rejected: pl.DataFrame, count: int) -> None:
         """Replace the rows of older versions by these, ``count`` of them, and keep the rejected records."""
         add_rows(self._conn, self._table, self._file.file_id, rows, count)
         if self.replaced:

@@ -185,14 +185,26 @@ class Overwritten:
         yield from chunks
 
 
+def overwrite_while_it_is_read(patch: pytest.MonkeyPatch, overwrite: Callable[[], object]) -> None:
+    """Call ``overwrite`` when a part of the next object, in a bucket or a folder, has been read."""
+    get = obstore.get
+    patch.setattr(obstore, "get", lambda *args, **more: Overwritten(get(*args, **more), overwrite))
+
+    def first_part_then_the_rest(store: ObjectStore, key: str) -> Iterator[bytes]:
+        with (store.folder / key).open("rb") as source:
+            yield source.read(1)
+            overwrite()
+            yield source.read()
+
+    patch.setattr(ObjectStore, "_chunks", first_part_then_the_rest)
+
+
 def test_an_object_overwritten_while_it_is_read_is_left_to_the_next_scan(
     any_platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    get = obstore.get
     any_platform.land(A, ratings_csv(OLD))
     with monkeypatch.context() as patch:
-        overwrite = lambda: any_platform.land(A, ratings_csv(NEW))  # noqa: E731
-        patch.setattr(obstore, "get", lambda *args, **more: Overwritten(get(*args, **more), overwrite))
+        overwrite_while_it_is_read(patch, lambda: any_platform.land(A, ratings_csv(NEW)))
         any_platform.load()
     assert any_platform.status(A) == ["pending"]
     assert raw(any_platform) == []
@@ -206,14 +218,12 @@ def test_a_file_written_in_place_while_it_is_read_is_left_to_the_next_scan(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder's writer need not rename: half of the one and half of the other content would be read."""
-    get = obstore.get
     size = 3_000_000
     first, second = (ratings_csv((n, movie, "4.0", Y2005) for n in range(1, size // 20)) for movie in (1, 2))
     assert len(first) == len(second)
     platform.land(A, first)
     with monkeypatch.context() as patch:
-        overwrite = lambda: (platform.landing.folder / A).write_bytes(second)  # noqa: E731
-        patch.setattr(obstore, "get", lambda *args, **more: Overwritten(get(*args, **more), overwrite))
+        overwrite_while_it_is_read(patch, lambda: (platform.landing.folder / A).write_bytes(second))
         platform.load()
     assert raw(platform) == []
 

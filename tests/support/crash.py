@@ -107,9 +107,9 @@ def _in_the_middle_of_copy(module: Any, schema: str, name: str) -> None:
 
 def die_in_raw_copy() -> None:
     """(a) In the middle of COPY into the raw table."""
-    from cinestream_platform.warehouse import raw_publish
+    from cinestream_platform.warehouse import raw_files
 
-    _in_the_middle_of_copy(raw_publish, "raw_movielens", "ratings")
+    _in_the_middle_of_copy(raw_files, "raw_movielens", "ratings")
     load()
 
 
@@ -230,9 +230,9 @@ def die_in_lake_write() -> None:
 
 def die_in_extraction_copy() -> None:
     """In the middle of the transaction that publishes all tables, in the COPY of one of them."""
-    from cinestream_platform.warehouse import raw_publish
+    from cinestream_platform.warehouse import raw_files
 
-    _in_the_middle_of_copy(raw_publish, "raw_dvdrental", "film")
+    _in_the_middle_of_copy(raw_files, "raw_dvdrental", "film")
     extract()
 
 
