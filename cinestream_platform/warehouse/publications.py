@@ -112,6 +112,25 @@ def record_added_members(conn: Connection[Any], dimension: Table, run_id: str) -
     record(conn, dimension.schema, dimension.name, run_id, now)
 
 
+def unsettled_partitions(conn: Connection[Any], fact: Table, source: str, dataset: str) -> list[str]:
+    """Partitions of a fact that are not made from the loaded files of its feed that touch them now."""
+    rows = conn.execute(
+        """
+        SELECT partition_key FROM (
+            SELECT p AS partition_key, array_agg(file_id ORDER BY file_id) AS wanted
+            FROM ops.landed_file CROSS JOIN unnest(partitions) p
+            WHERE source = %s AND dataset = %s AND status = 'loaded' GROUP BY p
+        ) AS loaded FULL JOIN (
+            SELECT partition_key, file_ids FROM ops.publication
+            WHERE schema_name = %s AND table_name = %s AND is_latest
+        ) AS published USING (partition_key)
+        WHERE coalesce(wanted, '{}') <> coalesce(file_ids, '{}')
+        """,
+        (source, dataset, fact.schema, fact.name),
+    ).fetchall()
+    return [partition_key for (partition_key,) in rows]
+
+
 @dataclass(frozen=True)
 class Published:
     """What the ledger holds of a published table or partition.

@@ -60,7 +60,7 @@ FILMS = [(1, 2003, "One, or Another"), (30, None, 'The "NULL" Year'), (5_000, 19
 MONTHS = ("2003-01", "2003-04")
 ALL = rated(*FILES.values())
 STAR = [AssetKey(["netflix", name]) for name in ("dim_movie", "dim_customer", "fact_ratings", "fact_customer_months")]
-DIM_CUSTOMER, CUSTOMER_MONTHS = STAR[1], STAR[3]
+CUSTOMER_MONTHS = STAR[3]
 
 
 @pytest.fixture
@@ -486,16 +486,40 @@ def check(result: ExecuteInProcessResult, asset: AssetKey, name: str) -> tuple[b
 
 
 def test_the_check_of_totals_finds_a_customer_whose_totals_are_not_those_of_the_facts(star: Platform) -> None:
-    assert check(star.run([DIM_CUSTOMER]), DIM_CUSTOMER, "totals_agree") == (True, [])
+    assert check(star.run([CUSTOMER_MONTHS], MONTHS), CUSTOMER_MONTHS, "totals_agree") == (True, [])
 
     star.execute("UPDATE netflix_dw.dim_customer SET total_ratings = total_ratings + 1 WHERE customer_id = 7")
     star.execute("UPDATE netflix_dw.dim_customer SET last_rating_date = '2003-03-01' WHERE customer_id = 8")
 
-    passed, shown = check(star.run([DIM_CUSTOMER]), DIM_CUSTOMER, "totals_agree")
+    passed, shown = check(star.run([CUSTOMER_MONTHS], MONTHS), CUSTOMER_MONTHS, "totals_agree")
     assert (passed, sorted((row["customer_id"], row["total_ratings"]) for row in shown)) == (
         False,
         [("7", "4"), ("8", "2")],
     )
+
+
+def test_while_a_month_is_still_to_be_built_nothing_is_compared_and_the_last_build_compares(star: Platform) -> None:
+    """Two months that are no neighbours are two runs, and the customers are new with the first of them."""
+    star.land("netflix/ratings/late.txt", ratings_txt({1: [(20, 5, "2003-01-09"), (20, 4, "2003-04-09")]}))
+    star.load()
+
+    star.run(STAR, ("2003-01", "2003-01"))
+    first = star.run([CUSTOMER_MONTHS], ("2003-01", "2003-01"))
+    assert compared(first, "totals_agree") == (True, False, "2003-04")
+    assert compared(first, "months_agree") == (True, False, "2003-04")
+
+    last = star.run(STAR[2:], ("2003-04", "2003-04"))
+    assert compared(last, "totals_agree") == (True, True, None)
+    assert compared(last, "months_agree") == (True, True, None)
+
+
+def compared(result: ExecuteInProcessResult, name: str) -> tuple[bool, bool, str | None]:
+    """Whether a check passed, whether it compared anything, and the months that it waits for."""
+    [found] = [
+        e for e in result.get_asset_check_evaluations() if (e.asset_key, e.check_name) == (CUSTOMER_MONTHS, name)
+    ]
+    waits = found.metadata.get("still_to_be_built")
+    return found.passed, found.metadata["compared"].value, waits.value if waits else None
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def fact_customer_months(ratings: pl.LazyFrame) -> pl.LazyFrame:
 
 
 totals_agree = query_check(
-    tables.DIM_CUSTOMER,
+    feeds.RATINGS,
+    tables.FACT_CUSTOMER_MONTHS,
     "totals_agree",
     "Each customer's number of ratings, first and last day are those of the facts.",
     """
@@ -65,10 +66,11 @@ totals_agree = query_check(
     WHERE is_in_source IS NOT FALSE
         AND (total_ratings, first_rating_date, last_rating_date) IS DISTINCT FROM (ratings, first_day, last_day)
     """,
-    tables.FACT_CUSTOMER_MONTHS,
+    tables.DIM_CUSTOMER,
 )
 
 months_agree = query_check(
+    feeds.RATINGS,
     tables.FACT_CUSTOMER_MONTHS,
     "months_agree",
     "Each month's ratings, stars and customers are those of fact_ratings.",
