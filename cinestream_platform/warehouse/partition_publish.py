@@ -7,6 +7,7 @@ build waits for; the swap takes strong locks for milliseconds.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
@@ -78,7 +79,11 @@ def publish_partition(
             return same
         if before is None and frame.is_empty() and not file_ids:
             return Publication(partition_key, 0, new_hash, (), False)  # nothing ever landed for it
-        _build(conn, table, partition_key, frame, joined or {})
+        try:
+            _build(conn, table, partition_key, frame, joined or {})
+        except psycopg.Error:
+            _give_back(conn, table, child)
+            raise
         relation = conn.execute("SELECT %s::regclass::oid", (f'"{table.staging_schema}"."{child}"',)).fetchone()
         publication = Publication(
             partition_key,
@@ -132,6 +137,13 @@ def _build(
         foreign_keys.add(conn, table, staged)
     elif not foreign_keys.is_proved(conn, table, frame, joined):
         _build(conn, table, partition_key, frame, joined, may_prove=False)
+
+
+def _give_back(conn: Connection[Any], table: Table, child: str) -> None:
+    """Free the space of what could not be built: the disk may be full. Else the next build of the partition does."""
+    with suppress(psycopg.Error), conn.transaction():
+        conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",))
+        drop_staged(conn, Identifier(table.staging_schema, child))
 
 
 def _is_intact(conn: Connection[Any], table: Table, child: str, before: Publication) -> bool:
