@@ -108,7 +108,8 @@ def start_server(cluster: Cluster, deadline: float) -> None:
         _write_settings(cluster)
         port = _choose_port(cluster, refused)
         log_start = _open_new_log(cluster.log_file)
-        if _wait_until_ready(cluster, _launch(cluster, port), deadline):
+        postmaster = _launch(cluster, port)
+        if postmaster and _wait_until_ready(cluster, postmaster, deadline):
             return
         said = cluster.log_file.read_bytes()[log_start:].decode(errors="replace")
         if any(trouble in said for trouble in PORT_TROUBLE) and len(refused) < 5:
@@ -136,8 +137,8 @@ def _write_settings(cluster: Cluster) -> None:
         raise PostgresServiceError(f"{target} cannot be written: {written.stdout}. Check the free space of the disk.")
 
 
-def _launch(cluster: Cluster, port: int) -> psutil.Process:
-    """Start the postmaster as nobody's child and remember it.
+def _launch(cluster: Cluster, port: int) -> psutil.Process | None:
+    """Start the postmaster as nobody's child and remember it; ``None`` if it has ended already.
 
     Not by pg_ctl: that hands paths to a shell unescaped, so a ``$`` in a folder's name breaks it.
     """
@@ -159,9 +160,7 @@ def _launch(cluster: Cluster, port: int) -> psutil.Process:
         process = psutil.Process(int(answer.stdout))
         write_state(cluster.room, replace(state, port=port, mark=ProcessMark.of(process)))
     except psutil.Error:
-        raise PostgresServiceError(
-            f"{command[0]} ended as soon as it was started.{log_tail(cluster.log_file)}"
-        ) from None
+        return None
     return process
 
 
