@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import polars as pl
 
-BLOCK_BYTES = 32 * 1024 * 1024
+BLOCK_BYTES = 16 * 1024 * 1024
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """A longer line is no record; reading on would put the whole file into memory."""
 MAX_RAW_CHARS = 10_000

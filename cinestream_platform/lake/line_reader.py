@@ -4,6 +4,9 @@ A field that a line lacks counts as empty. Where the format has sections, a line
 lines below it, also over the borders of blocks; such a line is no record unless its value breaks a rule of that column:
 then it is rejected, and so is every record below it. Any line with a colon and no comma counts as one, so that records
 below a spoilt one are never taken for those of the section above.
+
+Nearly all lines of a large file keep every rule: ``_judged_lines`` finds those with polars' CSV reader. The others, the
+odd ones, are framed as the format says and named where they break a rule, which costs several times as much a line.
 What does not belong here: types and rules (``records``), CSV (``csv_reader``).
 """
 
@@ -12,9 +15,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 
 from cinestream_platform.lake.blocks import (
@@ -27,12 +34,14 @@ from cinestream_platform.lake.blocks import (
     refuse_foreign_form,
 )
 from cinestream_platform.lake.feed import Feed, LineFormat
-from cinestream_platform.lake.records import broken_rules, split_records, with_nulls
+from cinestream_platform.lake.records import broken_rules, judged, split_records, typed_rows, with_nulls
+from cinestream_platform.warehouse.table import Column, Kind
 
 SECTION_END = ":"
+SURPLUS = "surplus"
+"""What a line holds beyond its fields."""
 BROKEN_BYTES = re.compile("[\udc80-\udcff]+")
 """Bytes that are no UTF-8, as Python's ``surrogateescape`` shows them."""
-BROKEN = {"line": pl.Int64(), "rule": pl.String()}
 TOO_MANY, ENCODING, NUL = "record_field_count", "record_encoding", "record_nul"
 """The rules of the format, by the names that CSV has for them (``csv_reader.FORMAT_RULES``)."""
 
@@ -49,9 +58,9 @@ def read_lines(
         FileRefusedError: The file is empty, or an archive.
         ValueError: The feed has no line format.
     """
-    if (form := feed.lines) is None:
+    if feed.lines is None:
         raise ValueError(f"{feed.prefix} has no line format")
-    section: str | None = None
+    reader = _Reader(feed, feed.lines, file_id, not_after)
     is_empty = True
     with path.open("rb") as source:
         for line, block in Blocks(source, block_bytes):
@@ -59,137 +68,191 @@ def read_lines(
                 block = block.removeprefix(BOM)
                 refuse_foreign_form(block, "text file")
             is_empty = is_empty and not block.strip()
-            lines, broken = _framed(block, line, feed)
-            if form.section:
-                lines, headers, section = _with_sections(lines, form.section, section)
-                broken = pl.concat([broken, _broken_headers(headers, feed, form.section, not_after)])
-            records = with_nulls(lines, feed)
-            rows, rejected = split_records(records, feed.table, file_id=file_id, not_after=not_after)
-            broken = pl.concat([broken, rejected.select("line", "rule")]).sort("line")
-            yield Batch(rows, _with_raw(broken, block, line, form), not block.endswith(b"\n"))
+            yield reader.batch(_Lines(block, line))
     if is_empty:
         raise FileRefusedError("the file is empty. Land a file with records.")
 
 
-def _framed(block: bytes, first_line: int, feed: Feed) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The block's lines as ``line`` and their fields; ``line`` and ``rule`` of those that break the format.
+@dataclass
+class _Lines:
+    """Lines that follow one another, and the number of the first."""
 
-    Empty lines are left out.
+    text: bytes
+    first: int
+
+    @cached_property
+    def ends(self) -> Any:
+        """Where each line ends."""
+        ends = np.flatnonzero(np.frombuffer(self.text, np.uint8) == ord("\n"))
+        return ends if self.text.endswith(b"\n") or not self.text else np.append(ends, len(self.text))
+
+    @property
+    def numbers(self) -> pl.Series:
+        """The number of each."""
+        return pl.int_range(self.first, self.first + len(self.ends), dtype=pl.Int64, eager=True).alias("line")
+
+    def at(self, positions: pl.Series) -> bytes:
+        """Those at some positions, from 0."""
+        if positions.len() == len(self.ends):
+            return self.text
+        where = positions.to_numpy()
+        begins = np.append(0, self.ends + 1)[where]
+        return b"".join(self.text[a:b] + b"\n" for a, b in zip(begins, self.ends[where], strict=True))
+
+
+@dataclass
+class _Reader:
+    """Reads block after block; ``section`` is the text of the section that is open where the next block begins."""
+
+    feed: Feed
+    form: LineFormat
+    file_id: int
+    not_after: datetime
+    section: str | None = None
+
+    def batch(self, block: _Lines) -> Batch:
+        """What a block holds."""
+        lines = _judged_lines(block, self.feed, self.form, self.not_after)
+        records, broken, text = self._odd(block, lines)
+        if self.form.section:
+            column = self.feed.table.column(self.form.section)
+            sections = self._sections(block.first, _split_headers(records, column)[1], column)
+            lines = _in_sections(lines, sections, column)
+            records, broken, text = self._odd(block, lines)  # now with what stands below spoilt headers
+            records = _split_headers(records, column)[0].join_asof(sections.select("line", column.name), on="line")
+            broken = pl.concat([broken, sections.select("line", "rule").filter(pl.col("line") >= block.first)])
+        rows = typed_rows(lines, _columns(self.feed), file_id=self.file_id)
+        nulled = with_nulls(records, self.feed)
+        more, rejected = split_records(nulled, self.feed.table, file_id=self.file_id, not_after=self.not_after)
+        if more.height:
+            rows = pl.concat([rows, more]).sort("_line")
+        broken = pl.concat([broken.drop_nulls(), rejected.select("line", "rule")]).sort("line")
+        return Batch(rows, _with_raw(broken, text), not block.text.endswith(b"\n"))
+
+    def _odd(self, block: _Lines, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """Of the bad lines: the records, what breaks the format as ``line`` and ``rule``, and their text."""
+        bad = lines["is_bad"].arg_true()
+        text = _decoded(block.at(bad), lines["line"][bad], self.form.encoding)
+        return *_framed(text, [column.name for column in _fields(self.feed, self.form)], self.form), text
+
+    def _sections(self, first_line: int, headers: pl.DataFrame, column: Column) -> pl.DataFrame:
+        """The section that is open and those that are opened: ``line``, text, broken ``rule``, or else ``value``."""
+        before = pl.DataFrame({"line": [first_line - 1], column.name: [self.section]}, schema=headers.schema)
+        sections = pl.concat([before, headers])
+        self.section = sections[column.name][-1]
+        nulled = sections.with_columns(pl.when(pl.col(column.name) != "").then(column.name).alias(column.name))
+        rules = broken_rules(nulled, column, self.feed.table, not_after=self.not_after)
+        values = judged(nulled, [column], self.feed.table, not_after=self.not_after)
+        value = pl.when(~pl.col("is_bad")).then(f"parsed_{column.name}").alias("value")
+        return values.select("line", column.name, value).join(
+            rules.select("line", "rule"), on="line", how="left", maintain_order="left"
+        )
+
+
+def _columns(feed: Feed) -> list[Column]:
+    return [column for column in feed.table.columns if column.source_name]
+
+
+def _fields(feed: Feed, form: LineFormat) -> list[Column]:
+    """The columns that stand in the lines."""
+    return [column for column in _columns(feed) if column.name != form.section]
+
+
+def _judged_lines(lines: _Lines, feed: Feed, form: LineFormat, not_after: datetime) -> pl.DataFrame:
+    """Of each line the number, the parsed fields, and ``is_bad`` unless it is surely a record that keeps every rule.
+
+    The CSV reader overlooks a carriage return at the end of a field and a comma at that of a line: both are counted. It
+    shows bytes that are no UTF-8 as another character, which no value but a text holds.
     """
-    form = feed.lines or LineFormat()
-    names = [c.name for c in feed.table.columns if c.source_name and c.name != form.section]
-    if (plain := _frame_plain(block, first_line, names, form)) is not None:
-        return plain, pl.DataFrame(schema=BROKEN)
-    text, undecodable = _decoded(block, form.encoding)
-    fields = pl.col("raw").str.splitn(",", len(names) + (not form.last_takes_rest))
+    fields = _fields(feed, form)
+    unread = lines.numbers.to_frame().with_columns(
+        *(pl.lit(None, pl.Int64()).alias(f"parsed_{column.name}") for column in _columns(feed)), is_bad=pl.lit(True)
+    )
+    if form.last_takes_rest or any(column.type.kind is Kind.TEXT for column in fields):
+        return unread
+    if lines.text.count(b"\r") != lines.text.count(b"\r\n"):
+        return unread
+    names = [*(column.name for column in fields), SURPLUS]
+    frame = pl.read_csv(
+        io.BytesIO(",".join(names).encode() + b"\n" + lines.text),
+        schema=dict.fromkeys(names, pl.String()),
+        quote_char=None,
+        empty_string_is_null=False,
+        truncate_ragged_lines=True,
+        encoding="utf8-lossy",
+    )
+    if frame.height != len(lines.ends):
+        return unread
+    is_bad = pl.col("is_bad") | (pl.col(SURPLUS) != "")
+    found = judged(frame.with_columns(lines.numbers), fields, feed.table, not_after=not_after)
+    found = found.select("line", pl.col("^parsed_.*$"), is_bad=is_bad)
+    bad = found["is_bad"].arg_true()
+    commas = lines.text.count(b",") - lines.at(bad).count(b",")
+    return found if commas == (len(fields) - 1) * (found.height - bad.len()) else unread
+
+
+def _decoded(text: bytes, numbers: pl.Series, encoding: str) -> pl.DataFrame:
+    """Lines as ``line``, ``raw``, and ``rule`` where bytes are none in the encoding, which are shown as escapes."""
+    undecodable: list[int] = []
+    try:
+        decoded = text.decode(encoding)
+    except UnicodeDecodeError:
+        decoded, undecodable = text.decode(encoding, "backslashreplace"), _undecodable(text, encoding)
+    raw = pl.Series([decoded.removesuffix("\n")], dtype=pl.String).str.split("\n").explode().str.strip_suffix("\r")
+    rule = pl.Series([None], dtype=pl.String).new_from_index(0, numbers.len()).scatter(undecodable, ENCODING)
+    return pl.DataFrame({"line": numbers, "raw": raw.head(numbers.len()), "rule": rule})
+
+
+def _undecodable(text: bytes, encoding: str) -> list[int]:
+    """The lines (from 0) with bytes that are none in the encoding."""
+    marked = text.decode(encoding, "surrogateescape")
+    found, line, at = [], 0, 0
+    for match in BROKEN_BYTES.finditer(marked):
+        line, at = line + marked.count("\n", at, match.start()), match.start()
+        found.append(line)
+    return found
+
+
+def _framed(lines: pl.DataFrame, names: list[str], form: LineFormat) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lines as ``line`` and fields; ``line`` and ``rule`` of those that break the format. Empty lines are none."""
+    fields = names if form.last_takes_rest else [*names, SURPLUS]
+    rules = [pl.col("rule"), pl.when(pl.col("raw").str.contains("\0", literal=True)).then(pl.lit(NUL))]
+    if not form.last_takes_rest:
+        rules.append(pl.when(pl.col(SURPLUS).is_not_null()).then(pl.lit(TOO_MANY)))
     framed = (
-        pl.LazyFrame({"raw": _lines_of(text)})
-        .with_columns(line=pl.int_range(pl.len()) + first_line)
+        lines.lazy()
         .filter(pl.col("raw") != "")
-        .with_columns(fields.struct.rename_fields([*names, *([] if form.last_takes_rest else ["surplus"])]).alias("f"))
-        .unnest("f")
-        .with_columns(rule=_format_rule(form, undecodable, first_line, has_nul=b"\0" in block))
+        .with_columns(pl.col("raw").str.splitn(",", len(fields)).struct.rename_fields(fields).alias("fields"))
+        .unnest("fields")
+        .with_columns(rule=pl.coalesce(rules))
         .collect()
     )
     is_broken = pl.col("rule").is_not_null()
     return framed.filter(~is_broken).select("line", *names), framed.filter(is_broken).select("line", "rule")
 
 
-def _frame_plain(block: bytes, first_line: int, names: list[str], form: LineFormat) -> pl.DataFrame | None:
-    """Frame a block with polars' CSV reader, five times as fast; ``None`` where that might read it differently.
-
-    It refuses surplus fields and broken UTF-8, fills short lines with empty fields, and overlooks a comma at its end.
-    """
-    if form.last_takes_rest or form.encoding != "utf-8" or b"\0" in block or block.endswith(b","):
-        return None
-    if block.count(b"\r") != block.count(b"\r\n"):
-        return None
-    if any(begin in block for begin in (b"\n\n", b"\n\r\n", b"\n,")) or block.startswith((b"\n", b"\r\n", b",")):
-        return None  # an empty line is no record, one of commas is
-    header = ",".join(names).encode() + b"\n"
-    try:
-        frame = pl.read_csv(
-            io.BytesIO(header + block),
-            schema=dict.fromkeys(names, pl.String()),
-            quote_char=None,
-            empty_string_is_null=False,
-        )
-    except pl.exceptions.PolarsError:
-        return None
-    lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    if frame.height != lines:
-        return None
-    return frame.with_columns(line=pl.int_range(first_line, first_line + lines, dtype=pl.Int64))
-
-
-def _lines_of(text: str) -> pl.Series:
-    """The lines without their ends."""
-    return pl.Series([text.removesuffix("\n")]).str.split("\n").explode().str.strip_suffix("\r")
-
-
-def _with_raw(broken: pl.DataFrame, block: bytes, first_line: int, form: LineFormat) -> pl.DataFrame:
+def _with_raw(broken: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     """``line`` and ``rule`` with the lines' text, NULs (which Postgres cannot store) as escapes."""
-    if broken.is_empty():
-        return broken.with_columns(raw=pl.lit("", pl.String))
-    text, _ = _decoded(block, form.encoding)
-    raw = _lines_of(text).gather(broken["line"] - first_line)
-    return broken.with_columns(raw=raw.str.replace_all("\0", "\\x00", literal=True).str.slice(0, MAX_RAW_CHARS))
+    raw = pl.col("raw").str.replace_all("\0", "\\x00", literal=True).str.slice(0, MAX_RAW_CHARS)
+    return broken.join(lines.select("line", raw), on="line", how="left", maintain_order="left")
 
 
-def _decoded(block: bytes, encoding: str) -> tuple[str, list[int]]:
-    """The text, and the lines (from 0) with bytes that are none in the encoding: these are shown as escapes."""
-    try:
-        return block.decode(encoding), []
-    except UnicodeDecodeError:
-        marked = block.decode(encoding, "surrogateescape")
-    found, line, at = [], 0, 0
-    for match in BROKEN_BYTES.finditer(marked):
-        line, at = line + marked.count("\n", at, match.start()), match.start()
-        found.append(line)
-    return block.decode(encoding, "backslashreplace"), found
+def _split_headers(records: pl.DataFrame, column: Column) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The records, and the lines that open sections as ``line`` and the section's text.
 
-
-def _format_rule(form: LineFormat, undecodable: list[int], first_line: int, *, has_nul: bool) -> pl.Expr:
-    """The rule of the format that a line breaks, or NULL."""
-    rules = [pl.lit(None, pl.String)]
-    if undecodable:
-        lines = pl.Series([line + first_line for line in undecodable], dtype=pl.Int64).implode()
-        rules.append(pl.when(pl.col("line").is_in(lines)).then(pl.lit(ENCODING)))
-    if has_nul:
-        rules.append(pl.when(pl.col("raw").str.contains("\0", literal=True)).then(pl.lit(NUL)))
-    if not form.last_takes_rest:
-        rules.append(pl.when(pl.col("surplus").is_not_null()).then(pl.lit(TOO_MANY)))
-    return pl.coalesce(rules)
-
-
-def _with_sections(
-    lines: pl.DataFrame, column: str, before: str | None
-) -> tuple[pl.DataFrame, pl.DataFrame, str | None]:
-    """The records with the value of their section, the lines that open sections, and the last section's value.
-
-    Args:
-        lines: ``line`` and fields. A section is opened by a line with a colon in its first field and no other field.
-        column: Its name.
-        before: The section that is open where the lines begin.
+    A section is opened by a line with a colon in its first field and no other field.
     """
-    first, *others = (name for name in lines.columns if name != "line")
-    short = (lines[others[-1]].fill_null("") == "").arg_true()  # few, which are looked at more closely
-    headers = (
-        lines[short]
-        .with_columns(row=short)
-        .filter(
-            pl.all_horizontal(pl.col(others).fill_null("") == ""), pl.col(first).str.contains(SECTION_END, literal=True)
-        )
+    first, *others = (name for name in records.columns if name != "line")
+    opens = pl.all_horizontal(pl.col(others).fill_null("") == "") & pl.col(first).str.contains(
+        SECTION_END, literal=True
     )
-    headers = headers.with_columns(pl.col(first).str.strip_suffix(SECTION_END).alias(column))
-    # 0 is the section that was open before; every header opens the next.
-    values = pl.concat([pl.Series([before], dtype=pl.String), headers[column].rename("")])
-    opens = pl.Series([0], dtype=pl.UInt32).new_from_index(0, lines.height).scatter(headers["row"], 1)
-    marked = lines.with_columns(values.gather(opens.cum_sum()).alias(column))
-    return marked.filter(opens == 0), headers.select("line", column), values[-1]
+    text = pl.col(first).str.strip_suffix(SECTION_END).alias(column.name)
+    return records.filter(~opens), records.filter(opens).select("line", text)
 
 
-def _broken_headers(headers: pl.DataFrame, feed: Feed, column: str, not_after: datetime) -> pl.DataFrame:
-    """``line`` and ``rule`` of the lines that open a section with a value that breaks a rule."""
-    nulled = headers.with_columns(pl.when(pl.col(column) != "").then(column).alias(column))
-    return broken_rules(nulled, feed.table.column(column), feed.table, not_after=not_after).select("line", "rule")
+def _in_sections(lines: pl.DataFrame, sections: pl.DataFrame, column: Column) -> pl.DataFrame:
+    """The judged lines with the value of their section; bad where it has none."""
+    begins = np.append((sections["line"] - lines["line"][0]).clip(0).to_numpy(), lines.height)
+    of_line = np.repeat(np.arange(sections.height), np.diff(begins))
+    value = sections["value"].gather(of_line).alias(f"parsed_{column.name}")
+    return lines.with_columns(value, is_bad=pl.col("is_bad") | value.is_null())

@@ -126,32 +126,42 @@ def split_records(
         ``row`` (index into ``records``).
     """
     columns = [column for column in table.columns if column.source_name]
-    judged = _judged(records, columns, table, not_after)
-    typed = judged.filter(~pl.col("is_bad")).select(
-        *(_typed(c).alias(c.name) for c in columns),
-        pl.lit(file_id, pl.Int64).alias("_file_id"),
-        pl.col("line").alias("_line"),
-    )
-    return typed, _named(judged, columns, table, not_after)
+    found = judged(records, columns, table, not_after=not_after)
+    return typed_rows(found, columns, file_id=file_id), _named(found, columns, table, not_after)
 
 
 def broken_rules(records: pl.DataFrame, column: Column, table: Table, *, not_after: datetime) -> pl.DataFrame:
     """Which values of a single column break one of its rules: ``line``, ``rule`` and ``row`` as ``split_records``."""
-    return _named(_judged(records, [column], table, not_after), [column], table, not_after)
+    return _named(judged(records, [column], table, not_after=not_after), [column], table, not_after)
 
 
-def _judged(records: pl.DataFrame, columns: Sequence[Column], table: Table, not_after: datetime) -> pl.DataFrame:
-    """The records with their parsed values and whether any rule is broken."""
+def judged(records: pl.DataFrame, columns: Sequence[Column], table: Table, *, not_after: datetime) -> pl.DataFrame:
+    """The records with the value of each column as ``parsed_<name>``, and ``is_bad`` where one breaks a rule."""
     parsed = records.lazy().with_columns(_parsed(c).alias(f"parsed_{c.name}") for c in columns)
     is_bad = pl.any_horizontal(breaks for _, breaks in _breaks(table, columns, not_after))
     return parsed.with_columns(is_bad=is_bad).collect()
 
 
+def typed_rows(judged: pl.DataFrame, columns: Sequence[Column], *, file_id: int) -> pl.DataFrame:
+    """The rows of the records that are not bad, in the table's types."""
+    good = judged.filter(~pl.col("is_bad")) if judged["is_bad"].any() else judged
+    return good.select(
+        *(_typed(c).alias(c.name) for c in columns),
+        pl.lit(file_id, pl.Int64).alias("_file_id"),
+        pl.col("line").alias("_line"),
+    )
+
+
 def _named(judged: pl.DataFrame, columns: Sequence[Column], table: Table, not_after: datetime) -> pl.DataFrame:
     """The first rule that each bad record breaks: of these alone, since naming costs more than judging."""
     first = pl.coalesce(pl.when(breaks).then(pl.lit(name)) for name, breaks in _breaks(table, columns, not_after))
-    bad = judged.with_columns(row=pl.int_range(pl.len())).filter("is_bad")
-    return bad.select("line", "row", rule=first).select("line", "rule", "row")
+    rows = judged["is_bad"].arg_true()
+    return (
+        judged[rows]
+        .with_columns(row=rows.cast(pl.Int64))
+        .select("line", "row", rule=first)
+        .select("line", "rule", "row")
+    )
 
 
 def with_nulls(records: pl.DataFrame, feed: Feed) -> pl.DataFrame:

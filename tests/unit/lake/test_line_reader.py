@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 
+import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from cinestream_platform.sources.netflix.tables import FIRST_DAY, LAST_DAY
 from tests.unit.reading import read
 
 DAY = date(2005, 9, 6)
+REAL_JUDGED_LINES = line_reader._judged_lines
 
 
 def test_a_line_with_a_film_opens_it_for_all_ratings_below():
@@ -215,18 +217,27 @@ def test_every_file_is_read_as_the_plain_reading_says_whatever_the_size_of_block
 
 @settings(deadline=None)
 @given(FILES)
-def test_the_fast_and_the_slow_framing_agree(file):
+def test_lines_that_are_found_quickly_are_what_they_are_line_by_line(file):
     lines, line_end, is_ended = file
-    block = (line_end.join(lines) + (line_end if is_ended else "")).encode()
-    names = ["customer_id", "rating", "date"]
-    plain = line_reader._frame_plain(block, 1, names, RATINGS.lines)
-    if plain is None or not block:
+    content = (line_end.join(lines) + (line_end if is_ended else "")).encode()
+    if not content.strip():
         return
+    quickly = read(content, RATINGS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(line_reader, "_frame_plain", lambda *_: None)
-        slow, broken = line_reader._framed(block, 1, RATINGS)
-    assert broken.is_empty()
-    assert (
-        plain.select("line", *names).rows()
-        == slow.with_columns(slow[name].fill_null("").alias(name) for name in names).rows()
-    )
+        patch.setattr(line_reader, "_judged_lines", unread)
+        slowly = read(content, RATINGS)
+    assert (slowly.lines, slowly.records, slowly.rejects) == (quickly.lines, quickly.records, quickly.rejects)
+
+
+def unread(lines, feed, form, not_after):
+    """As if the CSV reader could not be trusted with any line."""
+    every = REAL_JUDGED_LINES(lines, feed, form, not_after)
+    return every.with_columns(is_bad=pl.lit(True))
+
+
+def test_good_lines_among_bad_ones_are_found_quickly():
+    """So that a little dirt does not cost the whole block its speed."""
+    dirt = [b"8,9,2005-09-06", b"8,4,2005-09-06,9", b"\xff,4,2005-09-06", b"8\0,4,2005-09-06", b"", b"x:", b"2:"]
+    text = b"1:\n" + b"".join(b"7,4,2005-09-06\n" + line + b"\n" for line in dirt)
+    found = REAL_JUDGED_LINES(line_reader._Lines(text, 1), RATINGS, RATINGS.lines, datetime(2026, 1, 1, tzinfo=UTC))
+    assert found.filter(~pl.col("is_bad"))["line"].to_list() == [*range(2, 2 + 2 * len(dirt), 2)]
