@@ -66,7 +66,11 @@ def is_running(instance: DagsterInstance, job_name: str) -> bool:
 
 
 def staleness_sensor(interval_seconds: int) -> SensorDefinition:
-    """Requests exactly what is stale; while a build of a source runs, or files return to it, its next one waits."""
+    """Requests exactly what is stale; while a build of a source runs, or files return to it, its next one waits.
+
+    Of a source's runs one is requested at a time: side by side the marts of one would be made, and compared with the
+    facts, while the other is changing these. A run that failed lately lets the next one go first.
+    """
 
     @sensor(
         name="staleness_sensor",
@@ -94,6 +98,7 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
                 if not must_wait(context.instance, job_name, build):
                     tags = {**range_tags(span), BUILD_TAG: build}
                     requests.append(RunRequest(job_name=job_name, asset_selection=assets, tags=tags))
+                    break
         return SensorResult(run_requests=requests, skip_reason=None if requests else SkipReason("Nothing is stale."))
 
     return evaluate

@@ -1,6 +1,6 @@
 """What to build when: from what is stale to the runs to ask for, as pure functions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
@@ -16,6 +16,10 @@ Span = tuple[str, str]
 """First and last key of a range of partitions."""
 
 
+Place = tuple[bool, Span]
+"""Where an asset is built: after the facts or with them, and over which range."""
+
+
 @dataclass
 class BuildPlan:
     """Runs to request: assets by range of partitions; those without partitions go with the first or the last.
@@ -24,23 +28,41 @@ class BuildPlan:
     """
 
     unit: PartitionUnit = PartitionUnit.YEAR
-    by_span: dict[tuple[PartitionUnit, Span], set[AssetKey]] = field(default_factory=dict)
+    by_place: dict[tuple[PartitionUnit, Place], set[AssetKey]] = field(default_factory=dict)
     first: set[AssetKey] = field(default_factory=set)
     last: set[AssetKey] = field(default_factory=set)
 
+    def add(self, node: Node, spans: Iterable[Span]) -> None:
+        """Build these ranges of a node: a mart with the facts that it reads, or after all of them.
+
+        After them if they are not built over the very same range: it would be made, and compared, from half of what is
+        about to change.
+        """
+        for span in spans:
+            read = [place for up in node.upstream for place in self._places(up, node.unit) if _overlap(place[1], span)]
+            place = (node.is_mart and any(place != (False, span) for place in read), span)
+            self.by_place.setdefault((node.unit, place), set()).add(node.key)
+
+    def _places(self, key: AssetKey, unit: PartitionUnit) -> list[Place]:
+        return [place for (of_unit, place), keys in self.by_place.items() if of_unit is unit and key in keys]
+
     def runs(self) -> list[tuple[Span | None, list[AssetKey]]]:
         """The runs in order: dims with the first range, marts of everything with the last, then other units."""
-        in_order = sorted(self.by_span.items())
+        in_order = [(unit, span, keys) for (unit, (_, span)), keys in sorted(self.by_place.items())]
         spans: list[tuple[Span | None, set[AssetKey]]] = [
-            (span, set(keys)) for (unit, span), keys in in_order if unit is self.unit
+            (span, set(keys)) for unit, span, keys in in_order if unit is self.unit
         ]
         if not spans and (self.first or self.last):
             spans = [(None, set())]
         if spans:
             spans[0][1].update(self.first)
             spans[-1][1].update(self.last)
-        spans += [(span, keys) for (unit, span), keys in in_order if unit is not self.unit]
+        spans += [(span, keys) for unit, span, keys in in_order if unit is not self.unit]
         return [(span, sorted(keys)) for span, keys in spans]
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]
 
 
 def plan_builds(
@@ -58,16 +80,18 @@ def plan_builds(
         wanted = {key: _everything(node, own, state) for key, node in own.items()}
     else:
         wanted = _with_marts({key: _stale(node, nodes, state) for key, node in own.items()}, own)
-    for key, partitions in wanted.items():
+    for key in _upstream_first(own):
         node = own[key]
-        if not partitions:
-            continue
         if node.is_partitioned:
-            for span in contiguous_ranges(partitions, list(node.partition_keys)):
-                plan.by_span.setdefault((node.unit, span), set()).add(key)
-        else:
+            plan.add(node, contiguous_ranges(wanted[key], list(node.partition_keys)))
+        elif wanted[key]:
             (plan.last if node.is_mart else plan.first).add(key)
     return plan
+
+
+def _upstream_first(nodes: Mapping[AssetKey, Node]) -> list[AssetKey]:
+    order = TopologicalSorter({key: node.upstream for key, node in nodes.items()}).static_order()
+    return [key for key in order if key in nodes]
 
 
 def _has_begun(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> bool:
@@ -84,9 +108,10 @@ def _stale(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> li
 
 def _with_marts(stale: dict[AssetKey, list[str]], nodes: Mapping[AssetKey, Node]) -> dict[AssetKey, list[str]]:
     """Marts are stale by what is about to be published, too, by other marts among it."""
-    marts = {key: nodes[key].upstream for key in stale if nodes[key].is_mart}
-    for key in (key for key in TopologicalSorter(marts).static_order() if key in marts):
+    for key in _upstream_first(nodes):
         node = nodes[key]
+        if not node.is_mart:
+            continue
         upstream = [up for up in own_upstream(node) if up in stale]
         if node.is_partitioned:
             facts = [stale[up] for up in upstream if nodes[up].unit is node.unit]

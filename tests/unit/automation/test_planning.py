@@ -60,6 +60,20 @@ def test_facts_with_other_years_are_asked_for_apart():
     ]
 
 
+def test_a_mart_is_built_after_facts_that_are_built_over_another_range_and_not_from_half_of_them():
+    """A build that was killed left these: the years of the fact that were done, and no mart."""
+    ledger = Ledger()
+    ledger.load("movies")
+    ledger.load("ratings", "2004", "2005", "2006")
+    for name in ("dim_date", "dim_movie", "dim_user"):
+        ledger.publish(name)
+    ledger.publish("fact_ratings", ["2004", "2006"])
+    assert runs(ledger) == [
+        (("2005", "2005"), ["fact_ratings"]),
+        (("2004", "2006"), ["mart_movies", "mart_years"]),
+    ]
+
+
 def test_the_first_build_has_everything():
     ledger = Ledger()
     ledger.load("movies")
