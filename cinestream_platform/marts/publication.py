@@ -38,7 +38,7 @@ class MartLedger:
         """Record rows and content hash of a mart that dbt has committed, by rebuilt partition; its number of rows."""
         node = self._node(model_key, _schema(model_key), is_whole=not partition_keys)
         with connect(self._target) as conn, conn.transaction():
-            contents = {key: _content(conn, node, key) for key in partition_keys or [WHOLE]}
+            contents = _contents(conn, node, partition_keys or [WHOLE])
             for key, content in contents.items():
                 self._enter(conn, node, key, *content)
         return sum(rows for rows, _ in contents.values())
@@ -90,14 +90,20 @@ def _schema(mart: AssetKey) -> str:
     return f"{mart.path[0]}_marts"
 
 
-def _content(conn: Connection[Any], node: Node, partition_key: str) -> tuple[int, str]:
-    """Row count, and Postgres' own hash of every row added up in any order: the rows never leave the database."""
-    where = SQL("").format()
+def _contents(conn: Connection[Any], node: Node, partition_keys: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """Of each partition the row count, and Postgres' own hash of every row added up in any order.
+
+    The rows never leave the database, and are looked at once, however many partitions there are.
+    """
+    column, where = SQL("NULL").format(), SQL("").format()
+    key_of: dict[Any, str] = {None: WHOLE}
     if node.is_partitioned:
         rebuild = rebuild_by(node.unit)
-        where = SQL("WHERE {} = {}").format(Identifier(rebuild.column), rebuild.value_of(partition_key))
-    query = SQL(
-        "SELECT count(*), coalesce(sum(hash_record_extended(m, 0)::numeric), 0) % 18446744073709551616 FROM {} m {}"
-    )
-    found = conn.execute(query.format(Identifier(*node.relation), where)).fetchone() or (0, 0)
-    return found[0], f"{int(found[1]):016x}-{found[0]}"
+        key_of = {rebuild.value_of(key): key for key in partition_keys}
+        column = SQL("{}").format(Identifier(rebuild.column))
+        where = SQL("WHERE {} = ANY ({})").format(column, list(key_of))
+    content = SQL("count(*), sum(hash_record_extended(m, 0)::numeric) % 18446744073709551616")
+    query = SQL("SELECT {}, {} FROM {} m {} GROUP BY 1").format(column, content, Identifier(*node.relation), where)
+    found = {key_of[value]: (rows, total) for value, rows, total in conn.execute(query)}
+    contents = {key: found.get(key, (0, 0)) for key in partition_keys}
+    return {key: (rows, f"{int(total):016x}-{rows}") for key, (rows, total) in contents.items()}
