@@ -74,20 +74,20 @@ months_agree = query_check(
     tables.FACT_CUSTOMER_MONTHS,
     "months_agree",
     "Each month's ratings, stars and customers are those of fact_ratings.",
-    # Sums of the customers' keys and of their squares tell customers apart without grouping 100 million rows by them.
+    # A sum of the customers' hashes tells them apart without grouping 100 million rows by them; hashes, like ratings, are
+    # of a type whose sum needs no numeric, which halves the time.
     """
-    SELECT month, ratings, stars, keys, squares, counted, summed, keys_counted, squares_counted
+    SELECT month, ratings, stars, customers, counted, summed, customers_counted
     FROM (
         SELECT date_key / 100 AS month, count(*) AS ratings, sum(rating) AS stars,
-            sum(customer_key::bigint) AS keys, sum(customer_key::bigint * customer_key) AS squares
+            sum(hashint4(customer_key)) AS customers
         FROM netflix_dw.fact_ratings GROUP BY 1
     ) AS facts FULL JOIN (
         SELECT date_key / 100 AS month, sum(rating_count) AS counted, sum(rating_sum) AS summed,
-            sum(customer_key::bigint * rating_count) AS keys_counted,
-            sum(customer_key::bigint * customer_key * rating_count) AS squares_counted
+            sum(hashint4(customer_key)::bigint * rating_count) AS customers_counted
         FROM netflix_dw.fact_customer_months GROUP BY 1
     ) AS months USING (month)
-    WHERE (ratings, stars, keys, squares) IS DISTINCT FROM (counted, summed, keys_counted, squares_counted)
+    WHERE (ratings, stars, customers) IS DISTINCT FROM (counted, summed, customers_counted)
     """,
     tables.FACT_RATINGS,
 )
