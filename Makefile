@@ -29,7 +29,7 @@ docs: install  ## a page of the marts: lineage, columns, tests, SQL (after make 
 	@$(BIN)/cinestream docs
 
 test: install  ## the whole test suite, on embedded services
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: install  ## ruff
 	$(BIN)/ruff check .

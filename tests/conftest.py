@@ -17,6 +17,21 @@ from tests.support.platform import Platform, database, environment_of, real_data
 REGION, KEY_ID, SECRET = "eu-central-1", "test-key-id", "test-secret"
 
 
+LONGEST = (
+    "test_command_line.py",
+    "test_secrets.py",
+    "test_marts.py",
+    "test_external_postgres.py",
+    "test_marts_promises.py",
+)
+"""Files that take minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: processes take whole files, and none should end long after the others."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresTarget]:
     """The embedded Postgres, in a home of its own."""

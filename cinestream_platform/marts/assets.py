@@ -6,6 +6,7 @@ becomes arguments of dbt in ``rebuild``, how dbt reaches the warehouse in ``reso
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,10 +94,13 @@ def _step(
     ) -> Iterator[Any]:
         # A run of the checks alone has no partition: they then look at all.
         requested = list(context.partition_keys) if rebuild and context.has_partition_key_range else []
-        arguments = dbt_arguments(requested, rebuild, full_refresh=config.full_refresh)
-        yield from _build(
-            context, dbt, arguments, database, requested, lambda: open_ledger(context, warehouse.target())
+        invoke = partial(
+            dbt.cli,
+            dbt_arguments(full_refresh=config.full_refresh),
+            context=context,
+            environment=rebuild.environment(requested) if rebuild else {},
         )
+        yield from _build(context, dbt, invoke, database, requested, lambda: open_ledger(context, warehouse.target()))
 
     return marts
 
@@ -104,7 +108,7 @@ def _step(
 def _build(
     context: dg.AssetExecutionContext,
     dbt: MartsDbt,
-    arguments: Sequence[str],
+    invoke: Callable[[], DbtCliInvocation],
     parsed_for: str,
     requested: Sequence[str],
     open_ledger: Callable[[], Ledger],
@@ -117,7 +121,7 @@ def _build(
             "CINESTREAM_POSTGRES_DATABASE alike everywhere, call ensure_manifest() and reload the definitions."
         )
     ledger = open_ledger()
-    invocation = dbt.cli(arguments, context=context)
+    invocation = invoke()
     try:
         for event in invocation.stream():
             if isinstance(event, dg.Output):
@@ -130,7 +134,7 @@ def _build(
         if invocation.process.poll() is None:  # we were stopped: dbt must not go on unwatched
             invocation.process.terminate()
             invocation.process.wait()
-    discard_artifacts(invocation.target_path, context.op_def.name)
+    discard_artifacts(invocation.target_path)
 
 
 def _with_rows_and_lineage(event: dg.Output[Any], invocation: DbtCliInvocation) -> Any:

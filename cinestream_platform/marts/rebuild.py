@@ -4,11 +4,9 @@ What belongs here: the one place that says how a year or a month is named where.
 are in ``dbt_project/macros/requested_partitions.sql``.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from cinestream_platform.warehouse.table import PartitionUnit
 
@@ -27,10 +25,13 @@ class Rebuild:
         """Tag of the models in dbt, and the end of their step's name: ``by_month``."""
         return f"by_{self.unit}"
 
-    def variables(self, partition_keys: Sequence[str]) -> dict[str, int]:
-        """Variables of dbt for a range of partitions, as integers: ``2005`` or ``200512``."""
+    def environment(self, partition_keys: Sequence[str]) -> dict[str, str]:
+        """Variables by which dbt is told a range of partitions: ``2005`` or ``200512``."""
+        if not partition_keys:
+            return {}
         numbers = [int(key.replace("-", "")) for key in partition_keys]
-        return {f"{self.unit}_from": min(numbers), f"{self.unit}_to": max(numbers)}
+        name = f"CINESTREAM_DBT_{self.unit.upper()}"
+        return {f"{name}_FROM": str(min(numbers)), f"{name}_TO": str(max(numbers))}
 
 
 REBUILDS = (
@@ -49,14 +50,9 @@ def rebuild_by(unit: PartitionUnit) -> Rebuild:
     return {rebuild.unit: rebuild for rebuild in REBUILDS}[unit]
 
 
-def dbt_arguments(partition_keys: Sequence[str], by: Rebuild | None = None, *, full_refresh: bool = False) -> list[str]:
-    """Arguments of dbt that rebuild and test the selected models, as a whole or from the first to the last partition.
+def dbt_arguments(*, full_refresh: bool = False) -> list[str]:
+    """Arguments of dbt that rebuild and test the selected models.
 
     dbt's unit tests are left out: they test the SQL, not the data, and belong in CI.
     """
-    arguments: list[Any] = ["build", "--exclude-resource-type", "unit_test"]
-    if full_refresh:
-        arguments.append("--full-refresh")
-    if by and partition_keys:
-        arguments += ["--vars", json.dumps(by.variables(partition_keys))]
-    return arguments
+    return ["build", "--exclude-resource-type", "unit_test", *(["--full-refresh"] if full_refresh else [])]

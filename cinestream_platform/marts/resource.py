@@ -62,16 +62,19 @@ class MartsDbt(DbtCliResource):
         dagster_dbt_translator: DagsterDbtTranslator | None = None,
         context: OpExecutionContext | AssetExecutionContext | None = None,
         target_path: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> DbtCliInvocation:
-        """Start dbt with the warehouse's connection, in an artifact folder of its own below ``<home>/dbt/target``."""
+        """Start dbt with the warehouse's connection, in an artifact folder of its own below ``<home>/dbt/target``.
+
+        ``environment`` is what it is told beside the connection; what the last run has parsed is given to it.
+        """
         folder = target_path or target_dir() / "runs" / _run_folder_name(context)
         folder.mkdir(parents=True, exist_ok=True)
-        if context:
-            with suppress(FileNotFoundError):
-                shutil.copyfile(last_parse(context.op_def.name), folder / PARTIAL_PARSE_FILE_NAME)
+        with suppress(FileNotFoundError):
+            shutil.copyfile(last_parse(), folder / PARTIAL_PARSE_FILE_NAME)
         # dagster-dbt hands its own environment to dbt, and reads the profile in this process too, for row counts and
         # columns; both are done when cli() returns.
-        with _environment(connection_environment(self.postgres_target())):
+        with _environment(connection_environment(self.postgres_target()) | dict(environment or {})):
             return super().cli(
                 args,
                 raise_on_error=raise_on_error,
@@ -94,13 +97,13 @@ def connection_environment(target: PostgresTarget) -> dict[str, str]:
     }
 
 
-def discard_artifacts(folder: Path, step: str) -> None:
+def discard_artifacts(folder: Path) -> None:
     """Remove the artifacts of a successful run, and those of failed runs that nobody has looked at for a week.
 
-    What dbt parsed is kept for the step's next run, which then need not parse anew if it is of the same years (2 s).
+    What dbt parsed is kept for the next run, which then need not parse everything anew (3 s).
     """
     with suppress(FileNotFoundError):
-        (folder / PARTIAL_PARSE_FILE_NAME).replace(last_parse(step))
+        (folder / PARTIAL_PARSE_FILE_NAME).replace(last_parse())
     shutil.rmtree(folder, ignore_errors=True)
     oldest = time.time() - KEEP_FAILED_RUNS_SECONDS
     for other in folder.parent.iterdir() if folder.parent.is_dir() else ():
@@ -108,9 +111,9 @@ def discard_artifacts(folder: Path, step: str) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def last_parse(step: str) -> Path:
-    """Where a step keeps what dbt parsed; dbt itself sees whether that still holds."""
-    return target_dir() / f"{step}.{PARTIAL_PARSE_FILE_NAME}"
+def last_parse() -> Path:
+    """Where the last run's parse is kept; dbt itself sees what of it still holds."""
+    return target_dir() / PARTIAL_PARSE_FILE_NAME
 
 
 def _run_folder_name(context: OpExecutionContext | AssetExecutionContext | None) -> str:

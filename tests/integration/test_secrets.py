@@ -18,6 +18,8 @@ from tests.support.command_line import CommandLine, command_lines_of_all_process
 from tests.support.platform import database, environment_of
 
 S3_SECRET = f"s3-hush-{uuid.uuid4().hex}"
+DEMO = ("demo", "--scale", "0.05", "--source", "movielens", "--source", "dvdrental")
+"""A database is read and files are landed: every kind of login is used."""
 LOGIN_SECRET = f"login-hush-{uuid.uuid4().hex}"
 
 
@@ -77,7 +79,7 @@ def watched(
             "CINESTREAM_LOGIN_ML_ENGINEER_PASSWORD": LOGIN_SECRET,
         }
         found = Watched(CommandLine(home, settings), target, dagster)
-        assert found.run("demo", "--scale", "0.05") == 0, found.printed
+        assert found.run(*DEMO) == 0, found.printed
         yield found
         # The role is the whole server's: other tests know its password by another name.
         with psycopg.connect(postgres.conninfo(), autocommit=True) as conn:
@@ -142,7 +144,7 @@ def test_no_table_of_dagster_or_of_the_warehouse_holds_a_secret(watched: Watched
             rows += 1
             for secret in secrets:
                 assert secret not in row, table
-    assert rows > 1000, "events and rows of a whole demo"
+    assert rows > 1000, "events and rows of a demo"
 
 
 def test_no_process_has_a_secret_among_its_arguments(watched: Watched, secrets: list[str]) -> None:
@@ -160,7 +162,7 @@ def test_a_failed_build_tells_dagster_no_secret(watched: Watched, secrets: list[
     before = watched.line
     try:
         watched.line = before.with_settings(CINESTREAM_LOAD_ATTEMPTS="1")
-        assert watched.run("demo", "--scale", "0.05") == 1
+        assert watched.run(*DEMO) == 1
     finally:
         watched.line = before
     assert "NOT AS IT SHOULD BE" in watched.printed

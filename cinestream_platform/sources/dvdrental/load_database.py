@@ -32,6 +32,7 @@ ARCHIVE_MEMBER = "dvdrental.tar"
 _MAX_BYTES = 1024**3
 _MAX_RATIO = 50.0
 _MESSAGE_LINES = 6
+LOCK_TIMEOUT = "3s"
 
 
 def load_archive(settings: Settings, path: Path, *, replace: bool = False) -> bool:
@@ -156,10 +157,16 @@ def _load(settings: Settings, fill: Callable[[PostgresTarget], None], *, replace
     """Make the database by ``fill``, or find it made."""
     reader, admin = source_target(settings), PostgresTarget.from_settings(settings)
     with connect(admin, role=None) as conn, _named_rights(admin):
-        # Sessions of one server agree by this lock in the warehouse's database; it goes with the connection.
-        [(alone,)] = conn.execute("SELECT pg_try_advisory_lock(hashtextextended('cinestream.load-source', 0))")
-        if not alone:
-            raise SourceDatabaseError("another cinestream load-source is at work; wait for it, then try again")
+        # Sessions of one server agree by this lock in the warehouse's database; it goes with the connection, of which
+        # the server may take a moment to notice that it was closed.
+        conn.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+        try:
+            conn.execute("SELECT pg_advisory_lock(hashtextextended('cinestream.load-source', 0))")
+        except errors.LockNotAvailable:
+            raise SourceDatabaseError(
+                "another cinestream load-source is at work; wait for it, then try again"
+            ) from None
+        conn.execute("RESET lock_timeout")
         _ensure_role(conn, OWNER)
         _ensure_role(conn, reader.user)
         _let_log_in(conn, reader.user, reader.password)

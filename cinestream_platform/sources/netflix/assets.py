@@ -74,8 +74,7 @@ months_agree = query_check(
     tables.FACT_CUSTOMER_MONTHS,
     "months_agree",
     "Each month's ratings, stars and customers are those of fact_ratings.",
-    # A sum of the customers' hashes tells them apart without grouping 100 million rows by them; hashes, like ratings, are
-    # of a type whose sum needs no numeric, which halves the time.
+    # A sum of the customers' hashes tells them apart without grouping 100 million rows by them.
     """
     SELECT month, ratings, stars, customers, counted, summed, customers_counted
     FROM (

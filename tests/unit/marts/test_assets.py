@@ -171,15 +171,15 @@ def test_a_schema_names_its_source(schema: str, source: str) -> None:
 
 def test_a_range_of_partitions_is_one_dbt_command_without_unit_tests() -> None:
     build = ["build", "--exclude-resource-type", "unit_test"]
-    years, months = rebuild_by(PartitionUnit.YEAR), rebuild_by(PartitionUnit.MONTH)
-    assert dbt_arguments([]) == dbt_arguments([], years) == build
-    assert dbt_arguments(["2005"], years) == [*build, "--vars", '{"year_from": 2005, "year_to": 2005}']
-    assert dbt_arguments(["2004", "2005", "2006"], years) == [*build, "--vars", '{"year_from": 2004, "year_to": 2006}']
-    assert dbt_arguments(["2005-12"], months) == [*build, "--vars", '{"month_from": 200512, "month_to": 200512}']
-    assert dbt_arguments(["2005-01", "2004-12"], months) == [
-        *build, "--vars", '{"month_from": 200412, "month_to": 200501}'
-    ]  # fmt: skip
-    assert dbt_arguments(["2005"], years, full_refresh=True)[3] == "--full-refresh"
+    assert (dbt_arguments(), dbt_arguments(full_refresh=True)) == (build, [*build, "--full-refresh"])
+    years, months = rebuild_by(PartitionUnit.YEAR).environment, rebuild_by(PartitionUnit.MONTH).environment
+    assert years([]) == {}
+    assert years(["2005"]) == {"CINESTREAM_DBT_YEAR_FROM": "2005", "CINESTREAM_DBT_YEAR_TO": "2005"}
+    assert years(["2004", "2005", "2006"]) == {"CINESTREAM_DBT_YEAR_FROM": "2004", "CINESTREAM_DBT_YEAR_TO": "2006"}
+    assert months(["2005-01", "2004-12"]) == {
+        "CINESTREAM_DBT_MONTH_FROM": "200412",
+        "CINESTREAM_DBT_MONTH_TO": "200501",
+    }
 
 
 def test_a_unit_is_named_alike_in_dbt_and_in_the_ledger(manifest: Path) -> None:

@@ -73,6 +73,6 @@ def test_artifacts_of_a_success_go_at_once_and_of_failures_after_a_week(
     (runs / "succeeded" / "partial_parse.msgpack").write_text("parsed")
     old = time.time() - 8 * 24 * 3600
     os.utime(runs / "failed_long_ago", (old, old))
-    discard_artifacts(runs / "succeeded", "marts")
+    discard_artifacts(runs / "succeeded")
     assert [path.name for path in runs.iterdir()] == ["failed_today"]
-    assert last_parse("marts").read_text() == "parsed"  # for the next run
+    assert last_parse().read_text() == "parsed"  # for the next run
