@@ -6,6 +6,8 @@ stand for. A month is an export like any other: staleness has it written again w
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from dagster import (
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS, asset_key
+from cinestream_platform.orchestration.parallel import MAX_AT_ONCE, in_parallel
 from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.sources.netflix.tables import DIM_CUSTOMER, DIM_MOVIE, FACT_RATINGS, SOURCE
@@ -92,18 +95,16 @@ def _properties(key: AssetKey, tables: list[Table], description: str) -> dict[st
 
 
 def _export_months(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
-    """Month by month, so that memory is bounded by one."""
+    """Some months at a time, so that memory is bounded by these."""
     target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
     ledger = MartLedger(context, target)
     differing: dict[str, Any] = {}
-    for key in context.partition_keys:
-        rows, totals = read_month(target, key)
-        write(lake, month_file(key), rows)
-        if (written := totals_written(lake, key)) != totals:
-            differing[key] = {"fact": totals, "file": written}
-        ledger.record_export(MATRIX, rows.height, content_hash(rows), key)
-        context.add_asset_metadata({"dagster/row_count": rows.height}, partition_key=key)
-        context.log.info("%s: %s ratings", key, f"{rows.height:,}")
+    for month in in_parallel(partial(export_month, target, lake), context.partition_keys, workers=MAX_AT_ONCE):
+        if month.written != month.totals:
+            differing[month.key] = {"fact": month.totals, "file": month.written}
+        ledger.record_export(MATRIX, month.totals[0], month.content_hash, month.key)
+        context.add_asset_metadata({"dagster/row_count": month.totals[0]}, partition_key=month.key)
+        context.log.info("%s: %s ratings", month.key, f"{month.totals[0]:,}")
     yield MaterializeResult(metadata={"dagster/uri": f"{lake.url}/{FOLDER}"}, check_results=[_checked(differing)])
 
 
@@ -151,6 +152,23 @@ def read_month(target: PostgresTarget, partition_key: str) -> tuple[pl.DataFrame
         pl.date(day // 10_000, day // 100 % 100, day % 100).alias("date"),
     )
     return rows.sort("customer_key", "movie_key"), (totals[0], totals[1])
+
+
+@dataclass(frozen=True)
+class ExportedMonth:
+    """A month's file: rows and sum of stars in Postgres, and in what was written, read back."""
+
+    key: str
+    totals: tuple[int, int]
+    written: tuple[int, int]
+    content_hash: str
+
+
+def export_month(target: PostgresTarget, lake: ObjectStore, partition_key: str) -> ExportedMonth:
+    """Write a month's file."""
+    rows, totals = read_month(target, partition_key)
+    write(lake, month_file(partition_key), rows)
+    return ExportedMonth(partition_key, totals, totals_written(lake, partition_key), content_hash(rows))
 
 
 def read_dimension(target: PostgresTarget, table: Table, columns: tuple[str, ...]) -> pl.DataFrame:

@@ -1,9 +1,6 @@
 """The two IO managers: raw assets publish landed files, all others publish frames by their table's write mode."""
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +11,7 @@ from cinestream_platform.catalog import feed_of_table
 from cinestream_platform.lake.raw_rows import RawRows
 from cinestream_platform.orchestration.checks import exact_measures
 from cinestream_platform.orchestration.file_loading import Report
+from cinestream_platform.orchestration.parallel import MAX_AT_ONCE, in_parallel
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.warehouse import ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -23,9 +21,6 @@ from cinestream_platform.warehouse.publications import Publication
 from cinestream_platform.warehouse.publish import delete_retired_versions, publish_table
 from cinestream_platform.warehouse.table import WHOLE, Table, WriteMode
 from cinestream_platform.warehouse.validation import BrokenRulesError, RuleResult, validate
-
-MAX_AT_ONCE = min(4, os.cpu_count() or 1)
-"""Partitions that are built at once: one a core. A month of the Netflix Prize needs about 500 MB meanwhile."""
 
 
 @dataclass
@@ -147,29 +142,6 @@ class _Publisher:
                 self.target, table, partition_key, frame, joined=self.keys.joined(table), **made_by
             )
         return publish_table(self.target, table, frame, **made_by)
-
-
-def in_parallel(
-    do: Callable[[str], Publication], partition_keys: Iterable[str], *, workers: int
-) -> Iterator[Publication]:
-    """Do it for each partition, some at once, and give what comes of it in order.
-
-    Raises:
-        Exception: What the first of them raised; those that had not begun are not done.
-    """
-    waiting = deque(partition_keys)
-    running: deque[Future[Publication]] = deque()
-    with ThreadPoolExecutor(workers, "publish") as pool:
-        while waiting or running:
-            # Few ahead of the one that is waited for: each holds a partition in memory.
-            while waiting and len(running) < workers + 1:
-                running.append(pool.submit(do, waiting.popleft()))
-            try:
-                yield running.popleft().result()
-            except BaseException:
-                for future in running:
-                    future.cancel()
-                raise
 
 
 def _measures(table: Table, frame: pl.DataFrame) -> dict[str, Any]:

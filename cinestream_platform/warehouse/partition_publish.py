@@ -176,7 +176,8 @@ def _create(table: Table, staged: Identifier, partition_key: str) -> Composed:
         parts.append(SQL("CONSTRAINT {} CHECK ({})").format(Identifier(name), SQL(condition)))
     if bound := _bound_check(table, partition_key):
         parts.append(SQL("CONSTRAINT partition_bound CHECK ({})").format(bound))
-    return SQL("CREATE TABLE {} ({})").format(staged, SQL(", ").join(parts))
+    # Its rows are frozen and analyzed here and never change: autovacuum would only look at all of them once more.
+    return SQL("CREATE TABLE {} ({}) WITH (autovacuum_enabled = false)").format(staged, SQL(", ").join(parts))
 
 
 def _stamp(conn: Connection[Any], table: Table, staged: Identifier) -> None:

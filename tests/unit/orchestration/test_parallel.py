@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cinestream_platform.orchestration.io_managers import in_parallel
+from cinestream_platform.orchestration.parallel import in_parallel
 
 KEYS = [f"2005-{month:02d}" for month in range(1, 13)]
 
