@@ -24,6 +24,7 @@ from cinestream_platform.services.postgres import PostgresServer, ensure_postgre
 
 SOURCE = "netflix"
 VICTIMS = ("load", "load", "server")
+HOMES = ("undisturbed", "disturbed")
 RAW = """
 SELECT key, _line, movie_id, customer_id, rating, date
 FROM raw_netflix.ratings JOIN ops.landed_file ON file_id = _file_id
@@ -116,9 +117,7 @@ def undisturbed(home: Path, files: Path) -> tuple[dict[str, str], float]:
     if start(home).wait():
         raise SystemExit(f"the undisturbed load failed: see {home}.log")
     seconds = time.monotonic() - begin
-    found = content(server)
-    stop_postgres(home)
-    return found, seconds
+    return content(server), seconds
 
 
 def end(process: subprocess.Popen[bytes], home: Path, victim: str) -> None:
@@ -136,7 +135,8 @@ def disturbed(home: Path, files: Path, kills: int, seconds: float, rng: random.R
     while killed < kills:
         empty(home)
         land(home, files)
-        while (process := start(home)) and killed < kills:
+        process = start(home)
+        while killed < kills:
             moment, victim = rng.uniform(0.05, 0.5) * seconds, rng.choice(VICTIMS)
             try:
                 if process.wait(moment):
@@ -146,10 +146,23 @@ def disturbed(home: Path, files: Path, kills: int, seconds: float, rng: random.R
                 end(process, home, victim)
             killed += 1
             print(f"{killed}: {victim} killed after {moment:.1f} s", flush=True)
+            process = start(home)
         if process.wait():
             raise SystemExit(f"the last load failed: see {home}.log")
         yield content(ensure_postgres(home))
-    stop_postgres(home)
+
+
+def compare(home: Path, files: Path, kills: int, rng: random.Random) -> bool:
+    """Whether all disturbed loads ended as the undisturbed one; says what each ended in."""
+    expected, seconds = undisturbed(home / HOMES[0], files)
+    stop_postgres(home / HOMES[0])
+    shown = "\n".join(f"  {name}: {found}" for name, found in expected.items())
+    print(f"undisturbed: {seconds:.0f} s\n{shown}", flush=True)
+    wrong = [name for name in FAULTS if expected[name] != "0"]
+    for found in disturbed(home / HOMES[1], files, kills, seconds, rng):
+        wrong += [f"{name}: {found[name]}" for name in expected if found[name] != expected[name]]
+        print("; ".join(wrong) or "the same content", flush=True)
+    return not wrong
 
 
 def main() -> None:
@@ -164,16 +177,12 @@ def main() -> None:
     home.mkdir(parents=True, exist_ok=True)
     files = home / "files"
     generate(files, ratings=options.rows, seed=1, dirty=0.0)
-    expected, seconds = undisturbed(home / "undisturbed", files)
-    print(
-        f"undisturbed: {seconds:.0f} s\n" + "\n".join(f"  {name}: {found}" for name, found in expected.items()),
-        flush=True,
-    )
-    wrong = [name for name in FAULTS if expected[name] != "0"]
-    for found in disturbed(home / "disturbed", files, options.kills, seconds, random.Random(options.seed)):
-        wrong += [f"{name}: {found[name]}" for name in expected if found[name] != expected[name]]
-        print("; ".join(wrong) or "the same content", flush=True)
-    raise SystemExit(1 if wrong else 0)
+    try:
+        is_right = compare(home, files, options.kills, random.Random(options.seed))
+    finally:
+        for name in HOMES:
+            stop_postgres(home / name)
+    raise SystemExit(0 if is_right else 1)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
 Span = tuple[str, str]
 """First and last key of a range of partitions."""
-
-
 Place = tuple[bool, Span]
 """Where an asset is built: after the facts or with them, and over which range."""
 

@@ -34,7 +34,7 @@ from cinestream_platform.lake.blocks import (
     refuse_foreign_form,
 )
 from cinestream_platform.lake.feed import Feed, LineFormat
-from cinestream_platform.lake.records import broken_rules, judged, split_records, typed_rows, with_nulls
+from cinestream_platform.lake.records import first_broken, judged, split_records, typed_rows, with_nulls
 from cinestream_platform.warehouse.table import Column, Kind
 
 SECTION_END = ":"
@@ -117,8 +117,10 @@ class _Reader:
         if self.form.section:
             column = self.feed.table.column(self.form.section)
             sections = self._sections(block.first, _split_headers(records, column)[1], column)
+            bad = lines["is_bad"].sum()
             lines = _in_sections(lines, sections, column)
-            records, broken, text = self._odd(block, lines)  # now with what stands below spoilt headers
+            if lines["is_bad"].sum() > bad:  # what stands below spoilt headers
+                records, broken, text = self._odd(block, lines)
             records = _split_headers(records, column)[0].join_asof(sections.select("line", column.name), on="line")
             broken = pl.concat([broken, sections.select("line", "rule").filter(pl.col("line") >= block.first)])
         rows = typed_rows(lines, _columns(self.feed), file_id=self.file_id)
@@ -141,12 +143,10 @@ class _Reader:
         sections = pl.concat([before, headers])
         self.section = sections[column.name][-1]
         nulled = sections.with_columns(pl.when(pl.col(column.name) != "").then(column.name).alias(column.name))
-        rules = broken_rules(nulled, column, self.feed.table, not_after=self.not_after)
-        values = judged(nulled, [column], self.feed.table, not_after=self.not_after)
+        found = judged(nulled, [column], self.feed.table, not_after=self.not_after)
+        rules = first_broken(found, [column], self.feed.table, not_after=self.not_after).select("line", "rule")
         value = pl.when(~pl.col("is_bad")).then(f"parsed_{column.name}").alias("value")
-        return values.select("line", column.name, value).join(
-            rules.select("line", "rule"), on="line", how="left", maintain_order="left"
-        )
+        return found.select("line", column.name, value).join(rules, on="line", how="left", maintain_order="left")
 
 
 def _columns(feed: Feed) -> list[Column]:

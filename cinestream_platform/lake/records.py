@@ -127,12 +127,7 @@ def split_records(
     """
     columns = [column for column in table.columns if column.source_name]
     found = judged(records, columns, table, not_after=not_after)
-    return typed_rows(found, columns, file_id=file_id), _named(found, columns, table, not_after)
-
-
-def broken_rules(records: pl.DataFrame, column: Column, table: Table, *, not_after: datetime) -> pl.DataFrame:
-    """Which values of a single column break one of its rules: ``line``, ``rule`` and ``row`` as ``split_records``."""
-    return _named(judged(records, [column], table, not_after=not_after), [column], table, not_after)
+    return typed_rows(found, columns, file_id=file_id), first_broken(found, columns, table, not_after=not_after)
 
 
 def judged(records: pl.DataFrame, columns: Sequence[Column], table: Table, *, not_after: datetime) -> pl.DataFrame:
@@ -142,9 +137,9 @@ def judged(records: pl.DataFrame, columns: Sequence[Column], table: Table, *, no
     return parsed.with_columns(is_bad=is_bad).collect()
 
 
-def typed_rows(judged: pl.DataFrame, columns: Sequence[Column], *, file_id: int) -> pl.DataFrame:
-    """The rows of the records that are not bad, in the table's types."""
-    good = judged.filter(~pl.col("is_bad")) if judged["is_bad"].any() else judged
+def typed_rows(found: pl.DataFrame, columns: Sequence[Column], *, file_id: int) -> pl.DataFrame:
+    """The rows of the ``judged`` records that are not bad, in the table's types."""
+    good = found.filter(~pl.col("is_bad")) if found["is_bad"].any() else found
     return good.select(
         *(_typed(c).alias(c.name) for c in columns),
         pl.lit(file_id, pl.Int64).alias("_file_id"),
@@ -152,16 +147,14 @@ def typed_rows(judged: pl.DataFrame, columns: Sequence[Column], *, file_id: int)
     )
 
 
-def _named(judged: pl.DataFrame, columns: Sequence[Column], table: Table, not_after: datetime) -> pl.DataFrame:
-    """The first rule that each bad record breaks: of these alone, since naming costs more than judging."""
+def first_broken(found: pl.DataFrame, columns: Sequence[Column], table: Table, *, not_after: datetime) -> pl.DataFrame:
+    """The first rule that each bad one of the ``judged`` records breaks: ``line``, ``rule`` and ``row``.
+
+    Of these alone, since naming costs more than judging.
+    """
     first = pl.coalesce(pl.when(breaks).then(pl.lit(name)) for name, breaks in _breaks(table, columns, not_after))
-    rows = judged["is_bad"].arg_true()
-    return (
-        judged[rows]
-        .with_columns(row=rows.cast(pl.Int64))
-        .select("line", "row", rule=first)
-        .select("line", "rule", "row")
-    )
+    rows = found["is_bad"].arg_true()
+    return found[rows].with_columns(row=rows.cast(pl.Int64)).select("line", rule=first, row="row")
 
 
 def with_nulls(records: pl.DataFrame, feed: Feed) -> pl.DataFrame:

@@ -5,8 +5,9 @@
   anew, which takes 3 s; with another environment it parses the models that ask for it.
 -#}
 {% macro requested_bound(unit, end) %}
+    {%- set by_hand = var(unit ~ "_" ~ end, none) -%}
     {%- set said = env_var("CINESTREAM_DBT_" ~ unit | upper ~ "_" ~ end | upper, "") -%}
-    {{ return(var(unit ~ "_" ~ end, none) or (said | int if said else none)) }}
+    {{ return((said | int(said) if said else none) if by_hand is none else by_hand) }}
 {% endmacro %}
 
 {% macro requested_span(unit) %}

@@ -32,7 +32,7 @@ ARCHIVE_MEMBER = "dvdrental.tar"
 _MAX_BYTES = 1024**3
 _MAX_RATIO = 50.0
 _MESSAGE_LINES = 6
-LOCK_TIMEOUT = "3s"
+_LOCK_TIMEOUT = "3s"
 
 
 def load_archive(settings: Settings, path: Path, *, replace: bool = False) -> bool:
@@ -159,7 +159,7 @@ def _load(settings: Settings, fill: Callable[[PostgresTarget], None], *, replace
     with connect(admin, role=None) as conn, _named_rights(admin):
         # Sessions of one server agree by this lock in the warehouse's database; it goes with the connection, of which
         # the server may take a moment to notice that it was closed.
-        conn.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+        conn.execute("SELECT set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
         try:
             conn.execute("SELECT pg_advisory_lock(hashtextextended('cinestream.load-source', 0))")
         except errors.LockNotAvailable:
