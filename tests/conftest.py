@@ -14,6 +14,8 @@ from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import Platform, database, environment_of, real_data
 
+pytest_plugins = ("tests.support.fixtures",)
+
 REGION, KEY_ID, SECRET = "eu-central-1", "test-key-id", "test-secret"
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of tests that need a whole platform with marts."""
+"""Fixtures of tests of whole platforms: the calendar's template, marts, an operational database. conftest loads them."""
 
 from __future__ import annotations
 
