@@ -219,6 +219,15 @@ def prepare() -> None:
 
 
 @cli.command()
+def upgrade() -> None:
+    """Bring the warehouse of an earlier version to this one. Stop the platform first; data stays."""
+    from cinestream_platform.commands.upgrade import run_upgrade
+
+    for line in run_upgrade():
+        click.echo(line)
+
+
+@cli.command()
 def doctor() -> None:
     """Check this machine, the services and the warehouse; say for each failure what to do."""
     from cinestream_platform.commands.doctor import run_doctor

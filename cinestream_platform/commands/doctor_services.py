@@ -25,6 +25,7 @@ from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, 
 from cinestream_platform.warehouse.access import ROLES, MissingRightError, drift, ensure_roles, login_name
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.ddl import SchemaDriftError
+from cinestream_platform.warehouse.migrate import WarehouseVersionError
 from cinestream_platform.warehouse.setup import prepare_warehouse
 
 Check = Callable[[], Iterator[Finding]]
@@ -99,7 +100,7 @@ class ServiceChecks:
         try:
             logins = login_secrets(self._settings)
             changes = prepare_warehouse(self._target, TABLES, MART_SCHEMAS, logins, PREDICTIONS)
-        except (SchemaDriftError, MissingRightError, PostgresUnreachableError) as error:
+        except (SchemaDriftError, MissingRightError, PostgresUnreachableError, WarehouseVersionError) as error:
             yield Finding(FAILED, "warehouse", str(error))
             return
         self._is_prepared = True

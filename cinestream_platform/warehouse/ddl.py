@@ -226,7 +226,8 @@ def _evolve(conn: Connection, table: Table, existing: dict[str, tuple[str, bool]
     if refused:
         raise SchemaDriftError(
             f"{table.qualified_name} differs from its declaration; only new nullable columns and wider types are "
-            f"applied by themselves. Write and run this migration, or correct the declaration: {'; '.join(refused)}"
+            "applied by themselves. Correct the declaration, or write this as the next file of warehouse/migrations "
+            f"and run cinestream upgrade: {'; '.join(refused)}"
         )
     return changes
 

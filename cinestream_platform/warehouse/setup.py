@@ -1,10 +1,13 @@
-"""Bringing a database to the state that the declarations describe: roles, ledger, tables, grants. Idempotent."""
+"""Bringing a database to the state that the declarations describe: roles, ledger, tables, grants. Idempotent.
+
+A fresh database is made by running every migration and creating every declared table. One with data that lacks a
+migration is refused: only ``upgrade=True`` (``cinestream upgrade``) runs it, while nobody else works.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 from psycopg import Connection
@@ -14,6 +17,14 @@ from pydantic import SecretStr
 from cinestream_platform.warehouse.access import apply_grants, ensure_roles
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import create_statements, ensure_tables
+from cinestream_platform.warehouse.migrate import (
+    Migration,
+    UpgradeNeededError,
+    apply_migrations,
+    declared_migrations,
+    is_fresh,
+    needed_migrations,
+)
 from cinestream_platform.warehouse.predictions import ensure_prediction_tables
 from cinestream_platform.warehouse.table import Table
 
@@ -24,44 +35,66 @@ def prepare_warehouse(
     mart_schemas: Sequence[str],
     logins: Mapping[str, SecretStr],
     predictions: Sequence[Table] = (),
+    *,
+    upgrade: bool = False,
 ) -> list[str]:
     """Create and evolve all that is declared; every change, in words. A prepared warehouse costs one query.
 
+    ``upgrade`` also runs migrations on a database that holds data; the caller sees to it that nobody else works.
+
     Raises:
+        UpgradeNeededError: The database holds data and lacks migrations.
+        OtherVersionError: The database was upgraded by a newer version.
         SchemaDriftError: A table needs a written migration.
         MissingRightError: The login lacks a right; the message has the statements that a DBA must run.
     """
-    fingerprint = _fingerprint([*tables, *predictions], mart_schemas, logins)
+    migrations = declared_migrations()
+    fingerprint = _fingerprint([*tables, *predictions], mart_schemas, logins, migrations)
     with connect(target, role=None) as conn:
         if _is_prepared(conn, fingerprint, [*tables, *predictions]):
             return []
+        if not is_fresh(conn):
+            _refuse_other_version(target, migrations, upgrade=upgrade)
         with conn.transaction():
             conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.prepare', 0))")
             ensure_roles(conn, logins)
+    with connect(target) as conn:
+        changes = apply_migrations(conn, migrations)
     with connect(target) as conn, conn.transaction():
         conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.prepare', 0))")
-        conn.execute(_ops_sql().encode())
         for schema in dict.fromkeys(table.staging_schema for table in tables):
             conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
-        changes = ensure_tables(conn, tables)
+        changes += ensure_tables(conn, tables)
         changes += apply_grants(conn, tables, mart_schemas)
         changes += ensure_prediction_tables(conn, predictions)
         conn.execute(SQL("COMMENT ON SCHEMA ops IS {}").format(f"CineStream's ledger. Prepared for {fingerprint}."))
     return changes
 
 
-def _ops_sql() -> str:
-    return files("cinestream_platform.warehouse").joinpath("ops.sql").read_text(encoding="utf-8")
+def _refuse_other_version(target: PostgresTarget, migrations: Sequence[Migration], *, upgrade: bool) -> None:
+    """Check that this version may work on a database that holds data."""
+    with connect(target) as conn:
+        needed = needed_migrations(conn, migrations)
+    if needed and not upgrade:
+        raise UpgradeNeededError(
+            f"{target} was prepared by an earlier version of the platform and lacks {len(needed):,} migrations "
+            f"({needed[0]} to {needed[-1]}). Stop the platform, then run: cinestream upgrade"
+        )
 
 
-def _fingerprint(tables: Iterable[Table], mart_schemas: Iterable[str], logins: Mapping[str, SecretStr]) -> str:
-    """Changes whenever the declarations, the ledger, the logins or their passwords do."""
+def _fingerprint(
+    tables: Iterable[Table],
+    mart_schemas: Iterable[str],
+    logins: Mapping[str, SecretStr],
+    migrations: Iterable[Migration],
+) -> str:
+    """Changes whenever the declarations, the migrations, the logins or their passwords do."""
     # Derived slowly: whoever reads the fingerprint must not be able to try passwords against it.
     secrets = [
         hashlib.pbkdf2_hmac("sha256", password.get_secret_value().encode(), role.encode(), 20_000).hex()
         for role, password in sorted(logins.items())
     ]
-    parts = [_ops_sql(), *mart_schemas, *sorted(logins), *secrets]
+    parts = [*(migration.sha256 for migration in migrations), *mart_schemas, *sorted(logins), *secrets]
     for table in tables:
         parts += create_statements(table)
         parts += [column.name for column in table.columns if column.is_personal]

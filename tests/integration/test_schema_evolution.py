@@ -288,7 +288,7 @@ def test_all_that_must_be_migrated_is_in_one_message(shop: Platform) -> None:
 def test_the_message_of_a_refusal_is_a_migration_that_works(shop: Platform, changed: Table) -> None:
     with pytest.raises(SchemaDriftError) as refusal:
         prepare(shop, changed, FACT)
-    migration = str(refusal.value).partition("declaration: ")[2]
+    migration = str(refusal.value).partition("cinestream upgrade: ")[2]
     with connect(shop.target) as conn:
         conn.execute(migration.encode())
     assert prepare(shop, changed, FACT) == []

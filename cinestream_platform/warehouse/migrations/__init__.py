@@ -1,0 +1,1 @@
+"""Numbered SQL files that bring schema ``ops``, and whatever no declaration covers, from one version to the next."""
