@@ -31,7 +31,7 @@ from cinestream_platform.lake.database_reader import (
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.raw_rows import RawRows, Spool, find_overlap
 from cinestream_platform.lake.store import ObjectStore
-from cinestream_platform.orchestration.file_loading import CLOCK_SLACK, examples
+from cinestream_platform.orchestration.file_reading import CLOCK_SLACK, examples
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import extractions, ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
@@ -233,7 +233,7 @@ class Extractor:
         ]
         overlap = find_overlap(self.lake, feed, spool, file, others)
         rejected = table.rejected.select(pl.lit(file.file_id, pl.Int64).alias("file_id"), "line", "rule", "raw")
-        transaction.write(spool.frames(), rejected, spool.rows)
+        transaction.write(spool.frames(), [rejected], spool.rows)
         result = FileResult(
             table.sha256,
             spool.rows,

@@ -10,23 +10,18 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from psycopg import Connection
 from psycopg.sql import Identifier
 
-from cinestream_platform.lake.blocks import REJECT_SCHEMA, FileRefusedError
-from cinestream_platform.lake.bundle import is_member, object_key
-from cinestream_platform.lake.bundle_reader import read_member
-from cinestream_platform.lake.csv_reader import read_csv
+from cinestream_platform.lake.bundle import object_key
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.line_reader import read_lines
-from cinestream_platform.lake.raw_rows import Spool, find_overlap
-from cinestream_platform.lake.store import LocalCopy, ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
+from cinestream_platform.lake.raw_rows import find_overlap
+from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
+from cinestream_platform.orchestration.file_reading import Reading, Refusal, read_delivery
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -40,12 +35,6 @@ from cinestream_platform.warehouse.raw_publish import (
     file_transaction,
 )
 from cinestream_platform.warehouse.table import WriteMode
-
-CLOCK_SLACK = timedelta(days=1)
-"""An event may be dated this much after its file arrived: sources' clocks are not ours."""
-SAMPLE_ROWS = 20
-KEPT_REJECTS = 1_000_000
-"""Beyond so many rejected records reading stops: the file is not what the feed is for."""
 
 
 class Outcome(StrEnum):
@@ -71,24 +60,6 @@ class Report:
 
 
 @dataclass
-class _Reading:
-    """A file's records after reading: typed rows in the spool, rejected ones here."""
-
-    spool: Spool
-    sha256: str
-    rejected: pl.DataFrame
-    ends_without_line_end: bool
-
-    @property
-    def loaded(self) -> int:
-        return self.spool.rows
-
-    @property
-    def read(self) -> int:
-        return self.loaded + self.rejected.height
-
-
-@dataclass
 class _Attempt:
     """An attempt at a file: where it is read, and what came of it: a reading to be published, or a report.
 
@@ -97,7 +68,7 @@ class _Attempt:
 
     file: LandedFile
     scratch: tempfile.TemporaryDirectory[str] | None = None
-    reading: _Reading | None = None
+    reading: Reading | None = None
     known_sha256: str | None = None
     report: Report | None = None
 
@@ -193,47 +164,14 @@ class FileLoader:
         if ledger.loaded_twin(conn, file, copy.sha256, same_delivery=same_delivery):
             attempt.known_sha256 = copy.sha256
             return None
-        try:
-            reading = self._read(file, copy, scratch)
-        except FileRefusedError as error:
-            ledger.park(conn, file, str(error), sha256=copy.sha256)
-            return Report(file, Outcome.PARKED, reason=str(error))
-        if verdict := self._verdict(reading):
-            sample = list(reading.rejected.head(SAMPLE_ROWS).iter_rows())
-            counts = (reading.read, reading.rejected.height)
-            ledger.park(conn, file, verdict, sha256=copy.sha256, counts=counts, sample=sample)
-            return Report(file, Outcome.PARKED, 0, reading.rejected.height, verdict)
+        reading = read_delivery(copy, file, self.feed, scratch)
+        if isinstance(reading, Refusal):
+            ledger.park(conn, file, reading.reason, sha256=copy.sha256, counts=reading.counts, sample=reading.sample)
+            _, rejected = reading.counts or (0, 0)
+            return Report(file, Outcome.PARKED, 0, rejected, reading.reason)
         copy.path.unlink()
         reading.spool.put(self.lake, self._lake_path(file))
         attempt.reading = reading
-        return None
-
-    def _read(self, file: LandedFile, copy: LocalCopy, scratch: Path) -> _Reading:
-        spool = Spool(scratch / "rows", self.feed)
-        rejected, open_end = [pl.DataFrame(schema=REJECT_SCHEMA)], False
-        read = read_member if is_member(file.key) else read_lines if self.feed.lines else read_csv
-        batches = read(copy.path, self.feed, file_id=file.file_id, not_after=file.first_seen_at + CLOCK_SLACK)
-        for batch in batches:
-            spool.add(batch.rows)
-            rejected.append(batch.rejected)
-            open_end = batch.ends_without_line_end
-            if sum(part.height for part in rejected) > KEPT_REJECTS:
-                raise FileRefusedError(
-                    f"more than {KEPT_REJECTS:,} records are rejected, e.g. {examples(pl.concat(rejected))}"
-                )
-        spool.flush()
-        return _Reading(spool, copy.sha256, pl.concat(rejected), open_end)
-
-    def _verdict(self, reading: _Reading) -> str | None:
-        """Why nothing of a readable file is published; ``None`` if it may be."""
-        if reading.read and reading.rejected.height > reading.read * self.feed.reject_threshold:
-            return (
-                f"{reading.rejected.height:,} of {reading.read:,} records are rejected, more than "
-                f"{self.feed.reject_threshold:.2%}; nothing was published. E.g. {examples(reading.rejected)}. "
-                "Fix the file and land it again."
-            )
-        if self.feed.table.mode in (WriteMode.SNAPSHOT, WriteMode.HISTORY) and reading.loaded == 0:
-            return "a snapshot without any row would empty the table. Land a file with rows, or retract the old one."
         return None
 
     def _lake_path(self, file: LandedFile) -> str:
@@ -248,17 +186,17 @@ class FileLoader:
             return self._duplicate(conn, file, sha256, twin)
         return Report(file, Outcome.LEFT, reason="the file with the same content has left meanwhile")
 
-    def _publish(self, conn: Connection[Any], file: LandedFile, reading: _Reading) -> Report:
+    def _publish(self, conn: Connection[Any], file: LandedFile, reading: Reading) -> Report:
         result = FileResult(
             reading.sha256,
             reading.loaded,
-            reading.rejected.height,
+            reading.rejects.rows,
             reading.ends_without_line_end,
             self._lake_path(file),
             dict(sorted(reading.spool.partition_rows.items())),
             frozenset(reading.spool.groups),
         )
-        rejected = reading.rejected.select(pl.lit(file.file_id, pl.Int64).alias("file_id"), "line", "rule", "raw")
+        rejected = reading.rejects.rows_of(file.file_id)
         sharing = to_multirange(reading.spool.groups) if self.feed.grouped_by else None
         try:
             with file_transaction(self.target, self.feed.table, file, self.run_id) as transaction:
@@ -289,11 +227,6 @@ def _finished(publishing: list[Future[Report]]) -> Iterator[Report]:
     """Wait for what is being published."""
     while publishing:
         yield publishing.pop().result()
-
-
-def examples(rejected: pl.DataFrame) -> str:
-    """A few rejected records, for messages."""
-    return "; ".join(f"line {line:,} {rule}: {raw[:200]!r}" for line, rule, raw in rejected.head(3).iter_rows())
 
 
 def _claim(conn: Connection[Any], file: LandedFile) -> bool:

@@ -140,13 +140,13 @@ class FileTransaction:
         )
         return found[0][0] if found else None
 
-    def write(self, rows: Iterable[pl.DataFrame], rejected: pl.DataFrame, count: int) -> None:
+    def write(self, rows: Iterable[pl.DataFrame], rejected: Iterable[pl.DataFrame], count: int) -> None:
         """Replace the rows of older versions by these, ``count`` of them, and keep the rejected records."""
         add_rows(self._conn, self._table, self._file.file_id, rows, count)
         if self.replaced:
             remove_rows(self._conn, Identifier(self._table.schema, self._table.name), self.replaced)
         self._query("DELETE FROM ops.rejected_row WHERE file_id = %s", self._file.file_id)
-        copy_frames(self._conn, Identifier("ops", "rejected_row"), rejected.columns, [rejected])
+        copy_frames(self._conn, Identifier("ops", "rejected_row"), ["file_id", "line", "rule", "raw"], rejected)
 
     def complete(self, result: FileResult, overlap: Overlap) -> None:
         """Turn the ledger row to ``loaded``, those it replaces to ``superseded``."""
