@@ -49,7 +49,7 @@ def sight(listed: StoredObject) -> Iterator[Sighting]:
     """Which feed a listed object belongs to, or why to none; of a file with several tables each table by itself."""
     source, _, rest = listed.key.partition("/")
     dataset = rest.partition("/")[0]
-    problem = placement_problem(listed.key)
+    problem = listed.problem or placement_problem(listed.key)
     bundle = find_bundle(source, dataset)
     if is_member(listed.key):  # an object of that name must not be taken for the table of another
         listed = replace(listed, key=f"{listed.key}{MEMBER}")

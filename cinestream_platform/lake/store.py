@@ -1,7 +1,7 @@
 """One store API over ``s3://`` and ``file://``, for the landing zone and for the lake (obstore).
 
-What belongs here: opening a store, listing, fetching a listed version, putting and deleting.
-What does not: what files mean (``feeds``) and which of them were loaded (``warehouse.ledger``).
+What belongs here: opening a store, listing, fetching a listed version, putting and deleting; how a bucket does it.
+What does not: how a folder does it (``folder``), what files mean (``feeds``), which were loaded (``warehouse.ledger``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,22 +17,33 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
+from cinestream_platform.lake.folder import IN_TRANSIT, Folder
 from cinestream_platform.lake.keys import is_in_transit
+from cinestream_platform.lake.regular import open_below
+from cinestream_platform.lake.stored import (
+    CHUNK_BYTES,
+    LocalCopy,
+    ObjectChangedError,
+    ObjectGoneError,
+    StoredObject,
+    storable,
+)
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Obstore
 
     from cinestream_platform.settings import Settings
 
-CHUNK_BYTES = 8 * 1024 * 1024
-
-
-class ObjectChangedError(RuntimeError):
-    """The object is no longer the listed version; the next listing sees the new one."""
-
-
-class ObjectGoneError(RuntimeError):
-    """The object was deleted after it was listed."""
+__all__ = [
+    "LocalCopy",
+    "ObjectChangedError",
+    "ObjectGoneError",
+    "ObjectStore",
+    "S3Access",
+    "StoredObject",
+    "open_lake",
+    "open_landing",
+]
 
 
 @dataclass(frozen=True)
@@ -92,25 +103,6 @@ class S3Access:
         return options
 
 
-@dataclass(frozen=True)
-class StoredObject:
-    """One listed version of an object. ``etag`` tells versions of a key apart and is never its hash."""
-
-    key: str
-    etag: str
-    size: int
-    last_modified: datetime
-
-
-@dataclass(frozen=True)
-class LocalCopy:
-    """A fetched object on local disk."""
-
-    path: Path
-    size: int
-    sha256: str
-
-
 class ObjectStore:
     """A folder or a bucket prefix. Keys are relative to ``url`` and use ``/``."""
 
@@ -120,7 +112,8 @@ class ObjectStore:
         self._parts = urlsplit(self.url)
         if self._parts.scheme not in ("s3", "file"):
             raise ValueError(f"{url}: a store is s3://bucket/prefix or file:///folder")
-        self._store = self._open()
+        if self.is_folder:
+            Folder(self.folder).make()
 
     @property
     def is_folder(self) -> bool:
@@ -136,12 +129,11 @@ class ObjectStore:
     def _prefix(self) -> str:
         return unquote(self._parts.path).strip("/")
 
-    def _open(self) -> Obstore:
-        from obstore.store import LocalStore, S3Store
-
-        if self.is_folder:
-            return LocalStore(self.folder, mkdir=True)
+    @cached_property
+    def _store(self) -> Obstore:
+        """The bucket, as obstore opens it."""
         from obstore.auth.boto3 import Boto3CredentialProvider
+        from obstore.store import S3Store
 
         http = bool(self._s3.endpoint_url and self._s3.endpoint_url.startswith("http://"))
         options: dict[str, Any] = {"client_options": {"timeout": "120s", "allow_http": http}}
@@ -175,62 +167,32 @@ class ObjectStore:
         client.create_bucket(Bucket=self._parts.netloc, **where)
         return True
 
-    def list(self, prefix: str = "", *, settle_seconds: float = 0.0) -> Iterator[StoredObject]:
-        """Every object whose key begins with ``prefix``, files in transit left out.
+    def look(self, prefix: str = "", *, settle_seconds: float = 0.0) -> Iterator[StoredObject]:
+        """Every entry whose key begins with ``prefix``, also those that wait or can never be read, with the reason.
 
         In a folder a file must have rested ``settle_seconds``, since a copy in progress already shows; an object in
         S3 shows only when it is whole.
         """
-        for listed in self._list_folder(prefix, settle_seconds) if self.is_folder else self._list_bucket(prefix):
-            if not is_in_transit(listed.key):
-                yield listed
+        if self.is_folder:
+            return Folder(self.folder).look(prefix, settle_seconds=settle_seconds)
+        return self._look_into_bucket(prefix)
 
-    def _list_folder(self, prefix: str, settle_seconds: float) -> Iterator[StoredObject]:
-        import obstore
-        from obstore.exceptions import InvalidPathError
+    def list(self, prefix: str = "", *, settle_seconds: float = 0.0) -> Iterator[StoredObject]:
+        """What ``look`` finds and is not waiting for anything."""
+        return (found for found in self.look(prefix, settle_seconds=settle_seconds) if found.waits is None)
 
-        rested = datetime.now(UTC) - timedelta(seconds=settle_seconds)
-        try:
-            found = [meta for page in obstore.list(self._store, prefix or None, chunk_size=1000) for meta in page]
-        except InvalidPathError:
-            yield from (item for item in self._walk_folder(prefix) if item.last_modified <= rested)
-            return
-        for meta in found:
-            if meta["last_modified"] <= rested:
-                yield StoredObject(meta["path"], meta["e_tag"] or "", meta["size"], meta["last_modified"])
-
-    def _walk_folder(self, prefix: str) -> Iterator[StoredObject]:
-        """List file by file: a single name with a control character makes obstore's whole listing fail.
-
-        Bytes of a name that are no UTF-8 show as U+001A, which no grammar of keys allows and Postgres can store.
-        """
-        import obstore
-
-        for path in sorted(self.folder.rglob("*")):
-            name = path.relative_to(self.folder).as_posix()
-            key = "".join("\x1a" if 0xD800 <= ord(char) <= 0xDFFF else char for char in name)
-            if not (key.startswith(prefix) and path.is_file()):
-                continue
-            try:
-                meta = obstore.head(self._store, key)
-                yield StoredObject(key, meta["e_tag"] or "", meta["size"], meta["last_modified"])
-            except ValueError:  # no path of obstore's
-                status = path.stat()
-                changed = datetime.fromtimestamp(status.st_mtime, UTC)
-                yield StoredObject(key, f"{status.st_mtime_ns:x}-{status.st_size:x}", status.st_size, changed)
-            except FileNotFoundError:
-                continue  # deleted meanwhile
-
-    def _list_bucket(self, prefix: str) -> Iterator[StoredObject]:
+    def _look_into_bucket(self, prefix: str) -> Iterator[StoredObject]:
         """List with boto3: a single key such as ``a//b`` makes obstore's whole listing fail."""
         client = self._s3.boto3_session().client("s3", endpoint_url=self._s3.endpoint_url)
         root = f"{self._prefix}/" if self._prefix else ""
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._parts.netloc, Prefix=root + prefix)
         for page in pages:
             for meta in page.get("Contents", ()):
-                key = meta["Key"].removeprefix(root)
-                if not key.endswith("/"):  # what consoles make to show an empty folder
-                    yield StoredObject(key, meta["ETag"], meta["Size"], meta["LastModified"])
+                key = storable(meta["Key"].removeprefix(root))
+                # Without content, a key with a slash at its end is what consoles make to show an empty folder.
+                if meta["Size"] or not key.endswith("/"):
+                    waits = IN_TRANSIT if is_in_transit(key) else None
+                    yield StoredObject(key, meta["ETag"], meta["Size"], meta["LastModified"], waits=waits)
 
     def fetch(self, version: StoredObject, target: Path) -> LocalCopy:
         """Copy exactly the listed version to ``target``.
@@ -238,7 +200,10 @@ class ObjectStore:
         Raises:
             ObjectChangedError: The object was overwritten since (If-Match), also while it was being read.
             ObjectGoneError: The object is gone.
+            NotRegularError: In a folder, there is no regular file under that name.
         """
+        if self.is_folder:
+            return Folder(self.folder).fetch(version, target)
         import obstore
         from obstore.exceptions import NotFoundError, PreconditionError
 
@@ -247,7 +212,7 @@ class ObjectStore:
         try:
             result = obstore.get(self._store, version.key, options={"if_match": version.etag})
             with target.open("wb") as sink:
-                for chunk in self._chunks(version.key) if self.is_folder else result.stream(CHUNK_BYTES):
+                for chunk in result.stream(CHUNK_BYTES):
                     digest.update(chunk)
                     size += sink.write(chunk)
             now = obstore.head(self._store, version.key)
@@ -259,30 +224,33 @@ class ObjectStore:
             raise ObjectChangedError(f"{version.key} changed while it was read")
         return LocalCopy(target, size, digest.hexdigest())
 
-    def _chunks(self, key: str) -> Iterator[bytes]:
-        """A file of a folder, in a third of the time that obstore's stream takes."""
-        with (self.folder / key).open("rb") as source:
-            while chunk := source.read(CHUNK_BYTES):
-                yield chunk
-
     def put_file(self, key: str, path: Path) -> None:
-        """Store a local file under ``key``; readers see the old object or the whole new one."""
-        import obstore
+        """Store a local file under ``key``; readers see the old object or the whole new one.
 
-        with path.open("rb") as source:
+        Raises:
+            NotRegularError: ``path`` is a link, a FIFO or the like.
+        """
+        with open_below(path.parent, path.name) as source:
+            if self.is_folder:
+                Folder(self.folder).put(key, source)
+                return
+            import obstore
+
             obstore.put(self._store, key, source)
 
     def put_folder(self, prefix: str, folder: Path) -> None:
         """Store every file below ``folder`` under ``prefix``, keeping relative paths."""
         for path in sorted(folder.rglob("*")):
-            if path.is_file():
+            if not path.is_dir():
                 self.put_file(f"{prefix}/{path.relative_to(folder).as_posix()}", path)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; those that are gone already are no error."""
-        import obstore
+        if self.is_folder:
+            Folder(self.folder).delete(keys)
+        elif keys:
+            import obstore
 
-        if keys:
             obstore.delete(self._store, list(keys))
 
     def location(self, key: str) -> str:

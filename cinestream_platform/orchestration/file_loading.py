@@ -21,6 +21,7 @@ from cinestream_platform.lake.bundle import object_key
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.raw_rows import find_overlap
 from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
+from cinestream_platform.lake.stored import NotRegularError
 from cinestream_platform.orchestration.file_reading import Reading, Refusal, read_delivery
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import ledger
@@ -148,6 +149,9 @@ class FileLoader:
         except ObjectGoneError as error:
             ledger.mark_gone(conn, file)
             return Report(file, Outcome.LEFT, reason=str(error))
+        except NotRegularError as error:
+            ledger.park(conn, file, str(error))
+            return Report(file, Outcome.PARKED, reason=str(error))
         except (ObjectChangedError, FileSettledError) as error:
             return Report(file, Outcome.LEFT, reason=str(error))
         except Exception as error:

@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import obstore
 import pytest
 from dagster import AssetKey
 
@@ -453,7 +452,7 @@ def test_an_sql_script_is_refused_by_the_command_and_parked_when_any_client_land
     assert list(any_platform.landing.list()) == []
 
     for key in ("chinook/release/chinook.sql", "chinook/customer/customer.SQL"):
-        obstore.put(any_platform.landing._store, key, script.read_bytes())
+        any_platform.land(key, script.read_bytes())
     assert any_platform.load() == []
     assert [status for _, status in any_platform.files()] == ["parked", "parked"]
     reasons = any_platform.query("SELECT reason FROM ops.landed_file")

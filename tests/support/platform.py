@@ -71,6 +71,12 @@ class Platform:
 
     def land(self, key: str, content: bytes) -> str:
         """Put an object into the landing zone as any S3 client would; the key."""
+        if self.landing.is_folder:
+            path = self.landing.folder / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_name(f".{path.name}").write_bytes(content)
+            path.with_name(f".{path.name}").replace(path)
+            return key
         import obstore
 
         obstore.put(self.landing._store, key, content)

@@ -102,8 +102,9 @@ def test_a_name_outside_the_grammar_is_listed_to_be_parked_and_hides_no_other(st
 def store_item(store: ObjectStore, key: str) -> StoredObject:
     """The object as obstore itself lists it."""
     import obstore
+    from obstore.store import LocalStore
 
-    meta = obstore.head(store._store, key)
+    meta = obstore.head(LocalStore(store.folder), key)
     return StoredObject(key, meta["e_tag"] or "", meta["size"], meta["last_modified"])
 
 
