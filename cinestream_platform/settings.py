@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     load_backoff_seconds: float = Field(
         30.0, description="Wait before the second attempt; doubles with each further one."
     )
-    files_per_run: int = Field(500, description="Most files that one requested run loads.")
+    files_per_run: int = Field(2_500, description="Most files that one requested run loads.")
     extraction_interval_seconds: int = Field(30, description="Shortest time between two looks at a source database.")
     sensor_interval_seconds: int = Field(5, description="Shortest time between two ticks of a sensor.")
 

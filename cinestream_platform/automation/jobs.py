@@ -9,6 +9,10 @@ from cinestream_platform.catalog import SOURCES, TABLES, main_unit
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.warehouse.table import PartitionUnit
 
+SOURCE_TAG = "cinestream/source"
+"""Of every run of a source's jobs: one source's runs take turns, so that its queue leaves a place to the others
+(``dagster.yaml``, ``tag_concurrency_limits``)."""
+
 
 def load_job_name(source: str) -> str:
     """The job that loads landed files into raw tables, or extracts a database into them."""
@@ -47,13 +51,14 @@ def _jobs() -> list[Any]:
         raw = AssetSelection.groups(f"{source}_raw")
         built = ("conformed_star", f"{source}_star", f"{source}_marts", f"{source}_exports")
         star: AssetSelection = AssetSelection.groups(*built)
+        tags = {SOURCE_TAG: source}
         # The ledger counts attempts at a file and decides when the next is due; a retried run would know no better.
-        made.append(define_asset_job(load_job_name(source), raw, tags={"dagster/max_retries": "0"}))
+        made.append(define_asset_job(load_job_name(source), raw, tags={**tags, "dagster/max_retries": "0"}))
         for unit, keys in _apart(source).items():
             other = AssetSelection.assets(*keys)
             star -= other
-            made.append(define_asset_job(f"{build_job_name(source)}_by_{unit}", other))
-        made.append(define_asset_job(build_job_name(source), star))
+            made.append(define_asset_job(f"{build_job_name(source)}_by_{unit}", other, tags=tags))
+        made.append(define_asset_job(build_job_name(source), star, tags=tags))
     return made
 
 

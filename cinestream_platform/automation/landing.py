@@ -4,9 +4,9 @@ There is no high-water mark: a late, same-second, slow or overwritten object is 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import accumulate, chain, islice
 from typing import Any
 
 from dagster import (
@@ -25,17 +25,24 @@ from dagster import (
 from psycopg import Connection
 
 from cinestream_platform.automation.jobs import JOBS, load_job_name
-from cinestream_platform.catalog import SOURCES, find_bundle, find_feed, placement_problem
+from cinestream_platform.catalog import FEEDS, SOURCES, find_bundle, find_feed, placement_problem
 from cinestream_platform.lake.bundle import MEMBER, is_member
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.settings import Settings, get_settings
-from cinestream_platform.warehouse import ledger
+from cinestream_platform.warehouse import ledger, sightings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from cinestream_platform.warehouse.ledger import DueFile, Sighting
+from cinestream_platform.warehouse.ledger import DueFile
+from cinestream_platform.warehouse.sightings import Arrival, Sighting
 
 FILES_TAG = "cinestream/files"
+LISTED_AT_A_TIME = 50_000
+"""So many listed objects are in memory, and entered by one transaction."""
+BYTES_PER_RUN = 1024**3
+"""A run is asked for no more than this, or one file: a minute or two, then the source's builds have their turn."""
+UNFINISHED_LOADS = 2
+"""A source has at most so many unfinished loads: one that runs and one that waits. More would only fill the queue."""
 UNFINISHED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -60,11 +67,21 @@ def sight(listed: StoredObject) -> Iterator[Sighting]:
         yield Sighting(replace(listed, key=key), source, feed.dataset)
 
 
-def scan_landing(settings: Settings, target: PostgresTarget, landing: ObjectStore) -> int:
-    """List the landing zone and enter every version that the ledger does not know; how many are new."""
+def scan_landing(settings: Settings, target: PostgresTarget, landing: ObjectStore) -> list[Arrival]:
+    """List the landing zone and enter every version that the ledger does not know; what is new, by feed.
+
+    The store is asked while no transaction is open: a listing that stalls keeps nothing locked.
+    """
     listed: Iterator[StoredObject] = landing.list(settle_seconds=settings.landing_settle_seconds)
+    seen = chain.from_iterable(map(sight, listed))
+    arrivals: list[Arrival] = []
     with connect(target) as conn:
-        return ledger.register(conn, landing.url, chain.from_iterable(map(sight, listed)))
+        # Also a listing without anything is entered: snapshots have their turn when later ones have left.
+        while (some := list(islice(seen, LISTED_AT_A_TIME))) or not arrivals:
+            arrivals += sightings.register(conn, landing.url, some)
+            if len(some) < LISTED_AT_A_TIME:
+                break
+    return arrivals
 
 
 @dataclass(frozen=True)
@@ -109,30 +126,56 @@ class LoadRequest:
         )
 
 
-def due_files(conn: Connection[Any], limit: int) -> list[DueFile]:
-    """Files to load now, oldest first; not those whose feed was removed since they were entered."""
-    return [file for file in ledger.due(conn, limit) if find_feed(file.source, file.dataset)]
+def due_files(conn: Connection[Any], limit: int, in_flight: Collection[int] = ()) -> list[DueFile]:
+    """Files to load now, oldest first and at most ``limit`` of each source; none whose feed was removed."""
+    feeds = [(feed.source, feed.dataset) for feed in FEEDS]
+    return ledger.due(conn, feeds, limit, in_flight)
 
 
-def load_requests(due: Iterable[DueFile], in_flight: set[int], per_run: int) -> list[LoadRequest]:
+def load_requests(
+    due: Iterable[DueFile], in_flight: Collection[int], per_run: int, bytes_per_run: int | None = None
+) -> list[LoadRequest]:
     """Batches of files that no unfinished run has, one run a source a tick: the next tick asks for the next batch."""
     waiting: dict[str, list[DueFile]] = {}
     for file in due:
         if file.file_id not in in_flight:
             waiting.setdefault(file.source, []).append(file)
-    return [LoadRequest(source, files[:per_run]) for source, files in waiting.items()]
+    return [LoadRequest(source, _first(files[:per_run], bytes_per_run)) for source, files in waiting.items()]
 
 
-def files_in_flight(instance: DagsterInstance) -> set[int]:
-    """Files that a queued or running load was asked for."""
-    found: set[int] = set()
+def _first(files: Sequence[DueFile], most_bytes: int | None) -> Sequence[DueFile]:
+    """The first of these files: as many as have no more bytes together, but one at least."""
+    if most_bytes is None:
+        return files
+    sizes = accumulate(file.size_bytes for file in files)
+    return files[: max(1, sum(size <= most_bytes for size in sizes))]
+
+
+def unfinished_loads(instance: DagsterInstance) -> dict[str, list[set[int]]]:
+    """Source to the files of each queued or running load; of a load that somebody asked for by hand none are known.
+
+    There are few such runs (``UNFINISHED_LOADS``), however many files wait.
+    """
+    found: dict[str, list[set[int]]] = {}
     for source in SOURCES:
-        runs = instance.get_runs(RunsFilter(job_name=load_job_name(source), statuses=UNFINISHED))
-        for run in runs:
+        for run in instance.get_runs(RunsFilter(job_name=load_job_name(source), statuses=UNFINISHED)):
             steps: Any = run.run_config.get("ops", {})
-            for step in steps.values():
-                found.update(step.get("config", {}).get("file_ids") or ())
+            files = (step.get("config", {}).get("file_ids") or () for step in steps.values())
+            found.setdefault(source, []).append(set(chain.from_iterable(files)))
     return found
+
+
+def _arrival_events(arrivals: Iterable[Arrival]) -> Iterator[AssetMaterialization]:
+    """One event a feed and tick, however many files: each event is a login and some statements for Dagster."""
+    for arrival in arrivals:
+        if feed := find_feed(arrival.source, arrival.dataset):
+            metadata: dict[str, Any] = {
+                "files": arrival.files,
+                "bytes": arrival.size_bytes,
+                "first_key": arrival.first_key,
+                "last_key": arrival.last_key,
+            }
+            yield AssetMaterialization(landing_key(feed), metadata=metadata)
 
 
 def count_earlier_runs(instance: DagsterInstance, request: LoadRequest) -> LoadRequest:
@@ -153,20 +196,18 @@ def landing_sensor(interval_seconds: int) -> SensorDefinition:
     )
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse, stores: Stores) -> SensorResult:
         settings, target = get_settings(), warehouse.target()
-        new = scan_landing(settings, target, stores.landing())
+        arrivals = scan_landing(settings, target, stores.landing())
+        loads = unfinished_loads(context.instance)
+        in_flight = set(chain.from_iterable(chain.from_iterable(loads.values())))
         with connect(target) as conn:
-            due = due_files(conn, limit=10_000)
-            arrivals = ledger.arrivals(conn, new)
-        requests = load_requests(due, files_in_flight(context.instance), settings.files_per_run)
-        events = [
-            AssetMaterialization(landing_key(feed), metadata={"key": key, "bytes": size, "file_id": file_id})
-            for source, dataset, key, size, file_id in arrivals
-            if (feed := find_feed(source, dataset))
-        ]
+            due = due_files(conn, settings.files_per_run, in_flight)
+        wanted = [file for file in due if len(loads.get(file.source, ())) < UNFINISHED_LOADS]
+        requests = load_requests(wanted, in_flight, settings.files_per_run, BYTES_PER_RUN)
+        nothing = SkipReason(f"Nothing new to ask for; {len(in_flight):,} files are being loaded.")
         return SensorResult(
             run_requests=[count_earlier_runs(context.instance, request).run_request() for request in requests],
-            asset_events=events,
-            skip_reason=None if requests else SkipReason(f"Nothing new to load; {len(due):,} files are being loaded."),
+            asset_events=list(_arrival_events(arrivals)),
+            skip_reason=None if requests else nothing,
         )
 
     return evaluate

@@ -1,15 +1,16 @@
 """The ledger of landed files (``ops.landed_file``): what was seen, what waits, what became of it.
 
 The one place that decides which version of which file counts. What does not belong here: reading files
-(``lake``), writing rows (``raw_publish``, ``publish``), what operators ask for (``corrections``).
+(``lake``), what a listing shows (``sightings``), writing rows (``raw_publish``, ``publish``), what operators ask for
+(``corrections``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from psycopg import Connection, sql
 from psycopg.rows import class_row
@@ -18,30 +19,6 @@ from psycopg.types.multirange import Multirange
 from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.deliveries import effective_at
 from cinestream_platform.warehouse.raw_files import remove_rows
-
-
-class Listed(Protocol):
-    """A version of an object as a listing of the landing zone shows it (``lake.store.StoredObject``)."""
-
-    @property
-    def key(self) -> str:
-        """Its key."""
-        ...
-
-    @property
-    def etag(self) -> str:
-        """Tells versions of a key apart."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        ...
-
-    @property
-    def last_modified(self) -> datetime:
-        """When this version was written."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -81,16 +58,6 @@ class LandedFile:
         return effective_at(self.key, self.last_modified)
 
 
-@dataclass(frozen=True)
-class Sighting:
-    """A listed version with the feed it belongs to, or the reason why it belongs to none."""
-
-    listed: Listed
-    source: str
-    dataset: str
-    problem: str | None = None
-
-
 COLUMNS = (
     "file_id, source, dataset, bucket, key, etag, size_bytes, last_modified, first_seen_at, status, attempts, reason,"
     " lake_path, partition_rows, partitions, rows_loaded, rows_rejected, rows_repeated, rows_conflicting,"
@@ -99,66 +66,6 @@ COLUMNS = (
 """What ``LandedFile`` holds of ``ops.landed_file``."""
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('cinestream.ledger', 0))"
 """One at a time changes which version of a key is the newest."""
-
-
-def register(conn: Connection[Any], bucket: str, sightings: Iterable[Sighting]) -> int:
-    """Enter every listed version that the ledger does not know as the newest of its key; how many are new.
-
-    A version equals the newest known one if key and ETag do. A key that shows a new ETag gets a new row, also when
-    an older version had that ETag: what counts is what the landing zone shows now. So does a retracted file
-    that landed again. A version that was never loaded is superseded at once; a loaded one when its successor is loaded
-    or found to be a duplicate.
-    """
-    with conn.transaction():
-        conn.execute(LOCK)
-        conn.execute(
-            "CREATE TEMP TABLE listing (source text, dataset text, key text, etag text, size_bytes bigint,"
-            " last_modified timestamptz, problem text) ON COMMIT DROP"
-        )
-        with conn.cursor().copy("COPY listing FROM STDIN") as copy:
-            for sighting in sightings:
-                seen = sighting.listed
-                copy.write_row(
-                    (
-                        sighting.source,
-                        sighting.dataset,
-                        seen.key,
-                        seen.etag,
-                        seen.size,
-                        seen.last_modified,
-                        sighting.problem,
-                    )
-                )
-        conn.execute(
-            """
-            CREATE TEMP TABLE news ON COMMIT DROP AS
-            SELECT l.* FROM listing l
-            LEFT JOIN ops.landed_file f ON f.bucket = %s AND f.key = l.key AND f.is_newest
-            WHERE f.file_id IS NULL OR f.etag <> l.etag
-                OR (f.status = 'retracted' AND f.last_modified < l.last_modified)
-            """,
-            (bucket,),
-        )
-        conn.execute(
-            """
-            UPDATE ops.landed_file f
-            SET is_newest = false,
-                status = CASE WHEN status IN ('pending', 'parked', 'duplicate') THEN 'superseded' ELSE status END
-            FROM news n WHERE f.bucket = %s AND f.key = n.key AND f.is_newest
-            """,
-            (bucket,),
-        )
-        turns.release_snapshots(conn)
-        return conn.execute(
-            """
-            INSERT INTO ops.landed_file
-                (source, dataset, bucket, key, etag, size_bytes, last_modified, status, reason)
-            SELECT source, dataset, %s, key, etag, size_bytes, last_modified,
-                   CASE WHEN problem IS NULL THEN 'pending' ELSE 'parked' END, problem
-            FROM news ORDER BY last_modified, key
-            """,
-            (bucket,),
-        ).rowcount
 
 
 def pending(
@@ -185,26 +92,32 @@ class DueFile:
     dataset: str
     file_id: int
     attempts: int
+    size_bytes: int = 0
 
 
-def due(conn: Connection[Any], limit: int) -> list[DueFile]:
-    """Files to load now, oldest first."""
+def due(
+    conn: Connection[Any], feeds: Sequence[tuple[str, str]], limit: int, excluded: Collection[int] = ()
+) -> list[DueFile]:
+    """Files of these feeds (source, dataset) to load now, oldest first, at most ``limit`` of each source.
+
+    One source's queue, however long, leaves the others theirs. ``excluded`` are left out.
+    """
     with conn.cursor(row_factory=class_row(DueFile)) as cursor:
         return cursor.execute(
             """
-            SELECT source, dataset, file_id, attempts FROM ops.landed_file
-            WHERE status = 'pending' AND next_attempt_at <= clock_timestamp()
-            ORDER BY last_modified, key COLLATE "C" LIMIT %s
+            SELECT f.source, f.dataset, f.file_id, f.attempts, f.size_bytes
+            FROM (SELECT source, array_agg(dataset) AS datasets
+                  FROM unnest(%s::text[], %s::text[]) AS feed (source, dataset) GROUP BY source) s
+            CROSS JOIN LATERAL (
+                SELECT source, dataset, file_id, attempts, size_bytes, last_modified, key FROM ops.landed_file
+                WHERE source = s.source AND dataset = ANY (s.datasets) AND status = 'pending'
+                    AND next_attempt_at <= clock_timestamp() AND file_id <> ALL (%s::bigint[])
+                ORDER BY last_modified, key COLLATE "C" LIMIT %s
+            ) f
+            ORDER BY f.last_modified, f.key COLLATE "C"
             """,
-            (limit,),
+            ([source for source, _ in feeds], [dataset for _, dataset in feeds], list(excluded), limit),
         ).fetchall()
-
-
-def arrivals(conn: Connection[Any], limit: int) -> list[tuple[str, str, str, int, int]]:
-    """(source, dataset, key, bytes, file_id) of the last files that were entered."""
-    return conn.execute(
-        "SELECT source, dataset, key, size_bytes, file_id FROM ops.landed_file ORDER BY file_id DESC LIMIT %s", (limit,)
-    ).fetchall()
 
 
 def loaded(

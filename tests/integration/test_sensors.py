@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dagster import AssetKey, DagsterRun, DagsterRunStatus, RunRequest
 
-from cinestream_platform.automation.jobs import build_job_name, load_job_name
+from cinestream_platform.automation.jobs import SOURCE_TAG, build_job_name, load_job_name
 from cinestream_platform.automation.reaper import _is_ours
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.resources import run_lock
@@ -49,8 +49,11 @@ def test_the_landing_sensor_asks_for_one_run_that_names_the_files(any_platform: 
     files = {op: sorted(file_ids) for op, file_ids in requested_files(request).items()}
     assert files == {"movielens__movies": [ids[MOVIES_KEY]], "movielens__ratings": sorted([ids[A], ids[B]])}
     assert set(request.asset_selection) == {AssetKey(["movielens", "movies"]), AssetKey(["movielens", "ratings"])}
-    arrived = {(event.asset_key.path[-1], event.metadata["key"].value) for event in result.asset_events}
-    assert arrived == {("movies", MOVIES_KEY), ("ratings", A), ("ratings", B)}
+    arrived = [
+        (event.asset_key.path[-1], *(event.metadata[name].value for name in ("files", "first_key", "last_key")))
+        for event in result.asset_events
+    ]
+    assert arrived == [("movies", 1, MOVIES_KEY, MOVIES_KEY), ("ratings", 2, A, B)]  # one event a feed
 
     assert execute(any_platform, request)
     assert {status for _, status in any_platform.files()} == {"loaded"}
@@ -135,7 +138,7 @@ def test_the_tags_of_a_run_for_very_many_files_fit_the_index_of_dagsters_postgre
     platform.query(
         "INSERT INTO ops.landed_file (file_id, source, dataset, bucket, key, etag, size_bytes, last_modified)"
         " SELECT 1000000 + n, 'movielens', 'ratings', %s, 'movielens/ratings/' || n, 'x', 1, now()"
-        " FROM generate_series(1, 1000) n RETURNING 1",
+        " FROM generate_series(1, 6000) n RETURNING 1",
         (platform.landing.url,),
     )
 
@@ -146,6 +149,27 @@ def test_the_tags_of_a_run_for_very_many_files_fit_the_index_of_dagsters_postgre
     create_run(platform, request, DagsterRunStatus.STARTED)
     [rest] = platform.tick("landing_sensor").run_requests
     assert set(requested_files(rest)["movielens__ratings"]).isdisjoint(requested_files(request)["movielens__ratings"])
+    create_run(platform, rest, DagsterRunStatus.NOT_STARTED)
+    assert platform.tick("landing_sensor").run_requests == []  # one that runs and one that waits are enough
+
+
+def test_a_source_with_a_long_queue_does_not_keep_another_sources_file_waiting(platform: Platform) -> None:
+    platform.query(
+        "INSERT INTO ops.landed_file (file_id, source, dataset, bucket, key, etag, size_bytes, last_modified)"
+        " SELECT 1000000 + n, 'movielens', 'ratings', %s, 'movielens/ratings/' || n, 'x', 1, '2020-01-01'"
+        " FROM generate_series(1, 20000) n RETURNING 1",
+        (platform.landing.url,),
+    )
+    for _ in range(2):
+        [request] = platform.tick("landing_sensor").run_requests
+        create_run(platform, request, DagsterRunStatus.NOT_STARTED)
+    platform.land("chinook/genre/genre.csv", b"GenreId,Name\r\n1,Rock\r\n")
+
+    [request] = platform.tick("landing_sensor").run_requests
+
+    assert request.job_name == load_job_name("chinook")
+    tags = [platform.defs.resolve_job_def(load_job_name(source)).tags for source in ("chinook", "movielens")]
+    assert [tag[SOURCE_TAG] for tag in tags] == ["chinook", "movielens"]  # by which their runs take turns
 
 
 def wanted(request: RunRequest) -> tuple[str, set[str]]:

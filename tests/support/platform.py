@@ -92,7 +92,7 @@ class Platform:
 
     def scan(self) -> int:
         """List the landing zone; how many versions are new."""
-        return scan_landing(self.settings, self.target, self.landing)
+        return sum(arrival.files for arrival in scan_landing(self.settings, self.target, self.landing))
 
     def load(self) -> list[ExecuteInProcessResult]:
         """Enter and load everything that is due."""

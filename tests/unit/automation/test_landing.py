@@ -21,9 +21,9 @@ from cinestream_platform.automation.landing import (
     UNFINISHED,
     LoadRequest,
     count_earlier_runs,
-    files_in_flight,
     load_requests,
     sight,
+    unfinished_loads,
 )
 from cinestream_platform.lake.bundle import object_key
 from cinestream_platform.lake.store import StoredObject
@@ -112,6 +112,13 @@ def test_tick_by_tick_every_file_is_asked_for_once(file_ids, in_flight, per_run)
     assert asked == [file_id for file_id in file_ids if file_id not in in_flight]
 
 
+@pytest.mark.parametrize(("bytes_per_run", "asked"), [(None, 4), (10, 3), (9, 2), (3, 1), (0, 1)])
+def test_a_run_is_asked_for_no_more_bytes_than_it_may_take_but_for_one_file(bytes_per_run, asked):
+    files = [DueFile("movielens", "ratings", number, 0, size) for number, size in enumerate((4, 4, 2, 5))]
+    [request] = load_requests(files, set(), 10, bytes_per_run)
+    assert list(request.files) == files[:asked]
+
+
 def test_a_run_is_for_exactly_its_files_by_table():
     files = [*due(1, 2), *due(5, dataset="genome-tags")]
     run = LoadRequest("movielens", files).run_request()
@@ -185,17 +192,17 @@ def test_a_run_that_was_killed_is_asked_for_again_although_no_attempt_was_counte
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        *((status, {1, 2, 3}) for status in UNFINISHED if status is not DagsterRunStatus.QUEUED),
-        (DagsterRunStatus.SUCCESS, set()),
-        (DagsterRunStatus.FAILURE, set()),
-        (DagsterRunStatus.CANCELED, set()),
+        *((status, {"movielens": [{1, 2, 3}]}) for status in UNFINISHED if status is not DagsterRunStatus.QUEUED),
+        (DagsterRunStatus.SUCCESS, {}),
+        (DagsterRunStatus.FAILURE, {}),
+        (DagsterRunStatus.CANCELED, {}),
     ],
 )
 def test_files_are_in_flight_while_their_load_is_unfinished(status, expected):
     with DagsterInstance.ephemeral() as instance:
         make_run(instance, LoadRequest("movielens", [*due(1, 2), *due(3, dataset="tags")]), status)
         make_run(instance, LoadRequest("movielens", due(9)), status, build_job)
-        assert files_in_flight(instance) == expected
+        assert unfinished_loads(instance) == expected
 
 
 def test_a_queued_run_is_unfinished():
@@ -209,4 +216,4 @@ def test_a_run_without_files_of_its_own_has_none_in_flight():
         instance.create_run_for_job(load_job, status=DagsterRunStatus.STARTED)
         config = {"ops": {"movielens__ratings": {"config": {"file_ids": None}}}}
         instance.create_run_for_job(load_job, run_config=config, status=DagsterRunStatus.STARTED)
-        assert files_in_flight(instance) == set()
+        assert unfinished_loads(instance) == {"movielens": [set(), set()]}
