@@ -59,7 +59,7 @@ def _who_works(target: PostgresTarget) -> str | None:
             " AND application_name = 'cinestream' AND usename = session_user"
         ).fetchone()
     if sessions := row[0] if row else 0:
-        return f"{sessions:,} other sessions of the platform are open"
+        return f"other sessions of the platform are open: {sessions:,}"
     from dagster import DagsterInstance
 
     with DagsterInstance.get() as instance:
