@@ -54,6 +54,11 @@ class Settings(BaseSettings):
     s3_region: str = Field("us-east-1", description="Region of the buckets.")
     s3_access_key_id: SecretStr | None = Field(None, description="Unset = boto3's own credential chain.")
     s3_secret_access_key: SecretStr | None = Field(None, description="Unset = boto3's own credential chain.")
+    store_connect_seconds: float = Field(10.0, gt=0, description="An S3 server must take a connection in this time.")
+    store_silence_seconds: float = Field(
+        60.0, gt=0, description="A request to S3 of which no byte has come for so long is asked again."
+    )
+    store_retries: int = Field(3, ge=0, description="How often a request to S3 is asked again before its work fails.")
 
     landing_settle_seconds: float = Field(2.0, description="A file in a landing folder must have rested this long.")
     load_attempts: int = Field(3, description="Attempts at a file before it is parked.")

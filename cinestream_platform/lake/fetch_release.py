@@ -13,13 +13,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cinestream_platform.lake.archives import CorruptArchiveError, unpack_zip
+from cinestream_platform.lake.download import CONNECT_SECONDS, SILENCE_SECONDS, Download
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 
 # ml-32m, the largest release, unpacks to 0.9 GB and ml-25m to 1.2 GB, both at about 5:1.
 _MAX_BYTES = 8 * 1024**3
 _MAX_RATIO = 50.0
-_TIMEOUT_SECONDS = 60
 
 _SMALL = ("links.csv", "movies.csv", "ratings.csv", "tags.csv")
 _WITH_GENOME = (*_SMALL, "genome-scores.csv", "genome-tags.csv")
@@ -136,14 +136,13 @@ def _download(release: Release, url: str, destination: Path, progress: bool) -> 
     import pooch  # imports requests: 0.2 s that only a download should cost
 
     md5 = release.md5 or (None if release.known_sha256 else _published_md5(url, release.archive))
-    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUT_SECONDS)
     try:
         path = pooch.retrieve(
             url,
             known_hash=None if md5 is None else f"md5:{md5}",
             fname=release.archive,
             path=destination,
-            downloader=downloader,
+            downloader=Download(progress),
         )
     except OSError as error:  # every error of requests is one
         raise _explained(error, url) from error
@@ -161,7 +160,7 @@ def _published_md5(url: str, archive: str) -> str | None:
 
     text = io.BytesIO()
     try:
-        pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)(f"{url}.md5", text, None)
+        pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, SILENCE_SECONDS))(f"{url}.md5", text, None)
     except OSError as error:
         explained = _explained(error, f"{url}.md5")
         if isinstance(explained, _NotPublishedError):

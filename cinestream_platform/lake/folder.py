@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
+from cinestream_platform import progress
 from cinestream_platform.lake.keys import MAX_KEY_BYTES, is_in_transit
 from cinestream_platform.lake.regular import entered, irregular, open_in, opened_folder, shared
 from cinestream_platform.lake.stored import (
@@ -147,6 +148,7 @@ class Folder:
                     raise ObjectChangedError(f"{version.key} changed after it was listed")
                 with target.open("wb") as sink:
                     while chunk := source.read(CHUNK_BYTES):
+                        progress.note(f"bytes of {version.key}")
                         digest.update(chunk)
                         size += sink.write(chunk)
                 if _etag(os.fstat(source.fileno())) != version.etag or size != version.size:

@@ -96,7 +96,7 @@ class Spool:
         return _scan(self._feed.table, [escape(str(path)) for path in self.paths], None)
 
 
-def _scan(table: Table, locations: list[str], storage_options: dict[str, str] | None) -> pl.LazyFrame:
+def _scan(table: Table, locations: list[str], storage_options: dict[str, Any] | None) -> pl.LazyFrame:
     if not locations:
         return pl.LazyFrame(schema={**polars_schema(table), PARTITION_KEY: pl.String()})
     return pl.scan_parquet(

@@ -1,27 +1,26 @@
 """One store API over ``s3://`` and ``file://``, for the landing zone and for the lake (obstore).
 
-What belongs here: opening a store, listing, fetching a listed version, putting and deleting; how a bucket does it.
-What does not: how a folder does it (``folder``), what files mean (``feeds``), which were loaded (``warehouse.ledger``).
+What belongs here: opening a store, listing, fetching a listed version, putting and deleting.
+What does not: how a folder (``folder``) or a bucket (``s3``) does it, what files mean (``feeds``), and which of them
+were loaded (``warehouse.ledger``).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import SecretStr
-
+from cinestream_platform import progress
 from cinestream_platform.lake.folder import IN_TRANSIT, Folder
 from cinestream_platform.lake.keys import is_in_transit
 from cinestream_platform.lake.regular import open_below
+from cinestream_platform.lake.s3 import S3Access, delete_objects, ensure_bucket, put_object, read_object
 from cinestream_platform.lake.stored import (
-    CHUNK_BYTES,
     LocalCopy,
     ObjectChangedError,
     ObjectGoneError,
@@ -39,68 +38,10 @@ __all__ = [
     "ObjectChangedError",
     "ObjectGoneError",
     "ObjectStore",
-    "S3Access",
     "StoredObject",
     "open_lake",
     "open_landing",
 ]
-
-
-@dataclass(frozen=True)
-class S3Access:
-    """How an S3 server is reached; without keys boto3's own credential chain is asked."""
-
-    endpoint_url: str | None = None
-    region: str = "us-east-1"
-    access_key_id: SecretStr | None = None
-    secret_access_key: SecretStr | None = None
-    session_token: SecretStr | None = None
-    profile: str | None = None
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> S3Access:
-        """The access that ``CINESTREAM_S3_*`` describes."""
-        return cls(
-            settings.s3_endpoint_url, settings.s3_region, settings.s3_access_key_id, settings.s3_secret_access_key
-        )
-
-    def boto3_session(self) -> Any:
-        """A boto3 session with these keys, or with boto3's own credential chain."""
-        import boto3
-
-        secrets = (self.access_key_id, self.secret_access_key, self.session_token)
-        key_id, secret, token = (value.get_secret_value() if value else None for value in secrets)
-        return boto3.Session(
-            aws_access_key_id=key_id,
-            aws_secret_access_key=secret,
-            aws_session_token=token,
-            region_name=self.region,
-            profile_name=self.profile,
-        )
-
-    def credentials(self) -> dict[str, str]:
-        """Key id, secret and token, resolved now; empty where neither settings nor boto3 know any."""
-        resolved = self.boto3_session().get_credentials()
-        if resolved is None:
-            return {}
-        frozen = resolved.get_frozen_credentials()
-        values = {
-            "aws_access_key_id": frozen.access_key,
-            "aws_secret_access_key": frozen.secret_key,
-            "aws_session_token": frozen.token,
-        }
-        return {name: value for name, value in values.items() if value}
-
-    def storage_options(self) -> dict[str, str]:
-        """The same access in the words of the Rust object_store, for polars."""
-        options = {"aws_region": self.region, **self.credentials()}
-        if self.endpoint_url:
-            options |= {
-                "aws_endpoint_url": self.endpoint_url,
-                "aws_allow_http": str(self.endpoint_url.startswith("http://")).lower(),
-                "aws_virtual_hosted_style_request": "false",
-            }
-        return options
 
 
 class ObjectStore:
@@ -132,40 +73,12 @@ class ObjectStore:
     @cached_property
     def _store(self) -> Obstore:
         """The bucket, as obstore opens it."""
-        from obstore.auth.boto3 import Boto3CredentialProvider
-        from obstore.store import S3Store
-
-        http = bool(self._s3.endpoint_url and self._s3.endpoint_url.startswith("http://"))
-        options: dict[str, Any] = {"client_options": {"timeout": "120s", "allow_http": http}}
-        if self._s3.endpoint_url:
-            options |= {"endpoint": self._s3.endpoint_url, "virtual_hosted_style_request": False}
-        return S3Store(
-            self._parts.netloc,
-            prefix=self._prefix or None,
-            region=self._s3.region,
-            credential_provider=Boto3CredentialProvider(self._s3.boto3_session()),
-            **options,
-        )
+        return self._s3.open(self._parts.netloc, self._prefix)
 
     def ensure(self) -> bool:
         """Make the folder or the bucket where it is missing; whether it was made now."""
-        if self.is_folder:
-            return False  # opening the store has made it
-        from botocore.exceptions import ClientError
-
-        client = self._s3.boto3_session().client("s3", endpoint_url=self._s3.endpoint_url)
-        try:
-            client.head_bucket(Bucket=self._parts.netloc)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in ("404", "NoSuchBucket"):
-                raise
-        else:
-            return False
-        region = self._s3.region
-        # S3 refuses its own default region as a constraint.
-        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        client.create_bucket(Bucket=self._parts.netloc, **where)
-        return True
+        # Opening the store has made a folder.
+        return not self.is_folder and ensure_bucket(self._s3, self._parts.netloc)
 
     def look(self, prefix: str = "", *, settle_seconds: float = 0.0) -> Iterator[StoredObject]:
         """Every entry whose key begins with ``prefix``, also those that wait or can never be read, with the reason.
@@ -183,10 +96,11 @@ class ObjectStore:
 
     def _look_into_bucket(self, prefix: str) -> Iterator[StoredObject]:
         """List with boto3: a single key such as ``a//b`` makes obstore's whole listing fail."""
-        client = self._s3.boto3_session().client("s3", endpoint_url=self._s3.endpoint_url)
+        client = self._s3.boto3_client()
         root = f"{self._prefix}/" if self._prefix else ""
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._parts.netloc, Prefix=root + prefix)
         for page in pages:
+            progress.note(f"a page of the listing of {self.url}")
             for meta in page.get("Contents", ()):
                 key = storable(meta["Key"].removeprefix(root))
                 # Without content, a key with a slash at its end is what consoles make to show an empty folder.
@@ -210,9 +124,8 @@ class ObjectStore:
         digest = hashlib.sha256()
         size = 0
         try:
-            result = obstore.get(self._store, version.key, options={"if_match": version.etag})
             with target.open("wb") as sink:
-                for chunk in result.stream(CHUNK_BYTES):
+                for chunk in read_object(self._store, version.key, version.etag, version.size):
                     digest.update(chunk)
                     size += sink.write(chunk)
             now = obstore.head(self._store, version.key)
@@ -234,9 +147,7 @@ class ObjectStore:
             if self.is_folder:
                 Folder(self.folder).put(key, source)
                 return
-            import obstore
-
-            obstore.put(self._store, key, source)
+            put_object(self._store, key, source, self._s3.limits)
 
     def put_folder(self, prefix: str, folder: Path) -> None:
         """Store every file below ``folder`` under ``prefix``, keeping relative paths."""
@@ -249,15 +160,13 @@ class ObjectStore:
         if self.is_folder:
             Folder(self.folder).delete(keys)
         elif keys:
-            import obstore
-
-            obstore.delete(self._store, list(keys))
+            delete_objects(self._store, keys, self._s3.limits)
 
     def location(self, key: str) -> str:
         """The address of ``key`` for polars, a path or a URL; of a path only the key's own ``*`` is a wildcard."""
         return f"{escape(str(self.folder))}/{key}" if self.is_folder else f"{self.url}/{key}"
 
-    def storage_options(self) -> dict[str, str] | None:
+    def storage_options(self) -> dict[str, Any] | None:
         """What polars needs to open ``location``; ``None`` for a folder."""
         return None if self.is_folder else self._s3.storage_options()
 

@@ -7,7 +7,8 @@ from typing import Self
 from dagster import ConfigurableResource, InitResourceContext
 from pydantic import SecretStr
 
-from cinestream_platform.lake.store import ObjectStore, S3Access
+from cinestream_platform.lake.s3 import S3Access, StoreLimits
+from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -72,4 +73,5 @@ def s3_access() -> S3Access:
     resolved = (s3.aws_access_key_id, s3.aws_secret_access_key, s3.aws_session_token)
     access_key, secret_key, token = (SecretStr(value) if value else None for value in resolved)
     region = s3.region_name or settings.s3_region
-    return S3Access(s3.endpoint_url, region, access_key, secret_key, token, s3.profile_name)
+    limits = StoreLimits.from_settings(settings)
+    return S3Access(s3.endpoint_url, region, access_key, secret_key, token, s3.profile_name, limits)

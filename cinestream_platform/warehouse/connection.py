@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import sql
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
 OWNER_ROLE = "data_engineer"
 MINIMUM_VERSION = 15
+NETWORK_LIMITS: dict[str, Any] = {
+    "connect_timeout": 10,  # seconds
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 300_000,  # milliseconds
+}
+"""By libpq's names: a server that cannot be reached is noticed within 10 s, one that is gone within 5 minutes.
+
+Not sooner: the kernel also counts the time in which a server that is there takes no more bytes of a COPY."""
 
 
 class PostgresUnreachableError(RuntimeError):
@@ -69,7 +80,7 @@ class PostgresTarget:
             password=self.password.get_secret_value(),
             dbname=self.database,
             sslmode=self.sslmode,
-            connect_timeout=10,
+            **NETWORK_LIMITS,
             client_encoding="UTF8",  # whatever PGCLIENTENCODING says: COPY sends UTF-8
             application_name="cinestream",
         )
@@ -126,7 +137,7 @@ def connect_bulk(target: PostgresTarget) -> Iterator[dbapi.Connection]:
     """An ADBC connection in one transaction, acting as the owner: for reading rows as Arrow."""
     from adbc_driver_postgresql import dbapi
 
-    with dbapi.connect(target.uri()) as conn:
+    with dbapi.connect(f"{target.uri()}&{urlencode(NETWORK_LIMITS)}") as conn:
         with conn.cursor() as cursor:
             cursor.execute(f'SET ROLE "{OWNER_ROLE}"')
         conn.commit()

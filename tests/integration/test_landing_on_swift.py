@@ -11,7 +11,8 @@ import obstore
 import pytest
 from pydantic import SecretStr
 
-from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, S3Access, StoredObject
+from cinestream_platform.lake.s3 import S3Access
+from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
 from cinestream_platform.settings import get_settings
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
 from tests.support.swift import SwiftServer, swift_available

@@ -25,6 +25,7 @@ LEVELS = [
     (r"samples\.", 12),
     (r"services\.", 11),
     (r"settings", 10),
+    (r"progress", 9),
 ]
 DAGSTER_ALLOWED = re.compile(
     r"definitions|automation\.|orchestration\.|marts\.|commands\.|(sources\.\w+|conformed)\.assets"

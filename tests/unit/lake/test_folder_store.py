@@ -204,11 +204,11 @@ def test_a_store_is_a_bucket_or_a_folder(url: str):
 def test_the_secrets_of_s3_are_not_shown():
     from pydantic import SecretStr
 
-    from cinestream_platform.lake.store import S3Access
+    from cinestream_platform.lake.s3 import S3Access
 
     access = S3Access("http://localhost:1", "eu-central-1", SecretStr("key-id-hush"), SecretStr("secret-hush"))
     assert "hush" not in repr(access)
-    assert access.storage_options() == {
+    assert access.storage_options() == access.limits.polars_options() | {
         "aws_region": "eu-central-1",
         "aws_access_key_id": "key-id-hush",
         "aws_secret_access_key": "secret-hush",
