@@ -13,7 +13,7 @@ from dagster import (
 
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.resources import Stores, Warehouse
-from cinestream_platform.warehouse import ledger
+from cinestream_platform.warehouse import ledger, locks
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 SPARED = timedelta(days=1)
@@ -21,7 +21,7 @@ SPARED = timedelta(days=1)
 
 
 def sweep_lake(target: PostgresTarget, lake: ObjectStore) -> int:
-    """Delete folders that attempts of this ledger left in the lake, and nothing else; how many."""
+    """Delete folders that attempts of this ledger left in the lake, and nothing else there; how many."""
     swept = 0
     with connect(target) as conn:
         for file_id, path in ledger.leftovers(conn, SPARED):
@@ -29,6 +29,7 @@ def sweep_lake(target: PostgresTarget, lake: ObjectStore) -> int:
             lake.delete(keys)
             ledger.forget_attempt(conn, file_id, path)
             swept += bool(keys)
+        locks.forget_dead_turns(conn)
     return swept
 
 

@@ -1,12 +1,11 @@
 """Ending runs whose process is gone.
 
 When the run worker and the code server are killed together, Dagster's default launcher leaves the run STARTED for
-ever: its files would count as in flight and its builds as running. A living run holds an advisory lock in Postgres;
-a run without it is dead, however it died.
+ever: its files would count as in flight and its builds as running. A living run has a session of its name in Postgres;
+a run without one is dead, however it died.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from dagster import (
     AssetKey,
@@ -19,32 +18,22 @@ from dagster import (
     SkipReason,
     sensor,
 )
-from psycopg import Connection
 
 from cinestream_platform.automation.housekeeping import housekeeping
 from cinestream_platform.automation.jobs import JOBS
 from cinestream_platform.automation.reports import REPORTS_JOB
 from cinestream_platform.catalog import SOURCES
-from cinestream_platform.orchestration.resources import Warehouse, run_lock
+from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.locks import living_runs
 
 GRACE = timedelta(seconds=120)
 """A run may need this long from its start until its resources are up."""
 INTERVAL_SECONDS = 30
 
 
-def is_alive(conn: Connection[Any], run_id: str) -> bool:
-    """Whether the run's process holds its lock."""
-    name = run_lock(run_id)
-    row = conn.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
-    if row and row[0]:
-        conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
-        return False
-    return True
-
-
 def _is_ours(run: DagsterRun) -> bool:
-    """Whether it is a run of ours, which holds a lock: of a job, or of what people materialize in the UI."""
+    """Whether it is a run of ours, which has a session: of a job, or of what people materialize in the UI."""
     if run.job_name in {*(job.name for job in JOBS), housekeeping.name, REPORTS_JOB.name}:
         return True
     sources = {*SOURCES, "conformed"}
@@ -70,7 +59,8 @@ def dead_run_sensor() -> SensorDefinition:
         dead = []
         if runs:
             with connect(warehouse.target()) as conn:
-                dead = [run for run in runs if not is_alive(conn, run.run_id)]
+                living = living_runs(conn)
+            dead = [run for run in runs if run.run_id not in living]
         for run in dead:
             context.instance.report_run_failed(run, "The run's process is gone; its work will be asked for again.")
         return SkipReason(f"{len(runs):,} runs looked at, {len(dead):,} were dead.")

@@ -22,11 +22,11 @@ from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.services.process import PostgresServiceError
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
-from cinestream_platform.warehouse.access import ROLES, MissingRightError, drift, ensure_roles, login_name
+from cinestream_platform.warehouse.access import ROLES, MissingRightError, drift, login_name
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.ddl import SchemaDriftError
 from cinestream_platform.warehouse.migrate import WarehouseVersionError
-from cinestream_platform.warehouse.setup import prepare_warehouse
+from cinestream_platform.warehouse.setup import make_roles, prepare_warehouse
 
 Check = Callable[[], Iterator[Finding]]
 SHOWN_GRANTS = 3
@@ -132,8 +132,7 @@ class ServiceChecks:
             refused = [role for role in secrets if self._refusal(role)]
             if missing or refused:
                 try:
-                    with conn.transaction():
-                        ensure_roles(conn, secrets)
+                    make_roles(conn, secrets)
                 except MissingRightError as error:
                     yield Finding(FAILED, "roles", str(error))
                     return

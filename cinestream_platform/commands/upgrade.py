@@ -56,7 +56,7 @@ def _who_works(target: PostgresTarget) -> str | None:
     with connect(target, role=None) as conn:
         row = conn.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND application_name = 'cinestream' AND usename = session_user"
+            " AND starts_with(application_name, 'cinestream') AND usename = session_user"
         ).fetchone()
     if sessions := row[0] if row else 0:
         return f"other sessions of the platform are open: {sessions:,}"

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,7 +32,7 @@ from cinestream_platform.lake.raw_rows import RawRows, Spool, find_overlap
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.file_reading import CLOCK_SLACK, examples
 from cinestream_platform.settings import Settings
-from cinestream_platform.warehouse import extractions, ledger
+from cinestream_platform.warehouse import extractions, ledger, locks
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.extractions import Extraction, Known
 from cinestream_platform.warehouse.ledger import LandedFile
@@ -41,7 +40,6 @@ from cinestream_platform.warehouse.raw_publish import FileResult, FileTransactio
 from cinestream_platform.warehouse.table import WriteMode
 
 READERS = 2
-LOCK_WAIT_SECONDS = 600
 
 
 class TooManyRejectedError(RuntimeError):
@@ -108,7 +106,7 @@ class Extractor:
         raise AssertionError("unreachable")
 
     def _run_once(self, *, full: bool) -> Extracted:
-        with connect(self.target) as conn, _sole_extraction(conn, self.source):
+        with connect(self.target) as conn, locks.turn(conn, locks.extraction_turn(self.source)):
             extractions.abandon(conn, self.source)
             try:
                 with tempfile.TemporaryDirectory(prefix="cinestream-") as scratch:
@@ -257,20 +255,3 @@ def _is_known(copy: TableCopy, feed: Feed, known: Known | None, *, is_whole: boo
 
 def _lake_path(feed: Feed, run_id: str, sha256: str) -> str:
     return f"raw/{feed.source}/{feed.table.name}/extract-{run_id[:8]}-{sha256[:8]}"
-
-
-@contextmanager
-def _sole_extraction(conn: Connection[Any], source: str) -> Iterator[None]:
-    """Hold the right to extract a source; a second run waits.
-
-    Raises:
-        psycopg.errors.LockNotAvailable: The other run took longer than ten minutes.
-    """
-    with conn.transaction():
-        conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_WAIT_SECONDS}s",))
-        conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"cinestream.extract.{source}",))
-    try:
-        yield
-    finally:
-        if not conn.closed:
-            conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (f"cinestream.extract.{source}",))

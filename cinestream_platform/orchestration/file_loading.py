@@ -24,7 +24,7 @@ from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, 
 from cinestream_platform.lake.stored import NotRegularError
 from cinestream_platform.orchestration.file_reading import Reading, Refusal, read_delivery
 from cinestream_platform.settings import Settings
-from cinestream_platform.warehouse import ledger
+from cinestream_platform.warehouse import ledger, locks
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.groups import to_multirange
 from cinestream_platform.warehouse.ledger import LandedFile
@@ -98,8 +98,8 @@ class FileLoader:
             for file in ledger.pending(conn, self.feed.source, self.feed.dataset, file_ids=self.file_ids):
                 if file.attempts:
                     yield from _finished(publishing)
-                if not _claim(conn, file):
-                    continue
+                if not locks.try_turn(conn, locks.file_turn(file.file_id)):
+                    continue  # another run has it
                 attempt = self._attempt(conn, file)
                 yield from _finished(publishing)
                 publishing.append(publisher.submit(self._settle, conn, attempt))
@@ -140,7 +140,7 @@ class FileLoader:
         finally:
             if attempt.scratch:
                 attempt.scratch.cleanup()
-            _unclaim(conn, file)
+            locks.end_turn(conn, locks.file_turn(file.file_id))
 
     def _guarded(self, conn: Connection[Any], file: LandedFile, do: Callable[[], Report | None]) -> Report | None:
         """What a step says of the file; errors decide whether it is tried again."""
@@ -231,15 +231,3 @@ def _finished(publishing: list[Future[Report]]) -> Iterator[Report]:
     """Wait for what is being published."""
     while publishing:
         yield publishing.pop().result()
-
-
-def _claim(conn: Connection[Any], file: LandedFile) -> bool:
-    """Take the file for this session; another run that has it keeps it."""
-    row = conn.execute(
-        "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (f"cinestream.file.{file.file_id}",)
-    ).fetchone()
-    return bool(row and row[0])
-
-
-def _unclaim(conn: Connection[Any], file: LandedFile) -> None:
-    conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (f"cinestream.file.{file.file_id}",))

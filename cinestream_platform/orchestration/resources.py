@@ -12,30 +12,24 @@ from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.locks import run_session
 
 
 class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
-    """The Postgres warehouse. For as long as a run has it, the run holds its own advisory lock (``run_lock``)."""
+    """The Postgres warehouse. For as long as a run has it, a session bears the run's name."""
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
-        """Hold the run's lock: the one sign of life that ends with the process, however it ends."""
+        """Keep a session of the run's name: the one sign of life that ends with the process, however it ends."""
         if context.run is None:
             yield self
             return
-        with connect(self.target()) as conn:
-            # Shared: Dagster may make a resource once more for the IO managers that are given it.
-            conn.execute("SELECT pg_advisory_lock_shared(hashtextextended(%s, 0))", (run_lock(context.run.run_id),))
+        with connect(self.target(), name=run_session(context.run.run_id)):
             yield self
 
     def target(self) -> PostgresTarget:
         """Where it is; started and prepared at the first call."""
         return prepared_target()
-
-
-def run_lock(run_id: str) -> str:
-    """Name of the advisory lock that a living run holds."""
-    return f"cinestream.run.{run_id}"
 
 
 class Stores(ConfigurableResource):  # type: ignore[type-arg]

@@ -6,6 +6,7 @@ not to the login that happened to run it.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ class PostgresUnreachableError(RuntimeError):
     """Postgres does not answer or is too old; the message says which and what to do."""
 
 
+def session_name(name: str | None = None) -> str:
+    """What a session is called in ``pg_stat_activity`` (at most 63 bytes); no two of those without a name are alike."""
+    return f"cinestream {name or secrets.token_hex(6)}"
+
+
 @dataclass(frozen=True)
 class PostgresTarget:
     """Where a Postgres is and who connects."""
@@ -71,8 +77,8 @@ class PostgresTarget:
         server = ensure_postgres(settings.home_dir)
         return cls(server.host, server.port, server.superuser, server.password, settings.postgres_database)
 
-    def conninfo(self) -> str:
-        """The key=value string of libpq, password included: never print it."""
+    def conninfo(self, name: str | None = None) -> str:
+        """The key=value string of libpq, password included: never print it. ``name`` is the session's."""
         return make_conninfo(
             host=self.host,
             port=self.port,
@@ -82,7 +88,7 @@ class PostgresTarget:
             sslmode=self.sslmode,
             **NETWORK_LIMITS,
             client_encoding="UTF8",  # whatever PGCLIENTENCODING says: COPY sends UTF-8
-            application_name="cinestream",
+            application_name=session_name(name),
         )
 
     def uri(self) -> str:
@@ -96,15 +102,15 @@ class PostgresTarget:
 
 @contextmanager
 def connect(
-    target: PostgresTarget, *, role: str | None = OWNER_ROLE, autocommit: bool = True
+    target: PostgresTarget, *, role: str | None = OWNER_ROLE, autocommit: bool = True, name: str | None = None
 ) -> Iterator[Connection[Any]]:
-    """A psycopg connection acting as ``role``; closed at the end, rolled back on an error.
+    """A psycopg connection acting as ``role``; closed at the end, rolled back on an error. ``name`` is its session's.
 
     Raises:
         PostgresUnreachableError: No answer within ten seconds, a version before 15, or an encoding but UTF-8.
     """
     try:
-        conn = psycopg.connect(target.conninfo(), autocommit=autocommit)
+        conn = psycopg.connect(target.conninfo(name), autocommit=autocommit)
     except psycopg.OperationalError as error:
         raise PostgresUnreachableError(
             f"{target} does not let us in: {' '.join(str(error).split()).rstrip('.?')}. {target.remedy}"

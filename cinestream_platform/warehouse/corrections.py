@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import Connection, sql
 from psycopg.rows import class_row
 
-from cinestream_platform.warehouse import ledger, turns
+from cinestream_platform.warehouse import ledger, locks, turns
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_files import remove_rows
 
@@ -48,7 +48,7 @@ def require_landed(conn: Connection[Any], bucket: str, key: str) -> None:
 def reload(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
     """Ask for a file to be read again, whatever became of it; its new version takes the old one's place when loaded."""
     with conn.transaction():
-        conn.execute(ledger.LOCK)
+        locks.lock(conn, locks.LEDGER)
         # A load in progress holds the row and is waited for: its rows must be known, or they would be loaded twice.
         conn.execute("SELECT FROM ops.landed_file WHERE bucket = %s AND key = %s FOR UPDATE", (bucket, key))
         file = _newest(conn, bucket, key)
@@ -80,7 +80,7 @@ def retract(conn: Connection[Any], bucket: str, key: str, raw_table: sql.Identif
         Whether rows of it were loaded, and the fact partitions that it touched; they are stale from now on.
     """
     with conn.transaction():
-        conn.execute(ledger.LOCK)
+        locks.lock(conn, locks.LEDGER)
         newest = _newest(conn, bucket, key)
         # All versions, newest first: a load in progress locks its own, is waited for, and its rows are then seen.
         versions = conn.execute(

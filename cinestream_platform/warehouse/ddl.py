@@ -151,7 +151,6 @@ def ensure_tables(conn: Connection, tables: Iterable[Table]) -> list[str]:
     """
     changes: list[str] = []
     with conn.transaction():
-        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.ddl', 0))")
         for table in tables:
             existing = existing_columns(conn, table)
             if existing:

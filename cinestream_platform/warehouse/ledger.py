@@ -64,8 +64,6 @@ COLUMNS = (
     " ends_without_line_end, contested_groups"
 )
 """What ``LandedFile`` holds of ``ops.landed_file``."""
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('cinestream.ledger', 0))"
-"""One at a time changes which version of a key is the newest."""
 
 
 def pending(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.deliveries import effective_at
 from cinestream_platform.warehouse.table import WHOLE
 
@@ -38,16 +39,10 @@ def publishing(conn: Connection[Any], table: Table, partition_key: str, *, wait_
     """Hold the right to publish this table or partition; a second run waits for the first.
 
     Raises:
-        psycopg.errors.LockNotAvailable: The other run took longer than ``wait_seconds``.
+        TurnTakenError: The other run took longer than ``wait_seconds``.
     """
-    name = f"cinestream.publish.{table.qualified_name}.{partition_key}"
-    with conn.transaction():
-        conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{wait_seconds}s",))
-        conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (name,))
-    try:
+    with locks.turn(conn, locks.publication_turn(table, partition_key), wait_seconds=wait_seconds):
         yield
-    finally:
-        conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
 
 
 def latest(conn: Connection[Any], schema: str, table: str, partition_key: str) -> Publication | None:

@@ -17,7 +17,7 @@ import polars as pl
 from psycopg import Connection
 from psycopg.sql import Identifier
 
-from cinestream_platform.warehouse import turns
+from cinestream_platform.warehouse import locks, turns
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.copy import copy_frames
 from cinestream_platform.warehouse.deliveries import effective_at
@@ -90,9 +90,7 @@ class FileTransaction:
         Raises:
             FileSettledError, TwinLoadedError, SnapshotOvertakenError: It is not to be loaded after all.
         """
-        self._query(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", f"cinestream.raw.{self._table.qualified_name}"
-        )
+        locks.lock(self._conn, locks.raw_lock(self._table))
         status = self._query("SELECT status FROM ops.landed_file WHERE file_id = %s FOR UPDATE", self._file.file_id)
         if status != [("pending",)]:
             raise FileSettledError(f"{self._file.key} is {status[0][0]}")

@@ -7,13 +7,16 @@ migration is refused: only ``upgrade=True`` (``cinestream upgrade``) runs it, wh
 from __future__ import annotations
 
 import hashlib
+import random
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, errors
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
+from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.access import apply_grants, ensure_roles
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import create_statements, ensure_tables
@@ -27,6 +30,9 @@ from cinestream_platform.warehouse.migrate import (
 )
 from cinestream_platform.warehouse.predictions import ensure_prediction_tables
 from cinestream_platform.warehouse.table import Table
+
+RACES = 20
+"""How often roles are made again that another process was making."""
 
 
 def prepare_warehouse(
@@ -55,20 +61,38 @@ def prepare_warehouse(
             return []
         if not is_fresh(conn):
             _refuse_other_version(target, migrations, upgrade=upgrade)
-        with conn.transaction():
-            conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.prepare', 0))")
-            ensure_roles(conn, logins)
+        make_roles(conn, logins)
     with connect(target) as conn:
         changes = apply_migrations(conn, migrations)
-    with connect(target) as conn, conn.transaction():
-        conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('cinestream.prepare', 0))")
-        for schema in dict.fromkeys(table.staging_schema for table in tables):
-            conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
-        changes += ensure_tables(conn, tables)
-        changes += apply_grants(conn, tables, mart_schemas)
-        changes += ensure_prediction_tables(conn, predictions)
-        conn.execute(SQL("COMMENT ON SCHEMA ops IS {}").format(f"CineStream's ledger. Prepared for {fingerprint}."))
+        with conn.transaction():
+            locks.lock(conn, locks.PREPARE)
+            for schema in dict.fromkeys(table.staging_schema for table in tables):
+                conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
+            changes += ensure_tables(conn, tables)
+            changes += apply_grants(conn, tables, mart_schemas)
+            changes += ensure_prediction_tables(conn, predictions)
+            conn.execute(SQL("COMMENT ON SCHEMA ops IS {}").format(f"CineStream's ledger. Prepared for {fingerprint}."))
     return changes
+
+
+def make_roles(conn: Connection[Any], logins: Mapping[str, SecretStr]) -> None:
+    """Create roles and logins, or none of them.
+
+    Roles belong to the server, and there may be nothing yet that could be locked: where another process was making
+    the same ones, it is tried again.
+
+    Raises:
+        MissingRightError: Something is missing that this login may not make.
+    """
+    for attempt in range(1, RACES + 1):
+        try:
+            with conn.transaction():
+                ensure_roles(conn, logins)
+            return
+        except (errors.UniqueViolation, errors.DuplicateObject, errors.DeadlockDetected, errors.InternalError_):
+            if attempt == RACES:
+                raise
+            time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - so that the two do not meet again
 
 
 def _refuse_other_version(target: PostgresTarget, migrations: Sequence[Migration], *, upgrade: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from cinestream_platform.warehouse import ledger, turns
+from cinestream_platform.warehouse import locks, turns
 
 
 class Listed(Protocol):
@@ -68,7 +68,7 @@ def register(conn: Connection[Any], bucket: str, sightings: Sequence[Sighting]) 
     or found to be a duplicate.
     """
     with conn.transaction():
-        conn.execute(ledger.LOCK)
+        locks.lock(conn, locks.LEDGER)
         conn.execute(
             "CREATE TEMP TABLE listing (source text, dataset text, key text, etag text, size_bytes bigint,"
             " last_modified timestamptz, problem text) ON COMMIT DROP"

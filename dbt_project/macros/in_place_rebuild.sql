@@ -29,10 +29,13 @@
 
 {#-
   Two runs on one mart: the second waits here, before it reads the facts, so that the last commit always holds the
-  newest facts. An advisory lock, because it neither disturbs readers nor needs the table to exist.
+  newest facts. The row of a table that readers have no right on (cinestream_platform/warehouse/locks.py): it neither
+  disturbs them, nor can they take it, nor need the mart exist.
 -#}
 {% macro one_writer_at_a_time(relation) -%}
-    select pg_advisory_xact_lock(hashtextextended('{{ relation.schema }}.{{ relation.identifier }}', 0))
+    {%- set name = dbt.string_literal("mart " ~ relation.schema ~ "." ~ relation.identifier) -%}
+    insert into ops.lock (name) values ({{ name }}) on conflict do nothing;
+    select from ops.lock where name = {{ name }} for update
 {%- endmacro %}
 
 {#- A schema that dbt has to create is at once usable by those who may read its tables. -#}

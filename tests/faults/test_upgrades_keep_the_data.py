@@ -114,7 +114,7 @@ def wait_for_upgrade_to_wait(target: PostgresTarget, process: subprocess.Popen[s
         while process.poll() is None:
             [waiting] = conn.execute(
                 "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND application_name = 'cinestream' AND wait_event_type = 'Lock'"
+                " WHERE datname = current_database() AND starts_with(application_name, 'cinestream') AND wait_event_type = 'Lock'"
             ).fetchone()
             if waiting:
                 return

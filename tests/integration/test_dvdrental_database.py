@@ -21,7 +21,7 @@ from cinestream_platform.samples.dvdrental import Sample
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
-from cinestream_platform.sources.dvdrental.load_database import OWNER, load_archive, load_sample
+from cinestream_platform.sources.dvdrental.load_database import OWNER, TURN, load_archive, load_sample
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 TRAPS = {
@@ -324,10 +324,9 @@ def test_a_killed_load_is_cleared_away_and_a_running_one_is_waited_for(
     settings: Settings, postgres: PostgresTarget
 ) -> None:
     load_sample(settings, scale=0.05)
-    with connect(replace(postgres, database="postgres"), role=None) as conn:
+    with connect(replace(postgres, database="postgres"), role=None, name=TURN) as conn:
         leftover = Identifier(f"{settings.dvdrental_database}_loading")
         conn.execute(SQL("CREATE DATABASE {} OWNER {}").format(leftover, Identifier(OWNER)))
-        conn.execute("SELECT pg_advisory_lock(hashtextextended('cinestream.load-source', 0))")
         with pytest.raises(SourceDatabaseError, match="another cinestream load-source is at work"):
             load_sample(settings, replace=True)
     assert load_sample(settings, scale=0.05, replace=True) is not None

@@ -27,7 +27,7 @@ from cinestream_platform.samples import dvdrental_content as content
 from cinestream_platform.samples.dvdrental import Sample
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES
 from cinestream_platform.sources.dvdrental.load_database import load_sample
-from cinestream_platform.warehouse import raw_publish, turns
+from cinestream_platform.warehouse import locks, raw_publish, turns
 from cinestream_platform.warehouse.connection import PostgresUnreachableError, connect
 from tests.support import crash
 from tests.support.shop import Shop
@@ -330,15 +330,13 @@ def test_while_rentals_are_made_no_payment_comes_without_its_rental(shop: Shop) 
 
 
 def test_a_second_extraction_waits_for_the_first(shop: Shop) -> None:
-    with connect(shop.platform.target) as conn:
-        conn.execute("SELECT pg_advisory_lock(hashtextextended('cinestream.extract.dvdrental', 0))")
-        second = threading.Thread(target=shop.extract)
+    second = threading.Thread(target=shop.extract)
+    with connect(shop.platform.target) as conn, locks.turn(conn, locks.extraction_turn("dvdrental")):
         second.start()
         second.join(0.7)
         assert second.is_alive()
         assert shop.ledger() == []
-        conn.execute("SELECT pg_advisory_unlock(hashtextextended('cinestream.extract.dvdrental', 0))")
-        second.join(60)
+    second.join(60)
     assert shop.raw_counts()["rental"] == 1_604
 
 

@@ -37,6 +37,7 @@ from cinestream_platform.sources.dvdrental.tables import STAR_TABLES as DVDRENTA
 from cinestream_platform.sources.netflix.tables import STAR_TABLES as NETFLIX_TABLES
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.ddl import ensure_tables
+from cinestream_platform.warehouse.migrate import apply_migrations, declared_migrations
 
 # --- set-up: a server, the roles, the star ---------------------------------------------------------------------------
 
@@ -137,11 +138,13 @@ def create_star(server_dsn: str, database: str) -> str:
         connection.execute(f"drop database if exists {database} with (force)")
         connection.execute(f"create database {database}")
     dsn = f"{server_dsn} dbname={database}"
-    with psycopg.connect(dsn) as connection:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        apply_migrations(connection, declared_migrations())
         connection.execute(STAR)
         ensure_tables(connection, (*CHINOOK_TABLES, *DVDRENTAL_TABLES, *NETFLIX_TABLES))
         connection.execute("""
-            grant usage on schema conformed, movielens_dw, chinook_dw, dvddw, netflix_dw to data_engineer;
+            grant usage on schema ops, conformed, movielens_dw, chinook_dw, dvddw, netflix_dw to data_engineer;
+            grant select, insert, update on ops.lock to data_engineer;
             grant select on all tables in schema conformed, movielens_dw, chinook_dw, dvddw, netflix_dw
                 to data_engineer""")
     return dsn

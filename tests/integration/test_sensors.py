@@ -12,8 +12,8 @@ from dagster import AssetKey, DagsterRun, DagsterRunStatus, RunRequest
 from cinestream_platform.automation.jobs import SOURCE_TAG, build_job_name, load_job_name
 from cinestream_platform.automation.reaper import _is_ours
 from cinestream_platform.lake.store import ObjectStore
-from cinestream_platform.orchestration.resources import run_lock
 from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.locks import run_session
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
 
 A, B, MOVIES_KEY = "movielens/ratings/a.csv", "movielens/ratings/b.csv", "movielens/movies/movies.csv"
@@ -243,11 +243,9 @@ def test_a_build_that_fails_is_asked_for_again_after_longer_and_longer_waits(
 def test_a_run_whose_process_is_gone_is_failed_and_others_are_left_alone(platform: Platform) -> None:
     job = platform.defs.resolve_job_def("housekeeping")
     dead, living = (platform.instance.create_run_for_job(job, status=DagsterRunStatus.STARTED).run_id for _ in range(2))
-    with connect(platform.target) as conn:
-        conn.execute("SELECT pg_advisory_lock_shared(hashtextextended(%s, 0))", (run_lock(living),))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("cinestream_platform.automation.reaper.GRACE", timedelta(seconds=-60))
-            platform.tick("dead_run_sensor")
+    with connect(platform.target, name=run_session(living)), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cinestream_platform.automation.reaper.GRACE", timedelta(seconds=-60))
+        platform.tick("dead_run_sensor")
         statuses = {run_id: platform.instance.get_run_by_id(run_id).status for run_id in (dead, living)}
     assert statuses == {dead: DagsterRunStatus.FAILURE, living: DagsterRunStatus.STARTED}
 

@@ -23,16 +23,19 @@ from cinestream_platform.samples import dvdrental
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
+from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.access import password_verifier
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 OWNER = "dvdrental_owner"
+TURN = "load-source"
+"""Name of the session that makes such a database; there is one at a time."""
 ARCHIVE_MEMBER = "dvdrental.tar"
 # The published archive unpacks 0.6 to 2.8 MB.
 _MAX_BYTES = 1024**3
 _MAX_RATIO = 50.0
 _MESSAGE_LINES = 6
-_LOCK_TIMEOUT = "3s"
+_PATIENCE_SECONDS = 3.0
 
 
 def load_archive(settings: Settings, path: Path, *, replace: bool = False) -> bool:
@@ -157,16 +160,9 @@ def _load(settings: Settings, fill: Callable[[PostgresTarget], None], *, replace
     """Make the database by ``fill``, or find it made."""
     reader, admin = source_target(settings), PostgresTarget.from_settings(settings)
     with connect(admin, role=None) as conn, _named_rights(admin):
-        # Sessions of one server agree by this lock in the warehouse's database; it goes with the connection, of which
-        # the server may take a moment to notice that it was closed.
-        conn.execute("SELECT set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
-        try:
-            conn.execute("SELECT pg_advisory_lock(hashtextextended('cinestream.load-source', 0))")
-        except errors.LockNotAvailable:
-            raise SourceDatabaseError(
-                "another cinestream load-source is at work; wait for it, then try again"
-            ) from None
-        conn.execute("RESET lock_timeout")
+        # The server may take a moment to notice that the connection of one that was killed is closed.
+        if not locks.sole_session(conn, TURN, wait_seconds=_PATIENCE_SECONDS):
+            raise SourceDatabaseError("another cinestream load-source is at work; wait for it, then try again")
         _ensure_role(conn, OWNER)
         _ensure_role(conn, reader.user)
         _let_log_in(conn, reader.user, reader.password)
