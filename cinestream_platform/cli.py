@@ -35,12 +35,15 @@ def demo(data: Path | None, release: str, scale: float, sources: tuple[str, ...]
 
 
 @cli.command()
-@click.option("--port", type=int, default=3000, show_default=True, help="Port of the Dagster UI on 127.0.0.1.")
-def ui(port: int) -> None:
-    """Start the Dagster UI and daemon; sensors load what lands until Ctrl-C."""
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1; 3000, and 3001 with --read-only.")
+@click.option(
+    "--read-only", is_flag=True, help="For stakeholders, beside the other one: no mutations, no logs, no daemon."
+)
+def ui(port: int | None, read_only: bool) -> None:
+    """Start the Dagster UI and daemon, and keep them running; sensors load what lands until Ctrl-C."""
     from cinestream_platform.commands.ui import run_ui
 
-    run_ui(port)
+    run_ui(port, read_only=read_only)
 
 
 @cli.command()

@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     extraction_interval_seconds: int = Field(30, description="Shortest time between two looks at a source database.")
     sensor_interval_seconds: int = Field(5, description="Shortest time between two ticks of a sensor.")
 
+    ui_hosts: str = Field(
+        "", description="Public names of the UI behind a proxy, such as dagster.example.com, separated by commas."
+    )
+
     @property
     def home_dir(self) -> Path:
         """The absolute folder of all local state (it need not exist yet)."""

@@ -1,5 +1,6 @@
 """``cinestream services``: the embedded Postgres of this home."""
 
+from cinestream_platform.processes.home import UiError, is_claimed
 from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, postgres_status, stop_postgres
 from cinestream_platform.settings import get_settings
 
@@ -21,8 +22,15 @@ def start() -> str:
 
 
 def stop() -> str:
-    """Stop the server."""
-    return _external("stop") or ("stopped" if stop_postgres(get_settings().home_dir) else "it was not running")
+    """Stop the server.
+
+    Raises:
+        UiError: A UI of this home would start it again.
+    """
+    home = get_settings().home_dir
+    if any(is_claimed(home, name) for name in ("ui", "ui-read-only")):
+        raise UiError("cinestream ui of this home is alive and would start Postgres again: stop it first (Ctrl-C).")
+    return _external("stop") or ("stopped" if stop_postgres(home) else "it was not running")
 
 
 def status() -> str:

@@ -1,33 +1,136 @@
-"""``cinestream ui``: webserver, daemon and code location of this home."""
+"""``cinestream ui``: code server, daemon and webserver of this home, started again when one of them ends.
+
+With ``--read-only``: a webserver for stakeholders and the code server that it asks, no daemon.
+"""
 
 import os
+import re
 import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from cinestream_platform.commands.instance import PROJECT_ROOT, dagster_executable, prepare_instance
+import yaml
+
+from cinestream_platform.commands.instance import instance_environment, prepare_instance
 from cinestream_platform.marts.project import ensure_manifest
 from cinestream_platform.orchestration.warehouse import prepared_target
-from cinestream_platform.settings import get_settings
+from cinestream_platform.processes.home import claimed, require_free_port, require_no_daemon
+from cinestream_platform.processes.presence import refuse_second_daemon
+from cinestream_platform.processes.rotating_log import RotatingLog
+from cinestream_platform.processes.supervisor import Program, Supervisor
+from cinestream_platform.services.postgres import PostgresServiceError, postgres_status
+from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.web.hosts import AllowedHosts
+
+DEFAULT_PORT, DEFAULT_READ_ONLY_PORT = 3000, 3001
+LONGEST_SOCKET_PATH = 90  # bytes; the kernel's limit is 107, macOS' 103
+SECRETS = ("PASSWORD", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
+"""Endings of variables that the webserver does not get; Dagster's own database is in the instance's environment."""
 
 
-def run_ui(port: int) -> None:
-    """Prepare the home, then become ``dagster dev``."""
-    settings = get_settings()
-    prepared_target()
-    ensure_manifest(settings)
-    prepare_instance(settings)
-    print(f"Dagster UI: http://127.0.0.1:{port}   landing zone: {settings.landing}   Ctrl-C stops", flush=True)  # noqa: T201
-    os.chdir(settings.home_dir)  # dagster writes what it has no other place for into its working folder
-    command = [
-        dagster_executable(),
-        "dev",
-        "-w",
-        str(PROJECT_ROOT / "workspace.yaml"),
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
-    # A script's background job ignores them, and would hand that on: Dagster could not be stopped but by SIGKILL.
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_DFL)
-    os.execv(command[0], command)  # noqa: S606 - our own arguments
+class WarehouseGround:
+    """The Postgres of this home; an external one is its DBA's to start."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def stands(self) -> bool:
+        """Whether the embedded server runs and is ready."""
+        try:
+            return self._settings.postgres_host is not None or postgres_status(self._settings.home_dir) is not None
+        except PostgresServiceError:
+            return False
+
+    def rebuild(self) -> Mapping[str, str]:
+        """Start it; the environment says where it is now."""
+        return instance_environment(self._settings)
+
+
+def run_ui(port: int | None, *, read_only: bool) -> None:
+    """Prepare the home, then keep its processes running until Ctrl-C or SIGTERM."""
+    settings, name = get_settings(), "ui-read-only" if read_only else "ui"
+    port = port or (DEFAULT_READ_ONLY_PORT if read_only else DEFAULT_PORT)
+    AllowedHosts.of(port, settings.ui_hosts)
+    with claimed(settings.home_dir, name, port):
+        require_free_port(port)
+        if not read_only:
+            require_no_daemon(settings.home_dir)
+        prepared_target()
+        ensure_manifest(settings)
+        prepare_instance(settings)
+        if not read_only:
+            refuse_second_daemon(settings)
+        os.chdir(settings.home_dir)  # dagster writes what it has no other place for into its working folder
+        with _socket_path(settings.home_dir, name) as address:
+            _supervise(settings, name, port, address, read_only=read_only)
+
+
+def _supervise(settings: Settings, name: str, port: int, address: Path, *, read_only: bool) -> None:
+    logs = settings.home_dir / "logs"
+    workspace = settings.home_dir / "dagster" / f"{name}.yaml"
+    server = {"socket": str(address), "location_name": "cinestream"}
+    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+    told = RotatingLog(logs / f"{name}.log")
+
+    def tell(event: str) -> None:
+        line = f"{time.strftime('%H:%M:%S')} {event}"
+        _print(line)
+        told.write(f"{time.strftime('%Y-%m-%d')} {line}\n".encode())
+
+    supervisor = Supervisor(
+        programs(workspace, address, port, read_only=read_only), WarehouseGround(settings), logs, tell
+    )
+    # A script's background job ignores SIGINT, and would hand that on to the children: handlers are not inherited.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup cinestream ui
+            signal.signal(number, lambda *_: supervisor.stop())
+    url = f"Dagster UI: http://127.0.0.1:{port}   landing zone: {settings.landing}   logs: {logs}   Ctrl-C stops"
+    _print("starting …")
+    threading.Thread(target=_tell_once_ready, args=(port, url), daemon=True).start()
+    supervisor.run(instance_environment(settings))
+    _print("stopped" if settings.postgres_host else "stopped; Postgres goes on, cinestream services stop ends it")
+
+
+def _print(line: str) -> None:
+    """To the terminal, if there still is one."""
+    with suppress(OSError):
+        print(line, flush=True)  # noqa: T201
+
+
+def programs(workspace: Path, address: Path, port: int, *, read_only: bool) -> list[Program]:
+    """What runs, in the order of its start; all import at once, and wait for the code server by themselves."""
+    suffix = "-read-only" if read_only else ""
+    after = ("--after", str(address))
+    code = Program(f"code-server{suffix}", ("code-server", str(address)), is_base=True)
+    daemon = Program("daemon", ("daemon", str(workspace), *after))
+    serve = ("webserver", str(workspace), "--port", str(port), *after)
+    if read_only:
+        return [code, Program("webserver-read-only", (*serve, "--read-only"), SECRETS)]
+    return [code, daemon, Program("webserver", serve, SECRETS)]
+
+
+def _tell_once_ready(port: int, text: str) -> None:
+    while True:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    _print(text)
+
+
+@contextmanager
+def _socket_path(home: Path, name: str) -> Iterator[Path]:
+    """Where the code server listens: in the home, which is private, or where its path is too long or odd, elsewhere."""
+    path = home / "dagster" / f"{name}.sock"
+    # gRPC reads the path as a URI.
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and re.fullmatch(r"[\w/.-]+", str(path), re.ASCII):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="cinestream-", dir="/tmp") as folder:
+        yield Path(folder) / f"{name}.sock"

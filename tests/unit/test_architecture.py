@@ -13,6 +13,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = [
     (r"cli", 100),
     (r"commands\.", 90),
+    (r"processes\.", 86),
+    (r"web\.", 84),
     (r"definitions", 80),
     (r"automation\.", 70),
     (r"(sources\.\w+|conformed)\.assets|marts\.", 60),
@@ -28,7 +30,7 @@ LEVELS = [
     (r"progress", 9),
 ]
 DAGSTER_ALLOWED = re.compile(
-    r"definitions|automation\.|orchestration\.|marts\.|commands\.|(sources\.\w+|conformed)\.assets"
+    r"definitions|processes\.|web\.|automation\.|orchestration\.|marts\.|commands\.|(sources\.\w+|conformed)\.assets"
 )
 MOST_LINES = 400
 

@@ -22,7 +22,7 @@ SECRETS = {
     "CINESTREAM_S3_ACCESS_KEY_ID": "key-id",
     "CINESTREAM_S3_SECRET_ACCESS_KEY": "s3-secret",
 }
-PLATFORM_SERVICES = ("prepare", "code", "webserver", "daemon")
+PLATFORM_SERVICES = ("prepare", "code", "webserver", "viewer", "daemon")
 
 DURATION = {"type": "string", "pattern": r"^(\d+(ms|s|m|h))+$"}
 STRINGS = {"type": "array", "items": {"type": "string"}}
@@ -197,9 +197,32 @@ def test_every_variable_is_one_that_something_reads(compose: dict[str, Any]) -> 
 
 def test_ports_are_this_machines_alone(compose: dict[str, Any]) -> None:
     published = [port for service in compose["services"].values() for port in service.get("ports", ())]
-    assert len(published) == 3
+    assert len(published) == 4
     assert all(port.startswith("127.0.0.1:") for port in published)
     assert not any(service.get("network_mode") for service in compose["services"].values())
+
+
+def test_the_ui_answers_to_the_published_ports_and_to_a_proxys_names() -> None:
+    from cinestream_platform.web.hosts import AllowedHosts
+
+    ports = {"CINESTREAM_PUBLISHED_UI_PORT": "8080", "CINESTREAM_PUBLISHED_VIEWER_PORT": "8081"}
+    services = interpolated({**SECRETS, **ports, "CINESTREAM_UI_HOSTS": "dagster.example.com"})["services"]
+    hosts = AllowedHosts.of(3000, services["webserver"]["environment"]["CINESTREAM_UI_HOSTS"])
+    assert {"127.0.0.1:8080", "localhost:8080", "127.0.0.1:8081", "dagster.example.com"} <= hosts.names
+    assert AllowedHosts.of(
+        3000, interpolated(SECRETS)["services"]["viewer"]["environment"]["CINESTREAM_UI_HOSTS"]
+    ).names
+
+
+def test_the_viewer_is_read_only_and_the_children_know_their_options(compose: dict[str, Any]) -> None:
+    from cinestream_platform.processes.child import child
+
+    for name in ("webserver", "viewer", "daemon"):
+        python, _, _, module, command, *options = compose["services"][name]["command"]
+        assert (python, module) == ("python", "cinestream_platform.processes.child")
+        child.commands[command].make_context(command, list(options))
+    assert "--read-only" in compose["services"]["viewer"]["command"]
+    assert "--read-only" not in compose["services"]["webserver"]["command"]
 
 
 def test_services_that_stay_up_restart_and_are_watched(compose: dict[str, Any]) -> None:
@@ -222,6 +245,7 @@ def test_each_waits_for_what_it_needs(compose: dict[str, Any]) -> None:
         "prepare": {"postgres": "service_healthy", "s3": "service_healthy"},
         "code": {"prepare": "service_completed_successfully"},
         "webserver": {"code": "service_healthy"},
+        "viewer": {"code": "service_healthy"},
         "daemon": {"code": "service_healthy"},
     }
 

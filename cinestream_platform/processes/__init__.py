@@ -1,0 +1,1 @@
+"""What ``cinestream ui`` starts and keeps alive: code server, daemon and webserver, and the supervisor above them."""

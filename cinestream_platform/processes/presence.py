@@ -1,0 +1,88 @@
+"""One daemon for each of Dagster's databases, on whatever machine: two would run every sensor twice.
+
+A daemon keeps one idle session whose application name says what it is. Sessions end with their process, so that a
+killed daemon leaves nothing behind, and only logins of the same user count: nobody else can pretend to be a daemon.
+"""
+
+import os
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+
+from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.warehouse.connection import PostgresTarget
+
+NAME = "cinestream daemon"
+SECONDS_TO_END = 5.0  # a killed daemon's session is gone in milliseconds; its host's network may take longer
+LOOK_SECONDS = 5.0
+SECOND_DAEMON = 3  # exit code
+KEEPALIVES = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+"""For the server, so that the session of a host that lost its power ends too."""
+OTHERS = """
+SELECT coalesce(host(client_addr), 'a local socket'), to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
+FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND application_name = %(name)s
+  AND pid <> pg_backend_pid()
+  AND (%(any)s OR (backend_start, pid) < (SELECT backend_start, pid FROM pg_stat_activity WHERE pid = pg_backend_pid()))
+ORDER BY backend_start LIMIT 1
+"""
+
+
+class SecondDaemonError(RuntimeError):
+    """Another daemon works on this database; the message says since when and from where."""
+
+
+def refuse_second_daemon(settings: Settings) -> None:
+    """Raise ``SecondDaemonError`` if a daemon works on this platform's Dagster database."""
+    with _session(settings, "cinestream") as conn:
+        _wait_until_alone(conn, any_other=True)
+
+
+def hold_presence() -> None:
+    """Say that this process is the daemon, for as long as it lives; end it where another one was first."""
+    settings = get_settings()
+    conn = _session(settings, NAME)
+    try:
+        _wait_until_alone(conn, any_other=False)
+    except SecondDaemonError as error:
+        sys.exit(str(error))
+    threading.Thread(target=_hold, args=(settings, conn), name="presence", daemon=True).start()
+
+
+def _session(settings: Settings, name: str) -> "psycopg.Connection[Any]":
+    target = replace(PostgresTarget.from_settings(settings), database=settings.postgres_dagster_database)
+    return psycopg.connect(target.conninfo(), autocommit=True, application_name=name, options=KEEPALIVES)
+
+
+def _wait_until_alone(conn: "psycopg.Connection[Any]", *, any_other: bool) -> None:
+    """Return when no other daemon is there, or, unless ``any_other``, none that was there before this session."""
+    deadline = time.monotonic() + (1 if any_other else SECONDS_TO_END)
+    while found := conn.execute(OTHERS, {"name": NAME, "any": any_other}).fetchone():
+        if time.monotonic() >= deadline:
+            raise SecondDaemonError(
+                f"another daemon works on {conn.info.dbname} since {found[1]}, from {found[0]}: stop it first, or give "
+                "this platform a database of its own (CINESTREAM_POSTGRES_DAGSTER_DATABASE)."
+            )
+        time.sleep(0.2)
+
+
+def _hold(settings: Settings, conn: "psycopg.Connection[Any]") -> None:
+    """Keep the session; after a restart of Postgres a new one, unless another daemon came first."""
+    while True:
+        time.sleep(LOOK_SECONDS)
+        try:
+            if conn.closed:
+                conn = _session(settings, NAME)
+                _wait_until_alone(conn, any_other=False)
+            else:
+                conn.execute("")
+        except SecondDaemonError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.stderr.flush()
+            os._exit(SECOND_DAEMON)
+        except (psycopg.Error, RuntimeError):
+            conn.close()

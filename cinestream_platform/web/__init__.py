@@ -1,0 +1,1 @@
+"""Between a browser and our web servers: Host and Origin checks, which routes are open, security headers."""
