@@ -14,9 +14,9 @@ from typing import Any
 import psycopg
 
 from cinestream_platform.settings import Settings, get_settings
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.connection import PostgresTarget, session_name
 
-NAME = "cinestream daemon"
+NAME = session_name("daemon")
 SECONDS_TO_END = 5.0  # a killed daemon's session is gone in milliseconds; its host's network may take longer
 LOOK_SECONDS = 5.0
 SECOND_DAEMON = 3  # exit code
@@ -38,14 +38,14 @@ class SecondDaemonError(RuntimeError):
 
 def refuse_second_daemon(settings: Settings) -> None:
     """Raise ``SecondDaemonError`` if a daemon works on this platform's Dagster database."""
-    with _session(settings, "cinestream") as conn:
+    with _session(settings) as conn:
         _wait_until_alone(conn, any_other=True)
 
 
 def hold_presence() -> None:
     """Say that this process is the daemon, for as long as it lives; end it where another one was first."""
     settings = get_settings()
-    conn = _session(settings, NAME)
+    conn = _session(settings, "daemon")
     try:
         _wait_until_alone(conn, any_other=False)
     except SecondDaemonError as error:
@@ -53,9 +53,9 @@ def hold_presence() -> None:
     threading.Thread(target=_hold, args=(settings, conn), name="presence", daemon=True).start()
 
 
-def _session(settings: Settings, name: str) -> "psycopg.Connection[Any]":
+def _session(settings: Settings, name: str | None = None) -> "psycopg.Connection[Any]":
     target = replace(PostgresTarget.from_settings(settings), database=settings.postgres_dagster_database)
-    return psycopg.connect(target.conninfo(), autocommit=True, application_name=name, options=KEEPALIVES)
+    return psycopg.connect(target.conninfo(name), autocommit=True, options=KEEPALIVES)
 
 
 def _wait_until_alone(conn: "psycopg.Connection[Any]", *, any_other: bool) -> None:
@@ -76,7 +76,7 @@ def _hold(settings: Settings, conn: "psycopg.Connection[Any]") -> None:
         time.sleep(LOOK_SECONDS)
         try:
             if conn.closed:
-                conn = _session(settings, NAME)
+                conn = _session(settings, "daemon")
                 _wait_until_alone(conn, any_other=False)
             else:
                 conn.execute("")
