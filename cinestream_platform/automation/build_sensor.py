@@ -18,6 +18,7 @@ from dagster import (
     sensor,
 )
 
+from cinestream_platform.automation.cancellations import RANGE_END, RANGE_START, hold_cancelled_builds
 from cinestream_platform.automation.jobs import JOBS, build_job_names, build_job_of
 from cinestream_platform.automation.landing import UNFINISHED
 from cinestream_platform.automation.planning import Span, plan_builds
@@ -36,7 +37,7 @@ def range_tags(span: Span | None) -> dict[str, str]:
     """Dagster's tags of a run over a range of partitions."""
     if span is None:
         return {}
-    return {"dagster/asset_partition_range_start": span[0], "dagster/asset_partition_range_end": span[1]}
+    return {RANGE_START: span[0], RANGE_END: span[1]}
 
 
 def _build_tag(source: str, span: Span | None, assets: Sequence[AssetKey], state: LedgerState) -> str:
@@ -83,22 +84,26 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
         if context.repository_def is None:
             raise RuntimeError("the sensor needs its repository; evaluate it through Definitions")
         nodes = nodes_of(context.repository_def.asset_graph)
+        instance = context.instance
+        # Before cancelled runs are looked at: a run that ends in between counts as running.
+        running = {source for source in SOURCES if any(is_running(instance, name) for name in build_job_names(source))}
         with connect(warehouse.target()) as conn:
             state = read_state(conn)
             returning = turns.returning_sources(conn)
+            held = hold_cancelled_builds(conn, instance, nodes, state)
         requests = []
         for source in SOURCES:
-            if source in returning:
+            if source in returning | running:
                 continue
-            if any(is_running(context.instance, job_name) for job_name in build_job_names(source)):
-                continue
-            for span, assets in plan_builds(source, nodes, state).runs():
+            for span, assets in plan_builds(source, nodes, state, held=held).runs():
                 build = _build_tag(source, span, assets, state)
                 job_name = build_job_of(source, assets)
-                if not must_wait(context.instance, job_name, build):
+                if not must_wait(instance, job_name, build):
                     tags = {**range_tags(span), BUILD_TAG: build}
                     requests.append(RunRequest(job_name=job_name, asset_selection=assets, tags=tags))
                     break
-        return SensorResult(run_requests=requests, skip_reason=None if requests else SkipReason("Nothing is stale."))
+        waits = f" {sum(map(len, held.values())):,} partitions wait: their build was cancelled by hand." if held else ""
+        skip = None if requests else SkipReason(f"Nothing is to be built.{waits}")
+        return SensorResult(run_requests=requests, skip_reason=skip)
 
     return evaluate

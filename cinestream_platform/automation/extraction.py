@@ -15,6 +15,7 @@ from dagster import (
 )
 
 from cinestream_platform.automation.build_sensor import BUILD_TAG, is_running, must_wait
+from cinestream_platform.automation.cancellations import is_extraction_held
 from cinestream_platform.automation.jobs import JOBS, load_job_name
 from cinestream_platform.lake.database_reader import SourceDatabase, read_fingerprint
 from cinestream_platform.lake.feed import Feed
@@ -24,6 +25,7 @@ from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, 
 from cinestream_platform.sources.dvdrental.extracts import EXTRACTS
 from cinestream_platform.warehouse import extractions
 from cinestream_platform.warehouse.connection import PostgresUnreachableError, connect
+from cinestream_platform.warehouse.held_work import BUILD_REASON
 
 
 def source_change_sensor(
@@ -49,8 +51,12 @@ def source_change_sensor(
             return SensorResult(skip_reason=SkipReason(str(error)))
         with connect(warehouse.target()) as conn:
             last = extractions.last(conn, source)
-            if last and last.fingerprint == now:
-                return SensorResult(skip_reason=SkipReason("Nothing has changed."))
+            is_done = last is not None and last.fingerprint == now
+            is_held = is_extraction_held(conn, context.instance, source, now, is_done=is_done)
+        if is_done:
+            return SensorResult(skip_reason=SkipReason("Nothing has changed."))
+        if is_held:
+            return SensorResult(skip_reason=SkipReason(f"Its extraction was {BUILD_REASON}."))
         if must_wait(context.instance, job, now):
             return SensorResult(skip_reason=SkipReason("The extraction of this state failed lately."))
         quiet = {"ops": {f"{source}_extraction": {"config": {"report_unchanged": False}}}}

@@ -52,8 +52,7 @@ def _jobs() -> list[Any]:
         built = ("conformed_star", f"{source}_star", f"{source}_marts", f"{source}_exports")
         star: AssetSelection = AssetSelection.groups(*built)
         tags = {SOURCE_TAG: source}
-        # The ledger counts attempts at a file and decides when the next is due; a retried run would know no better.
-        made.append(define_asset_job(load_job_name(source), raw, tags={**tags, "dagster/max_retries": "0"}))
+        made.append(define_asset_job(load_job_name(source), raw, tags=tags))
         for unit, keys in _apart(source).items():
             other = AssetSelection.assets(*keys)
             star -= other

@@ -24,6 +24,7 @@ from dagster import (
 )
 from psycopg import Connection
 
+from cinestream_platform.automation.cancellations import asked_files, hold_cancelled_loads
 from cinestream_platform.automation.jobs import JOBS, load_job_name
 from cinestream_platform.catalog import FEEDS, SOURCES, find_bundle, find_feed, placement_problem
 from cinestream_platform.lake.bundle import MEMBER, is_member
@@ -159,9 +160,7 @@ def unfinished_loads(instance: DagsterInstance) -> dict[str, list[set[int]]]:
     found: dict[str, list[set[int]]] = {}
     for source in SOURCES:
         for run in instance.get_runs(RunsFilter(job_name=load_job_name(source), statuses=UNFINISHED)):
-            steps: Any = run.run_config.get("ops", {})
-            files = (step.get("config", {}).get("file_ids") or () for step in steps.values())
-            found.setdefault(source, []).append(set(chain.from_iterable(files)))
+            found.setdefault(source, []).append(asked_files(run.run_config))
     return found
 
 
@@ -197,9 +196,10 @@ def landing_sensor(interval_seconds: int) -> SensorDefinition:
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse, stores: Stores) -> SensorResult:
         settings, target = get_settings(), warehouse.target()
         arrivals = scan_landing(settings, target, stores.landing())
-        loads = unfinished_loads(context.instance)
+        loads = unfinished_loads(context.instance)  # before cancelled runs are looked at, and before what is due
         in_flight = set(chain.from_iterable(chain.from_iterable(loads.values())))
-        with connect(target) as conn:
+        with kept_connection(target) as conn:
+            hold_cancelled_loads(conn, context.instance, stores.landing().url)
             due = due_files(conn, settings.files_per_run, in_flight)
         wanted = [file for file in due if len(loads.get(file.source, ())) < UNFINISHED_LOADS]
         requests = load_requests(wanted, in_flight, settings.files_per_run, BYTES_PER_RUN)

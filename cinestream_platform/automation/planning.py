@@ -1,6 +1,6 @@
 """What to build when: from what is stale to the runs to ask for, as pure functions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
@@ -64,11 +64,17 @@ def _overlap(one: Span, other: Span) -> bool:
 
 
 def plan_builds(
-    source: str, nodes: Mapping[AssetKey, Node], state: LedgerState, *, everything: bool = False
+    source: str,
+    nodes: Mapping[AssetKey, Node],
+    state: LedgerState,
+    *,
+    everything: bool = False,
+    held: Mapping[AssetKey, Set[str]] | None = None,
 ) -> BuildPlan:
     """What to build for a source: all that is stale, and the marts that will be stale by that.
 
     ``everything`` takes every table, over all partitions from the first to the last that a loaded file touches.
+    ``held`` are partitions that wait although they are stale, since their build was cancelled.
     """
     plan = BuildPlan(main_unit(source))
     if not _has_begun(source, nodes, state):
@@ -77,7 +83,14 @@ def plan_builds(
     if everything:
         wanted = {key: _everything(node, own, state) for key, node in own.items()}
     else:
-        wanted = _with_marts({key: _stale(node, nodes, state) for key, node in own.items()}, own)
+        held = held or {}
+        stale = {
+            key: [partition for partition in _stale(node, nodes, state) if partition not in held.get(key, ())]
+            for key, node in own.items()
+        }
+        if held.keys() & own.keys() and not any(found for key, found in stale.items() if key.path[0] == source):
+            return plan  # what sources share is not built for one whose own work waits
+        wanted = _with_marts(stale, own)
     for key in _upstream_first(own):
         node = own[key]
         if node.is_partitioned:

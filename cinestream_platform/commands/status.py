@@ -10,7 +10,9 @@ from cinestream_platform.commands.tables import narrow_table
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.held_work import BUILD_REASON
 from cinestream_platform.warehouse.profile_text import printable
+from cinestream_platform.warehouse.table import WHOLE
 
 
 def _table(title: str, columns: list[str], rows: list[tuple[Any, ...]]) -> Table:
@@ -43,6 +45,7 @@ def print_status(*, every_file: bool) -> None:
         ).fetchall()
         console.print(_table("Feeds", columns, feeds))
         _print_files(console, conn, every_file=every_file)
+        _print_held(console, conn)
         published = conn.execute(
             """
             SELECT schema_name || '.' || table_name, count(*), sum(rows), max(published_at) FROM ops.publication
@@ -56,7 +59,8 @@ def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -
     files = conn.execute(
         """
         SELECT key, status, rows_loaded, rows_rejected, attempts, reason FROM ops.landed_file
-        WHERE %s OR status = 'parked' OR (status = 'pending' AND attempts > 0) ORDER BY key, file_id
+        WHERE %s OR status = 'parked' OR (status = 'pending' AND (attempts > 0 OR cancelled_at IS NOT NULL))
+        ORDER BY key, file_id
         """,
         (every_file,),
     ).fetchall()
@@ -69,6 +73,19 @@ def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -
         numbers = f", {loaded:,} rows, {rejected:,} rejected" if status == "loaded" else ""
         tried = f" after {attempts:,} attempts" if status != "loaded" and attempts else ""
         _print_line(console, f"      {status}{tried}{numbers}{f': {reason}' if reason else ''}")
+
+
+def _print_held(console: Console, conn: Connection[Any]) -> None:
+    """Builds and extractions that were cancelled by hand."""
+    found = conn.execute(
+        "SELECT work, count(*), min(partition_key), max(partition_key), max(held_at) FROM ops.held_work"
+        " GROUP BY work ORDER BY work"
+    ).fetchall()
+    if found:
+        console.print(f"Work that was {BUILD_REASON}", style="bold")
+    for work, count, first, last, held_at in found:
+        partitions = f" {first}" if count == 1 else f" {first} to {last} ({count:,} partitions)"
+        _print_line(console, f"  {work}{partitions if last != WHOLE else ''}, {_cell(held_at)} UTC")
 
 
 def _print_line(console: Console, text: str) -> None:

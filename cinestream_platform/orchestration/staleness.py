@@ -4,6 +4,7 @@ Decisions are pure functions of the ledger's state. No clock is asked and no eve
 missed or handled twice: a dim or fact is compared by the landed files it was made from, a mart by the publications.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -105,6 +106,14 @@ def stale_partitions(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerSt
         return sorted(key for key, upstream in wanted.items() if upstream != _upstream(published.get(key)))
     candidates = touched_partitions(node, state) | set(published)
     return sorted(key for key in candidates if _differs(published.get(key), made_from(node, key, state)))
+
+
+def wanted_inputs(node: Node, partition_key: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> str:
+    """A hash of what a partition would be made from now: files, or the publications of a mart's tables."""
+    found = (
+        current_upstream(node, partition_key, nodes, state) if node.is_mart else made_from(node, partition_key, state)
+    )
+    return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
 
 def own_upstream(node: Node) -> list[AssetKey]:

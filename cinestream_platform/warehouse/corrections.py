@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import Connection, sql
 from psycopg.rows import class_row
 
-from cinestream_platform.warehouse import ledger, locks, turns
+from cinestream_platform.warehouse import held_work, ledger, locks, turns
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_files import remove_rows
 
@@ -52,10 +52,12 @@ def reload(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
         # A load in progress holds the row and is waited for: its rows must be known, or they would be loaded twice.
         conn.execute("SELECT FROM ops.landed_file WHERE bucket = %s AND key = %s FOR UPDATE", (bucket, key))
         file = _newest(conn, bucket, key)
+        held_work.release_source(conn, file.source)
         if file.status != "loaded":
             conn.execute(
                 "UPDATE ops.landed_file SET status = 'pending', attempts = 0, next_attempt_at = 'epoch',"
-                " reason = NULL, duplicate_of = NULL, is_reload = true WHERE file_id = %s",
+                " reason = NULL, duplicate_of = NULL, is_reload = true, cancelled_at = NULL,"
+                " asked_at = clock_timestamp() WHERE file_id = %s",
                 (file.file_id,),
             )
             return file

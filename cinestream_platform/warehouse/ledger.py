@@ -69,13 +69,16 @@ COLUMNS = (
 def pending(
     conn: Connection[Any], source: str, dataset: str, *, file_ids: Sequence[int] | None = None, limit: int | None = None
 ) -> list[LandedFile]:
-    """Files that wait and whose time has come, oldest first."""
+    """Files that wait and whose time has come, oldest first.
+
+    Without ``file_ids`` somebody asks by hand: those whose load was cancelled are among them.
+    """
     with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
         return cursor.execute(
             f"""
             SELECT {COLUMNS} FROM ops.landed_file
             WHERE source = %s AND dataset = %s AND status = 'pending' AND next_attempt_at <= clock_timestamp()
-              AND (%s::bigint[] IS NULL OR file_id = ANY (%s::bigint[]))
+              AND (%s::bigint[] IS NULL OR (file_id = ANY (%s::bigint[]) AND cancelled_at IS NULL))
             ORDER BY last_modified, key COLLATE "C" LIMIT %s
             """,  # noqa: S608 - the columns are this module's own
             (source, dataset, file_ids, file_ids, limit),
@@ -109,7 +112,7 @@ def due(
             CROSS JOIN LATERAL (
                 SELECT source, dataset, file_id, attempts, size_bytes, last_modified, key FROM ops.landed_file
                 WHERE source = s.source AND dataset = ANY (s.datasets) AND status = 'pending'
-                    AND next_attempt_at <= clock_timestamp() AND file_id <> ALL (%s::bigint[])
+                    AND next_attempt_at <= clock_timestamp() AND file_id <> ALL (%s::bigint[]) AND cancelled_at IS NULL
                 ORDER BY last_modified, key COLLATE "C" LIMIT %s
             ) f
             ORDER BY f.last_modified, f.key COLLATE "C"
@@ -226,6 +229,7 @@ def begin_attempt(conn: Connection[Any], file: LandedFile, lake_path: str, *, ba
         conn.execute(
             """
             UPDATE ops.landed_file SET attempts = attempts + 1, lake_attempts = array_append(lake_attempts, %s),
+                cancelled_at = NULL, reason = CASE WHEN cancelled_at IS NULL THEN reason END,
                 next_attempt_at = clock_timestamp() + make_interval(secs => %s * power(2, attempts))
             WHERE file_id = %s AND status = 'pending'
             """,

@@ -58,6 +58,6 @@ def returning_sources(conn: Connection[Any]) -> set[str]:
     """
     rows = conn.execute(
         "SELECT DISTINCT source FROM ops.landed_file WHERE status = 'pending' AND sha256 IS NOT NULL"
-        " AND next_attempt_at <= clock_timestamp()"
+        " AND next_attempt_at <= clock_timestamp() AND cancelled_at IS NULL"
     ).fetchall()
     return {source for (source,) in rows}

@@ -1,0 +1,70 @@
+"""Dagster's Postgres storage with a connection pool (``dagster.yaml`` names this class).
+
+dagster-postgres logs in anew for every statement, so that many instances in one process do not add up connections.
+Here all instances of a process share one pool: a sensor tick, which makes an instance of its own, costs no login.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from os import register_at_fork
+from typing import Any, Self
+
+from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.utils import pg_url_from_config
+from sqlalchemy import Engine, create_engine
+
+KEPT, MORE = 5, 20
+"""Connections that a process keeps, and how many more it may open for a moment."""
+RECYCLE_SECONDS = 3_600
+CONNECT_ARGS = {
+    "connect_timeout": 10,
+    # A server that is silently gone is noticed within a minute, not after the kernel's two hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+
+class PooledPostgresStorage(DagsterPostgresStorage):
+    """Runs, events and schedules in Postgres; connections come from the pool of this process.
+
+    The webserver replaces the pool by its own (``optimize_for_webserver``), which has a statement timeout.
+    """
+
+    def __init__(self, postgres_url: str, should_autocreate_tables: bool = True, inst_data: Any = None) -> None:
+        if should_autocreate_tables:
+            _ensure_tables(postgres_url)
+        super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
+        engine: Any = pool(postgres_url)
+        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            storage._engine = engine
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> Self:
+        """Made by Dagster from ``dagster.yaml``; the configuration is that of ``storage: postgres``."""
+        return cls(pg_url_from_config(config_value), config_value.get("should_autocreate_tables", True), inst_data)
+
+
+@cache
+def pool(postgres_url: str) -> Engine:
+    """The pool of this process towards one database."""
+    engine = create_engine(
+        postgres_url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=KEPT,
+        max_overflow=MORE,
+        pool_use_lifo=True,
+        pool_pre_ping=True,  # Postgres may have been restarted since
+        pool_recycle=RECYCLE_SECONDS,
+        connect_args=CONNECT_ARGS,
+    )
+    # Two processes must never talk over one connection: the child opens its own, and leaves its parent's alone.
+    register_at_fork(after_in_child=lambda: engine.dispose(close=False))
+    return engine
+
+
+@cache
+def _ensure_tables(postgres_url: str) -> None:
+    """Make Dagster's tables where they are missing; looked at once a process."""
+    DagsterPostgresStorage(postgres_url)
