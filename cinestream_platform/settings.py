@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     )
     files_per_run: int = Field(2_500, description="Most files that one requested run loads.")
     extraction_interval_seconds: int = Field(30, description="Shortest time between two looks at a source database.")
+    keep_days: Annotated[int, Field(ge=1)] = Field(
+        30, description="Days that runs, their events and logs are kept; of each asset and check the last state stays."
+    )
     sensor_interval_seconds: int = Field(5, description="Shortest time between two ticks of a sensor.")
 
     ui_hosts: str = Field(

@@ -3,6 +3,8 @@
 import hashlib
 import time
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from functools import lru_cache
 
 from dagster import (
     AssetKey,
@@ -18,18 +20,27 @@ from dagster import (
     sensor,
 )
 
-from cinestream_platform.automation.cancellations import RANGE_END, RANGE_START, hold_cancelled_builds
+from cinestream_platform.automation.cancellations import (
+    BUILDS,
+    RANGE_END,
+    RANGE_START,
+    are_cancelled,
+    hold_cancelled_builds,
+)
 from cinestream_platform.automation.jobs import JOBS, build_job_names, build_job_of
 from cinestream_platform.automation.landing import UNFINISHED
 from cinestream_platform.automation.planning import Span, plan_builds
 from cinestream_platform.catalog import SOURCES
 from cinestream_platform.orchestration.resources import Warehouse
-from cinestream_platform.orchestration.staleness import nodes_of
+from cinestream_platform.orchestration.staleness import Node, nodes_of
 from cinestream_platform.warehouse import turns
-from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.publications import LedgerState, read_state
+from cinestream_platform.warehouse.kept_connections import kept_connection
+from cinestream_platform.warehouse.publications import LedgerState, read_state, state_marker
 
 BUILD_TAG = "cinestream/build"
+NOTHING = "Nothing is to be built."
+_fresh: dict[str, object] = {}
+"""What this process saw when it last found nothing stale: while that is so, there is nothing to compute."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 10, 3_600
 
 
@@ -61,6 +72,22 @@ def must_wait(instance: DagsterInstance, job_name: str, build: str) -> bool:
     return bool(time.time() < max(record.end_time or 0.0 for record in failures) + wait)
 
 
+@lru_cache(maxsize=1)
+def _nodes_of_day(asset_graph: object, _: date) -> dict[AssetKey, Node]:
+    return nodes_of(asset_graph)
+
+
+def _nodes(asset_graph: object) -> dict[AssetKey, Node]:
+    """The nodes of the graph: the same object for a day (UTC), for partitions begin at midnight."""
+    return _nodes_of_day(asset_graph, datetime.now(UTC).date())
+
+
+def _building(instance: DagsterInstance) -> set[str]:
+    """Sources of which a build is queued or running."""
+    unfinished = {run.job_name for run in instance.get_runs(RunsFilter(statuses=UNFINISHED))}
+    return {source for source in SOURCES if unfinished & set(build_job_names(source))}
+
+
 def is_running(instance: DagsterInstance, job_name: str) -> bool:
     """Whether a run of the job is queued or running."""
     return bool(instance.get_runs(RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1))
@@ -83,19 +110,25 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SensorResult:
         if context.repository_def is None:
             raise RuntimeError("the sensor needs its repository; evaluate it through Definitions")
-        nodes = nodes_of(context.repository_def.asset_graph)
+        nodes = _nodes(context.repository_def.asset_graph)
         instance = context.instance
         # Before cancelled runs are looked at: a run that ends in between counts as running.
-        running = {source for source in SOURCES if any(is_running(instance, name) for name in build_job_names(source))}
-        with connect(warehouse.target()) as conn:
+        running = _building(instance)
+        with kept_connection(warehouse.target()) as conn:
+            seen = (str(warehouse.target()), nodes, state_marker(conn))
+            if seen == _fresh.get("seen") and not are_cancelled(conn, instance, BUILDS):
+                return SensorResult(skip_reason=SkipReason(NOTHING))
             state = read_state(conn)
             returning = turns.returning_sources(conn)
             held = hold_cancelled_builds(conn, instance, nodes, state)
+        plans = {source: plan_builds(source, nodes, state, held=held).runs() for source in SOURCES}
+        if not held and not any(plans.values()):
+            _fresh["seen"] = seen  # read before the state: what changed in between is seen by the next tick
         requests = []
         for source in SOURCES:
             if source in returning | running:
                 continue
-            for span, assets in plan_builds(source, nodes, state, held=held).runs():
+            for span, assets in plans[source]:
                 build = _build_tag(source, span, assets, state)
                 job_name = build_job_of(source, assets)
                 if not must_wait(instance, job_name, build):
@@ -103,7 +136,7 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
                     requests.append(RunRequest(job_name=job_name, asset_selection=assets, tags=tags))
                     break
         waits = f" {sum(map(len, held.values())):,} partitions wait: their build was cancelled by hand." if held else ""
-        skip = None if requests else SkipReason(f"Nothing is to be built.{waits}")
+        skip = None if requests else SkipReason(f"{NOTHING}{waits}")
         return SensorResult(run_requests=requests, skip_reason=skip)
 
     return evaluate

@@ -24,6 +24,8 @@ from cinestream_platform.warehouse.table import WHOLE
 
 LOOKED_AT = 100
 """So many cancelled runs are looked at, the last ones that were made."""
+BUILDS = "builds"
+"""Who deals with cancelled builds."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -37,11 +39,20 @@ def is_cancelled_by_hand(instance: DagsterInstance, run_id: str) -> bool:
     return bool(asked) and not instance.all_logs(run_id, of_type=DagsterEventType.RUN_FAILURE)
 
 
+def are_cancelled(conn: Connection[Any], instance: DagsterInstance, seen_by: str) -> bool:
+    """Whether there are cancelled runs that ``seen_by`` has not dealt with."""
+    return bool(_unseen(conn, instance, seen_by))
+
+
+def _unseen(conn: Connection[Any], instance: DagsterInstance, seen_by: str) -> list[str]:
+    listed = instance.get_run_ids(RunsFilter(statuses=[DagsterRunStatus.CANCELED]), limit=LOOKED_AT)
+    return held_work.unseen_runs(conn, seen_by, listed) if listed else []
+
+
 @contextmanager
 def newly_cancelled(conn: Connection[Any], instance: DagsterInstance, seen_by: str) -> Iterator[list[RunRecord]]:
     """Runs that were cancelled by hand since ``seen_by`` looked; dealt with, if the block ends without an error."""
-    listed = instance.get_run_ids(RunsFilter(statuses=[DagsterRunStatus.CANCELED]), limit=LOOKED_AT)
-    unseen = held_work.unseen_runs(conn, seen_by, listed) if listed else []
+    unseen = _unseen(conn, instance, seen_by)
     if not unseen:
         yield []
         return
@@ -93,7 +104,7 @@ def hold_cancelled_builds(
 
     What changed since, or is published by now, waits no longer.
     """
-    with newly_cancelled(conn, instance, "builds") as records:
+    with newly_cancelled(conn, instance, BUILDS) as records:
         for record in records:
             held_work.hold(conn, _left_stale(record, nodes, state))
     # Extractions, and tables that are declared no longer, are none of the nodes.

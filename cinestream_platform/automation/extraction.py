@@ -24,8 +24,9 @@ from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
 from cinestream_platform.sources.dvdrental.extracts import EXTRACTS
 from cinestream_platform.warehouse import extractions
-from cinestream_platform.warehouse.connection import PostgresUnreachableError, connect
+from cinestream_platform.warehouse.connection import PostgresUnreachableError
 from cinestream_platform.warehouse.held_work import BUILD_REASON
+from cinestream_platform.warehouse.kept_connections import kept_connection
 
 
 def source_change_sensor(
@@ -49,7 +50,7 @@ def source_change_sensor(
             now = read_fingerprint(database(get_settings()), feeds)
         except (PostgresUnreachableError, SourceDatabaseError) as error:
             return SensorResult(skip_reason=SkipReason(str(error)))
-        with connect(warehouse.target()) as conn:
+        with kept_connection(warehouse.target()) as conn:
             last = extractions.last(conn, source)
             is_done = last is not None and last.fingerprint == now
             is_held = is_extraction_held(conn, context.instance, source, now, is_done=is_done)

@@ -1,4 +1,4 @@
-"""What is done once a night: deleting from the lake what crashed loads left there."""
+"""What is done once a night: deleting what crashed loads left in the lake, and what Dagster remembers of long ago."""
 
 from datetime import timedelta
 
@@ -11,13 +11,17 @@ from dagster import (
     op,
 )
 
+from cinestream_platform.automation.retention import delete_old
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.services.postgres import shorten_server_log
+from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import ledger, locks
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 SPARED = timedelta(days=1)
 """A load that is still running is left alone."""
+NIGHTLY_SECONDS = 1_800
 
 
 def sweep_lake(target: PostgresTarget, lake: ObjectStore) -> int:
@@ -39,10 +43,27 @@ def sweep(context: OpExecutionContext, warehouse: Warehouse, stores: Stores) -> 
     context.log.info("%s folders of crashed loads deleted", f"{sweep_lake(warehouse.target(), stores.lake()):,}")
 
 
-@job(description="Deletes what crashed loads left in the lake.", executor_def=in_process_executor)
+@op(description="Deletes old runs, events, check evaluations and logs, but no last state of an asset or check.")
+def forget(context: OpExecutionContext) -> None:
+    """``delete_old`` with its result in the run's log; what is too much for one night goes on in the next."""
+    settings = get_settings()
+    if settings.postgres_host is None and shorten_server_log(settings.home_dir):
+        context.log.info("the log of the embedded Postgres was long, and is set aside")
+    keep = timedelta(days=settings.keep_days)
+    done = delete_old(context.instance, keep, seconds=NIGHTLY_SECONDS, log=context.log.info)
+    context.log.info(
+        "deleted: %s runs, %s events without a run, %s evaluations of checks, all older than %s days%s",
+        *(f"{count:,}" for count in (done.runs, done.events, done.checks)),
+        keep.days,
+        "" if done.is_complete else "; the rest is deleted tomorrow",
+    )
+
+
+@job(description="Deletes what crashed loads left in the lake, and old runs.", executor_def=in_process_executor)
 def housekeeping() -> None:
-    """One step."""
+    """Two steps that do not need each other."""
     sweep()
+    forget()
 
 
 HOUSEKEEPING_SCHEDULE = ScheduleDefinition(

@@ -33,7 +33,8 @@ from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.warehouse import ledger, sightings
-from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.kept_connections import kept_connection
 from cinestream_platform.warehouse.ledger import DueFile
 from cinestream_platform.warehouse.sightings import Arrival, Sighting
 
@@ -76,7 +77,7 @@ def scan_landing(settings: Settings, target: PostgresTarget, landing: ObjectStor
     listed: Iterator[StoredObject] = landing.list(settle_seconds=settings.landing_settle_seconds)
     seen = chain.from_iterable(map(sight, listed))
     arrivals: list[Arrival] = []
-    with connect(target) as conn:
+    with kept_connection(target) as conn:
         # Also a listing without anything is entered: snapshots have their turn when later ones have left.
         while (some := list(islice(seen, LISTED_AT_A_TIME))) or not arrivals:
             arrivals += sightings.register(conn, landing.url, some)
@@ -178,9 +179,14 @@ def _arrival_events(arrivals: Iterable[Arrival]) -> Iterator[AssetMaterializatio
 
 
 def count_earlier_runs(instance: DagsterInstance, request: LoadRequest) -> LoadRequest:
-    """The request with the number of runs that were asked for exactly these files before."""
+    """The request with the number of runs that were asked for exactly these files before.
+
+    The last one's key says it: old runs are deleted, so that counting those that are left would give a key anew.
+    """
     runs = RunsFilter(job_name=load_job_name(request.source), tags={FILES_TAG: request.files_tag})
-    return replace(request, earlier_runs=instance.get_runs_count(runs))
+    last = instance.get_runs(runs, limit=1)
+    number = last[0].tags.get("dagster/run_key", "").rpartition("-")[2] if last else ""
+    return replace(request, earlier_runs=int(number) + 1 if number.isdigit() else len(last))
 
 
 def landing_sensor(interval_seconds: int) -> SensorDefinition:

@@ -24,7 +24,7 @@ from cinestream_platform.automation.jobs import JOBS
 from cinestream_platform.automation.reports import REPORTS_JOB
 from cinestream_platform.catalog import SOURCES
 from cinestream_platform.orchestration.resources import Warehouse
-from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.kept_connections import kept_connection
 from cinestream_platform.warehouse.locks import living_runs
 
 GRACE = timedelta(seconds=120)
@@ -58,7 +58,7 @@ def dead_run_sensor() -> SensorDefinition:
         runs = [run for run in context.instance.get_runs(filters) if _is_ours(run)]
         dead = []
         if runs:
-            with connect(warehouse.target()) as conn:
+            with kept_connection(warehouse.target()) as conn:
                 living = living_runs(conn)
             dead = [run for run in runs if run.run_id not in living]
         for run in dead:

@@ -28,6 +28,7 @@ from cinestream_platform.services.postmaster import (
     log_tail,
     our_postmaster,
     read_pid_file,
+    shorten_log,
     start_server,
     stop_server,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "ensure_postgres",
     "postgres_binary",
     "postgres_status",
+    "shorten_server_log",
     "stop_postgres",
 ]
 
@@ -117,6 +119,15 @@ def stop_postgres(home: Path) -> bool:
             return False
         stop_server(room, postmaster)
         return True
+
+
+def shorten_server_log(home: Path) -> bool:
+    """Set the log of the home's server aside if it is long (16 MB), one generation; whether it was."""
+    room = room_of(home)
+    if not (room / "state.json").exists():
+        return False
+    with _named_errors(room), exclusive_lock(room / "lock", timeout=120):
+        return shorten_log(room / "server.log")
 
 
 def postgres_status(home: Path) -> PostgresServer | None:

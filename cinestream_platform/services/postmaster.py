@@ -5,6 +5,7 @@ What belongs here: processes, ports, the pid file and the log. Its files are in 
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -265,6 +266,21 @@ def _open_new_log(path: Path) -> int:
         return os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
+
+
+def shorten_log(path: Path) -> bool:
+    """Set a long log of a running server aside, one generation; whether it was long.
+
+    The server has the file open to append, so that it is emptied and not renamed: a renamed one it would go on writing.
+    """
+    if not path.exists() or path.stat().st_size <= LOG_LIMIT:
+        return False
+    old = path.with_suffix(".log.1")
+    old.unlink(missing_ok=True)
+    old.touch(mode=0o600)
+    shutil.copyfile(path, old)
+    os.truncate(path, 0)
+    return True
 
 
 def log_tail(path: Path) -> str:

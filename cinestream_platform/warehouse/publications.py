@@ -153,6 +153,21 @@ class LedgerState:
     effective: dict[int, datetime] = field(default_factory=dict)
 
 
+def state_marker(conn: Connection[Any]) -> str:
+    """A short text that changes with whatever ``read_state`` returns: two indexed looks instead of all of it.
+
+    Files come, go and are loaded again; publications are only added; partitions may be dropped by hand.
+    """
+    row = conn.execute(
+        """
+        SELECT (SELECT ROW(count(*), sum(file_id), max(loaded_at)) FROM ops.landed_file WHERE status = 'loaded')::text,
+            (SELECT max(publication_id) FROM ops.publication),
+            (SELECT count(*) FROM ops.publication p JOIN pg_inherits ON inhrelid = p.relation WHERE p.is_latest)
+        """
+    ).fetchone()
+    return repr(row)
+
+
 def read_state(conn: Connection[Any]) -> LedgerState:
     """Read the state in one snapshot."""
     files: dict[tuple[str, str], dict[int, frozenset[str]]] = {}
