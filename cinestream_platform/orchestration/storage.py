@@ -9,21 +9,13 @@ from functools import cache
 from os import register_at_fork
 from typing import Any, Self
 
-from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresScheduleStorage
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Engine, create_engine
 
 KEPT, MORE = 5, 20
 """Connections that a process keeps, and how many more it may open for a moment."""
 RECYCLE_SECONDS = 3_600
-CONNECT_ARGS = {
-    "connect_timeout": 10,
-    # A server that is silently gone is noticed within a minute, not after the kernel's two hours.
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
-}
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
@@ -36,6 +28,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         if should_autocreate_tables:
             _ensure_tables(postgres_url)
         super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
+        self._schedule_storage = _Schedules(postgres_url, should_autocreate_tables=False)
         engine: Any = pool(postgres_url)
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
             storage._engine = engine
@@ -44,6 +37,16 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> Self:
         """Made by Dagster from ``dagster.yaml``; the configuration is that of ``storage: postgres``."""
         return cls(pg_url_from_config(config_value), config_value.get("should_autocreate_tables", True), inst_data)
+
+
+class _Schedules(PostgresScheduleStorage):
+    """States and ticks of sensors, without listing all tables several times a tick: ``_ensure_tables`` did."""
+
+    def has_instigators_table(self) -> bool:
+        return True
+
+    def _has_instigators_table(self, conn: Any) -> bool:
+        return True
 
 
 @cache
@@ -57,7 +60,6 @@ def pool(postgres_url: str) -> Engine:
         pool_use_lifo=True,
         pool_pre_ping=True,  # Postgres may have been restarted since
         pool_recycle=RECYCLE_SECONDS,
-        connect_args=CONNECT_ARGS,
     )
     # Two processes must never talk over one connection: the child opens its own, and leaves its parent's alone.
     register_at_fork(after_in_child=lambda: engine.dispose(close=False))
