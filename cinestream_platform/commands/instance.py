@@ -52,6 +52,8 @@ def instance_environment(settings: Settings) -> dict[str, str]:
         "CINESTREAM_DAGSTER_PG_USER": target.user,
         "CINESTREAM_DAGSTER_PG_PASSWORD": target.password.get_secret_value(),
         "CINESTREAM_DAGSTER_PG_DATABASE": settings.postgres_dagster_database,
+        # Windows of freshness are days long: every 30 s all assets would be looked at.
+        "FRESHNESS_DAEMON_INTERVAL_SECONDS": "300",
     }
 
 

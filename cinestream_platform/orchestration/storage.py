@@ -13,7 +13,7 @@ from dagster_postgres import DagsterPostgresStorage, PostgresScheduleStorage
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Engine, create_engine
 
-KEPT, MORE = 5, 20
+KEPT, MORE = 10, 20
 """Connections that a process keeps, and how many more it may open for a moment."""
 RECYCLE_SECONDS = 3_600
 

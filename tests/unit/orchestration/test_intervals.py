@@ -9,14 +9,12 @@ import pytest
 from cinestream_platform.orchestration.intervals import INTERVALS, poll_less
 
 
-@pytest.mark.parametrize(("module", "name"), INTERVALS)
-def test_dagster_has_the_interval_and_takes_the_longer_one(
-    module: str, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = import_module(module)
-    before = getattr(found, name)
-    monkeypatch.setattr(found, name, before)  # put back afterwards
+def test_dagster_has_the_intervals_and_takes_the_longer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {(module, name): getattr(import_module(module), name) for module, name in INTERVALS}
+    for (module, name), seconds in before.items():
+        monkeypatch.setattr(import_module(module), name, seconds)  # put back afterwards
 
     poll_less()
 
-    assert getattr(found, name) == INTERVALS[module, name] > before
+    for (module, name), seconds in INTERVALS.items():
+        assert getattr(import_module(module), name) == seconds > before[module, name]
