@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
+from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
-from tests.support.platform import Platform, database, environment_of, real_data
+from tests.support.platform import Platform, database, environment_of, real_data, settled
 
 pytest_plugins = ("tests.support.fixtures",)
 
@@ -36,13 +40,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresTarget]:
-    """The embedded Postgres, in a home of its own."""
+    """The embedded Postgres, in a home of its own. It may lose data in a power cut: tests that kill have their own."""
     from cinestream_platform.services.postgres import ensure_postgres, stop_postgres
 
     home = tmp_path_factory.mktemp("postgres-home")
     server = ensure_postgres(home)
     try:
-        yield PostgresTarget(server.host, server.port, server.superuser, server.password, "cinestream")
+        target = PostgresTarget(server.host, server.port, server.superuser, server.password, "cinestream")
+        with psycopg.connect(target.conninfo(), autocommit=True) as conn:
+            for name in ("fsync", "synchronous_commit", "full_page_writes"):
+                conn.execute(f"ALTER SYSTEM SET {name} = off".encode())
+            conn.execute("SELECT pg_reload_conf()")
+        yield target
     finally:
         stop_postgres(home)
 
@@ -87,12 +96,18 @@ def s3_server() -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def manifest_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose dbt manifest is made once a session (6 s), for databases named ``cinestream``."""
+    """A home with a dbt manifest for databases named ``cinestream``, made (6 s) by the first process that asks."""
     from cinestream_platform.marts.project import ensure_manifest
+    from cinestream_platform.services.process import exclusive_lock
     from cinestream_platform.settings import Settings
 
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "parsed"
+    with exclusive_lock(base.parent / "parsed.lock", timeout=300):
+        ensure_manifest(Settings(home=shared, postgres_database="cinestream"))
+    # A home of this process's own: locks and folders of runs lie there too.
     home = tmp_path_factory.mktemp("manifest-home")
-    ensure_manifest(Settings(home=home, postgres_database="cinestream"))
+    shutil.copytree(shared / "dbt", home / "dbt")
     return home
 
 
@@ -102,10 +117,22 @@ def store_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def prepared_template(
+    postgres: PostgresTarget, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A database with roles, ledger, tables and grants, prepared once as every process does it at its start."""
+    with database(postgres, "prepared_template") as target:
+        with settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("prepared")):
+            prepared_target()
+        yield target.database
+
+
 @pytest.fixture
-def database_template() -> str | None:
-    """The database that each test's own is copied from; modules that build much override it."""
-    return None
+def database_template(prepared_template: str) -> str | None:
+    """The database that each test's own is copied from. Modules override it: those that build much, and, with None,
+    those that need an empty database."""
+    return prepared_template
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ words, and rolled back. No parsing of SQL, no list of spellings.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,7 @@ SELECT pg_get_partkeydef(oid), '' FROM pg_class WHERE oid = to_regclass(%s) AND 
 """
 
 
-def constraint_drift(conn: Connection[Any], table: Table, create: Callable[[Table], list[str]]) -> list[str]:
+def constraint_drift(conn: Connection[Any], table: Table, create: Callable[[Table], Iterable[str]]) -> list[str]:
     """The migration that would give an existing table its declared constraints; empty where nothing differs.
 
     An index that the declaration does not have is no difference: somebody needs it.

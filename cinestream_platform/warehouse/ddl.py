@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import cache
 from typing import Any, LiteralString
 
 import sqlalchemy as sa
@@ -123,7 +124,8 @@ def _sa_table(table: Table, metadata: sa.MetaData) -> sa.Table:
     )
 
 
-def create_statements(table: Table) -> list[str]:
+@cache
+def create_statements(table: Table) -> tuple[str, ...]:
     """The statements that create a table with constraints, indexes and comments."""
     built = _sa_table(table, sa.MetaData())
     statements: list[sa.schema.ExecutableDDLElement] = [CreateTable(built)]
@@ -132,15 +134,16 @@ def create_statements(table: Table) -> list[str]:
         columns = [built.c[column] for column in index.columns]
         storage = {"pages_per_range": index.pages_per_range} if index.pages_per_range else {}
         statements.append(CreateIndex(sa.Index(name, *columns, postgresql_using=index.method, postgresql_with=storage)))
-    return [str(statement.compile(dialect=_DIALECT)) for statement in statements] + comment_statements(table)
+    return tuple(str(statement.compile(dialect=_DIALECT)) for statement in [*statements, *_comments(built)])
 
 
 def comment_statements(table: Table) -> list[str]:
     """The statements that describe a table and its columns."""
-    built = _sa_table(table, sa.MetaData())
-    statements: list[sa.schema.ExecutableDDLElement] = [sa.schema.SetTableComment(built)]
-    statements += [sa.schema.SetColumnComment(column) for column in built.columns]
-    return [str(statement.compile(dialect=_DIALECT)) for statement in statements]
+    return [str(statement.compile(dialect=_DIALECT)) for statement in _comments(_sa_table(table, sa.MetaData()))]
+
+
+def _comments(built: sa.Table) -> list[sa.schema.ExecutableDDLElement]:
+    return [sa.schema.SetTableComment(built), *(sa.schema.SetColumnComment(column) for column in built.columns)]
 
 
 def ensure_tables(conn: Connection, tables: Iterable[Table]) -> list[str]:

@@ -28,7 +28,7 @@ import pytest
 from pydantic import SecretStr
 
 from cinestream_platform.marts.assets import marts_assets
-from cinestream_platform.marts.project import PROJECT_DIR, dbt_executable, ensure_manifest
+from cinestream_platform.marts.project import PROJECT_DIR, ensure_manifest
 from cinestream_platform.marts.resource import MartsDbt
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.settings import get_settings
@@ -38,6 +38,7 @@ from cinestream_platform.sources.netflix.tables import STAR_TABLES as NETFLIX_TA
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.ddl import ensure_tables
 from cinestream_platform.warehouse.migrate import apply_migrations, declared_migrations
+from tests.support import warm
 
 # --- set-up: a server, the roles, the star ---------------------------------------------------------------------------
 
@@ -308,7 +309,7 @@ class World:
                     str(info["dbname"]),
                 )
 
-        self.dbt = TestDbt()
+        self.dbt = TestDbt(dbt_executable=warm.dbt_executable())
         self.marts, self.marts_by_year, _ = marts_assets(
             years=YEARS, months=MONTHS, manifest=ensure_manifest(), ledger=lambda context, target: self
         )
@@ -636,7 +637,7 @@ def dbt(world_dsn: str, home: Path, *arguments: str) -> subprocess.CompletedProc
         "DBT_LOG_PATH": str(home / "dbt-logs"),
         **{f"CINESTREAM_DBT_{name.upper()}": str(info[name]) for name in ("host", "port", "user", "dbname")},
     }
-    command = [dbt_executable(), "--no-use-colors", *arguments]
+    command = [warm.dbt_executable(), "--no-use-colors", *arguments]
     return subprocess.run(command, cwd=PROJECT_DIR, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -1,14 +1,15 @@
-"""The command line as users have it: a process of its own, with a home of its own."""
+"""The command line as users have it: a process of its own, with a home of its own; only its imports are shared."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
+
+from tests.support import warm
 
 
 class CommandLine:
@@ -31,7 +32,7 @@ class CommandLine:
 
     def command(self, *arguments: str | Path) -> list[str]:
         """What is executed."""
-        return [sys.executable, "-m", "cinestream_platform.cli", *map(str, arguments)]
+        return [warm.cinestream_executable(), *map(str, arguments)]
 
     def run(self, *arguments: str | Path, timeout: float = 500) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""

@@ -17,35 +17,32 @@ from cinestream_platform.samples.dvdrental import Sample
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.load_database import load_sample
 from cinestream_platform.warehouse.connection import PostgresTarget
-from tests.support.platform import Platform, database, environment_of
+from tests.support.platform import Platform, database, environment_of, settled
 from tests.support.shop import Shop, copy_of
 
 
 @pytest.fixture(scope="session")
 def calendar_template(
-    postgres: PostgresTarget, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
+    postgres: PostgresTarget, prepared_template: str, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """A prepared database with dim_date, made once: 100 years of days take a second in every first build."""
-    stores = tmp_path_factory.mktemp("calendar")
-    with database(postgres, "calendar_template") as target:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in environment_of(target, manifest_home).items():
-                patch.setenv(name, value)
-            patch.setenv("CINESTREAM_LANDING_URL", (stores / "landing").as_uri())
-            patch.setenv("CINESTREAM_LAKE_URL", (stores / "lake").as_uri())
-            get_settings.cache_clear()
+    with database(postgres, "calendar_template", prepared_template) as target:
+        with settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("calendar")):
             Platform().run([AssetKey(["conformed", "dim_date"])])
-        get_settings.cache_clear()
         yield target.database
 
 
 @pytest.fixture
 def marts_platform(
-    postgres: PostgresTarget, manifest_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresTarget,
+    calendar_template: str,
+    manifest_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Platform]:
-    """A platform on folders in a fresh database named ``cinestream``, the name that the dbt manifest was made for."""
+    """A platform on folders in a copy named ``cinestream``, the name that the dbt manifest was made for."""
     admin = replace(postgres, database="postgres")
-    with database(admin, "cinestream") as target:
+    with database(admin, "cinestream", calendar_template) as target:
         variables = environment_of(target, manifest_home)
         variables["CINESTREAM_LANDING_URL"] = (tmp_path / "landing").as_uri()
         variables["CINESTREAM_LAKE_URL"] = (tmp_path / "lake").as_uri()

@@ -34,6 +34,7 @@ from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ledger import DueFile
 from cinestream_platform.warehouse.publications import read_state
+from tests.support import warm
 
 RATINGS_HEADER = "userId,movieId,rating,timestamp"
 MOVIES = b'movieId,title,genres\r\n1,Toy Boat (1995),Comedy|Drama\r\n2,"Long, Winding (2001)",Drama\r\n3,No Year,(no genres listed)\r\n'
@@ -66,8 +67,11 @@ class Platform:
     def defs(self) -> Any:
         """The definitions for this test's settings (importing them needs the dbt manifest)."""
         from cinestream_platform.definitions import build_definitions
+        from cinestream_platform.marts import resource
 
-        return build_definitions()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(resource, "dbt_executable", warm.dbt_executable)
+            return build_definitions()
 
     def land(self, key: str, content: bytes) -> str:
         """Put an object into the landing zone as any S3 client would; the key."""
@@ -284,12 +288,29 @@ def database(server: PostgresTarget, name: str, template: str | None = None) -> 
     with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
         conn.execute(drop)
         conn.execute(create.format(sql.Identifier(name), sql.Identifier(template or "template1")))
+        if template:
+            _grant_alike(conn, name, template)
     try:
         yield replace(server, database=name)
     finally:
         with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
             for made in (name, f"{name}_dvdrental"):
                 conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(made)))
+
+
+def _grant_alike(conn: psycopg.Connection[Any], name: str, template: str) -> None:
+    """Give roles the rights on a database that they have on its template: CREATE DATABASE does not copy them."""
+    rights = """
+        SELECT r.rolname, string_agg(privilege_type, ', ')
+        FROM pg_database, aclexplode(datacl) LEFT JOIN pg_roles r ON r.oid = grantee
+        WHERE datname = %s GROUP BY 1"""
+    granted = conn.execute(rights, (template,)).fetchall()
+    if granted:
+        conn.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+    for role, privileges in granted:
+        grantee = sql.Identifier(role) if role else sql.SQL("PUBLIC")
+        grant = sql.SQL("GRANT {} ON DATABASE {} TO {}")
+        conn.execute(grant.format(sql.SQL(privileges), sql.Identifier(name), grantee))
 
 
 @contextmanager

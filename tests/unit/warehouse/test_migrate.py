@@ -19,6 +19,11 @@ from cinestream_platform.warehouse.setup import prepare_warehouse
 
 
 @pytest.fixture
+def database_template() -> None:
+    """Every test begins with an empty database."""
+
+
+@pytest.fixture
 def bare(environment: dict[str, str], postgres: PostgresTarget) -> PostgresTarget:
     """A database with the platform's roles and nothing else."""
     target = PostgresTarget(
