@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 PORT ?= 3000
 
-.PHONY: help install demo ui test lint types check lock bench bench-netflix docs clean
+.PHONY: help install demo ui test soak lint types check lock bench bench-netflix docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -28,8 +28,12 @@ ui: install  ## Dagster UI and daemon on http://127.0.0.1:3000 (PORT=…)
 docs: install  ## a page of the marts: lineage, columns, tests, SQL (after make demo)
 	@$(BIN)/cinestream docs
 
-test: install  ## the whole test suite, on embedded services
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+test: install  ## the whole test suite, on embedded services: every fault once (K=expression chooses tests by name)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(if $(K),-k "$(K)")
+
+soak: install  ## what takes long: random kills, many files, random examples (SEED=, MINUTES=, K=); see docs/benchmarks.md
+	$(if $(SEED),SEED=$(SEED)) $(if $(MINUTES),MINUTES=$(MINUTES)) HYPOTHESIS_PROFILE="make soak" \
+	  $(BIN)/python -m pytest tests/soak -p no:xdist --capture no --timeout 0 $(if $(K),-k "$(K)")
 
 lint: install  ## ruff
 	$(BIN)/ruff check .

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from pydantic import SecretStr
 
 from cinestream_platform.orchestration.warehouse import prepared_target
@@ -18,9 +21,18 @@ from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import Platform, database, environment_of, real_data, settled
 
+# Looking through all that dagster, polars and dbt have made is a quarter of the time that their imports take.
+gc.set_threshold(50_000, 20, 50)
+
 pytest_plugins = ("tests.support.fixtures",)
 
 REGION, KEY_ID, SECRET = "eu-central-1", "test-key-id", "test-secret"
+
+
+settings.register_profile("make test", derandomize=True, deadline=None)
+settings.register_profile("make soak", deadline=None, max_examples=1_000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "make test"))
+"""The same examples every time, however slow the machine is; a soak looks for new ones."""
 
 
 LONGEST = (
@@ -36,6 +48,18 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: processes take whole files, and none should end long after the others."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not tested, and why, grouped by reason."""
+    if terminalreporter.config.option.collectonly:
+        return
+    reasons = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+    )
+    terminalreporter.section("skipped, and why" if reasons else "nothing was skipped", sep="-")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count:>5}  {reason}")
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ def test_a_reload_asked_for_during_the_load_of_the_file_waits_for_it_and_replace
     with monkeypatch.context() as patch:
         patch.setattr(FileTransaction, "write", ask_meanwhile)
         platform.load()
-    asking.join(10)
+    asking.join(300)
     platform.load()
 
     assert platform.files() == [(A, "superseded"), (A, "loaded")]

@@ -284,7 +284,7 @@ def test_two_processes_that_scan_and_load_at_the_same_time_load_each_file_once(
 
     children = [crash.start_child(environment, crash.load) for _ in range(2)]
     for child in children:
-        child.join(120)
+        child.join(300)
     assert [child.exitcode for child in children] == [0, 0]
     platform.load()  # a process that found a file taken left it to the other
 
@@ -503,7 +503,7 @@ def test_a_retraction_during_the_load_of_the_same_file_waits_for_it_and_takes_it
     with monkeypatch.context() as patch:
         patch.setattr(FileTransaction, "write", retract_meanwhile)
         platform.load()
-    retraction.join(10)
+    retraction.join(300)
 
     assert platform.status(A) == ["retracted"]
     assert raw(platform) == []

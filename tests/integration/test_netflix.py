@@ -205,7 +205,7 @@ def test_two_builds_of_overlapping_months_at_the_same_time_give_the_right_conten
         for span in (("2003-01", "2003-03"), ("2003-02", "2003-04"))
     ]
     for child in children:
-        child.join(120)
+        child.join(300)
 
     assert [child.exitcode for child in children] == [0, 0]
     assert facts(platform) == ALL
@@ -408,7 +408,7 @@ def test_a_customer_whose_ratings_are_being_copied_cannot_be_deleted(
     with monkeypatch.context() as patch:
         patch.setattr(partition_publish, "copy_frames", delete_meanwhile)
         publish(star, content)
-    deletion.join(10)
+    deletion.join(300)
 
     assert len(refused) == 1
     assert (NEW in facts(star), orphans(star)) == (True, 0)

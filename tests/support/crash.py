@@ -9,7 +9,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -20,7 +22,7 @@ def run_in_child(environment: dict[str, str], action: Callable[[], None]) -> int
     """Run ``action`` (importable) in a process of its own with these variables; its exit code, negative = signal."""
     process = CONTEXT.Process(target=_child, args=(environment, action))
     process.start()
-    process.join(120)
+    process.join(300)
     if process.exitcode is None:
         process.kill()
         raise TimeoutError(f"{action} did not end")
@@ -42,6 +44,34 @@ def _child(environment: dict[str, str], action: Callable[[], None]) -> None:
 def die() -> None:
     """What the kernel does to a process when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def count_exchanges(path: str, action: Callable[[], None]) -> None:
+    """Run ``action`` and write down how often it waited for Postgres, which measures how far it came."""
+    done = _at_each_exchange(lambda _: None)
+    action()
+    Path(path).write_text(str(done[0]))
+
+
+def die_at_exchange(number: int, action: Callable[[], None]) -> None:
+    """Run ``action`` and die when it waits for Postgres for the ``number``-th time; the same place on any machine."""
+    _at_each_exchange(lambda done: die() if done == number else None)
+    action()
+
+
+def _at_each_exchange(look: Callable[[int], None]) -> list[int]:
+    import psycopg
+
+    real, done, lock = psycopg.Connection.wait, [0], threading.Lock()
+
+    def wait(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with lock:
+            done[0] += 1
+            look(done[0])
+        return real(self, *args, **kwargs)
+
+    psycopg.Connection.wait = wait  # type: ignore[method-assign]
+    return done
 
 
 def load() -> None:

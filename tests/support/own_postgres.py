@@ -74,8 +74,8 @@ def execute(target: PostgresTarget, *statements: str) -> None:
             conn.execute(statement.encode())
 
 
-def wait_until(condition: object, seconds: float = 20.0) -> None:
-    """Wait until a function is true."""
+def wait_until(condition: object, seconds: float = 300.0) -> None:
+    """Wait until a function is true; nobody waits so long on any machine, unless something is stuck."""
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "it did not become true in time"

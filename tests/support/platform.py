@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +65,14 @@ class Platform:
 
     @cached_property
     def defs(self) -> Any:
-        """The definitions for this test's settings (importing them needs the dbt manifest)."""
-        from cinestream_platform.definitions import build_definitions
-        from cinestream_platform.marts import resource
+        """The definitions for this test's settings; tests with the same settings share them."""
+        settings = {name: value for name, value in os.environ.items() if name.startswith("CINESTREAM_")}
+        return _definitions(frozenset((name, settings[name]) for name in settings.keys() - PLACES))
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(resource, "dbt_executable", warm.dbt_executable)
-            return build_definitions()
+    @cached_property
+    def nodes(self) -> Any:
+        """The assets as the build sensor sees them."""
+        return nodes_of(self.defs.resolve_asset_graph())
 
     def land(self, key: str, content: bytes) -> str:
         """Put an object into the landing zone as any S3 client would; the key."""
@@ -115,7 +116,7 @@ class Platform:
 
     def build(self, *, marts: bool = False) -> list[list[str]]:
         """Build what is stale, as the sensor would; the runs, each as its range and assets. Failures raise."""
-        nodes = nodes_of(self.defs.resolve_asset_graph())
+        nodes = self.nodes
         done = []
         for source in SOURCES:
             with connect(self.target) as conn:
@@ -276,6 +277,26 @@ class Platform:
                 }[table]
                 found[table] = self.row_hash(f"movielens_marts.{table}", columns)
         return found
+
+
+PLACES = {
+    "CINESTREAM_POSTGRES_DATABASE",
+    "CINESTREAM_DVDRENTAL_DATABASE",
+    "CINESTREAM_LANDING_URL",
+    "CINESTREAM_LAKE_URL",
+}
+"""Settings that each test has of its own, and that are looked up when assets run."""
+
+
+@cache
+def _definitions(_: frozenset[tuple[str, str]]) -> Any:
+    """Of these settings and this environment (importing them needs the dbt manifest)."""
+    from cinestream_platform.definitions import build_definitions
+    from cinestream_platform.marts import resource
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resource, "dbt_executable", warm.dbt_executable)
+        return build_definitions()
 
 
 @contextmanager

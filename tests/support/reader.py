@@ -12,6 +12,8 @@ import psycopg
 from cinestream_platform.warehouse.connection import PostgresTarget
 
 PAUSE_SECONDS = 0.005
+GIVE_UP_SECONDS = 300
+"""Nobody waits so long on any machine: only then is something stuck."""
 
 
 class Reader:
@@ -25,7 +27,6 @@ class Reader:
         self.seen: set[tuple[Any, ...]] = set()
         self.errors: list[str] = []
         self.polls = 0
-        self.slowest = 0.0
         self._statement = statement.encode()
         self._conn = psycopg.connect(
             target.conninfo(), autocommit=True, cursor_factory=psycopg.Cursor if prepared else psycopg.ClientCursor
@@ -36,30 +37,31 @@ class Reader:
 
     def _poll(self) -> None:
         while not self._stop.is_set():
-            begin = time.monotonic()
             try:
                 self.seen.update(self._conn.execute(self._statement).fetchall())
             except psycopg.Error as error:
                 self.errors.append(str(error))
                 return
-            self.slowest = max(self.slowest, time.monotonic() - begin)
             self.polls += 1
             time.sleep(PAUSE_SECONDS)
 
-    def _wait_for_next_poll(self) -> None:
-        wanted, deadline = self.polls + 2, time.monotonic() + 10
-        while self.polls < wanted and not self.errors and time.monotonic() < deadline:
+    def read_on(self, polls: int = 2) -> None:
+        """Return when so many more polls have ended, however long that takes; at once after an error."""
+        # Two: the first of them may have begun before.
+        wanted, deadline = self.polls + polls, time.monotonic() + GIVE_UP_SECONDS
+        while self.polls < wanted and not self.errors:
+            assert time.monotonic() < deadline, "a reader does not come on"
             time.sleep(PAUSE_SECONDS)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._wait_for_next_poll()
+        self.read_on()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._wait_for_next_poll()
+        self.read_on()
         self._stop.set()
         self._thread.join(30)
         self._conn.close()

@@ -8,6 +8,7 @@ its own arguments among the machine's command lines; it dies when the executable
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -71,10 +72,13 @@ class Zygote:
 
 def serve(address: str, main: str, imports: Sequence[str], start: str | None) -> NoReturn:
     """Import, then fork for everybody who asks."""
+    gc.disable()
     for module in [main.partition(":")[0], *imports]:
         import_module(module)
     if start:
         _named(start)()
+    gc.freeze()  # what all forks share is neither looked through nor copied by them
+    gc.enable()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen(64)

@@ -48,7 +48,7 @@ def test_without_keys_there_is_nothing():
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_as_many_are_done_at_once_as_there_are_workers(workers: int):
-    meeting = threading.Barrier(workers, timeout=10)
+    meeting = threading.Barrier(workers, timeout=300)
     work = Work(lambda _: meeting.wait())  # passes only if so many are there at the same time
     assert list(in_parallel(work, KEYS, workers=workers)) == [f"published {key}" for key in KEYS]
 
@@ -68,14 +68,17 @@ def test_no_more_than_one_beyond_the_workers_is_ahead_of_the_one_that_is_waited_
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_while_the_first_takes_long_only_so_many_others_are_begun(workers: int):
     gate = threading.Event()
-    work = Work(lambda key: gate.wait(10) if key == KEYS[0] else None)
+    work = Work(lambda key: gate.wait(300) if key == KEYS[0] else None)
     found: list[Any] = []
     consumer = threading.Thread(target=lambda: found.extend(in_parallel(work, KEYS, workers=workers)))
     consumer.start()
-    time.sleep(0.2)
-    assert sorted(work.begun) == (KEYS[: workers + 1] if workers > 1 else KEYS[:1])
+    expected = KEYS[: workers + 1] if workers > 1 else KEYS[:1]
+    while len(work.begun) < len(expected):
+        time.sleep(0.01)
+    time.sleep(0.05)  # others would begin now
+    assert sorted(work.begun) == expected
     gate.set()
-    consumer.join(10)
+    consumer.join(300)
     assert found == [f"published {key}" for key in KEYS]
 
 
@@ -100,7 +103,7 @@ def test_after_an_error_those_that_had_begun_are_finished_and_no_others_are_begu
             time.sleep(0.1)
             gate.set()
             raise LookupError(key)
-        gate.wait(10)
+        gate.wait(300)
 
     work = Work(fail)
     with pytest.raises(LookupError):
