@@ -33,4 +33,6 @@ VOLUME /var/lib/cinestream
 # Dagster writes what it has no other place for into its working folder.
 WORKDIR /var/lib/cinestream
 
+# What the platform's processes write is closed to other accounts.
+ENTRYPOINT ["sh", "-c", "umask 077 && exec \"$@\"", "sh"]
 CMD ["cinestream", "doctor"]

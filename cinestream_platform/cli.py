@@ -1,6 +1,8 @@
 """The command line. Names, options and help stand here; what commands do is in ``commands``, imported when called."""
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,11 @@ def cli() -> None:
 
     Settings are environment variables CINESTREAM_…; all local state lies in CINESTREAM_HOME (.cinestream).
     """
+    from cinestream_platform.services.home import close_home
+    from cinestream_platform.settings import SettingsError, get_settings
+
+    with suppress(SettingsError, OSError):  # the command itself, or doctor, says what is wrong
+        close_home(get_settings().home_dir)
 
 
 @cli.command()
@@ -53,10 +60,10 @@ def ui(port: int | None, read_only: bool) -> None:
 @click.option("--name", help="Name to land a single file under; by default its own.")
 def land(source: str, path: Path, dataset: str | None, name: str | None) -> None:
     """Put a file, or a folder of files, into the landing zone of SOURCE."""
-    from cinestream_platform.commands.files import land_path
+    from cinestream_platform.commands.files import land_named
 
-    for key in land_path(source, path, dataset=dataset, name=name):
-        click.echo(f"landed {key}")
+    for line in land_named(source, path, dataset=dataset, name=name):
+        click.echo(line)
 
 
 @cli.command()
@@ -268,7 +275,11 @@ def services_status() -> None:
 
 
 def main() -> Any:
-    """Entry point: errors that a user can mend are one line and no traceback."""
+    """Entry point: errors that a user can mend are one line and no traceback.
+
+    What this process and those that it starts write (Dagster's, dbt's) is closed to other accounts.
+    """
+    os.umask(0o077)
     try:
         return cli(standalone_mode=False)
     except click.exceptions.Abort:

@@ -100,8 +100,13 @@ def _home(settings: Settings) -> Iterator[Finding]:
     except OSError as error:
         remedy = "make the folder writable for this user, or set CINESTREAM_HOME to one that is"
         yield Finding(FAILED, "home", f"{home}: {error.strerror or error}", remedy)
+        return
+    if home.stat().st_mode & 0o007:
+        yield Finding(
+            WARNING, "home", f"{home} is open to other accounts", "chmod 700, or set CINESTREAM_HOME elsewhere"
+        )
     else:
-        yield Finding(OK, "home", f"{home} is writable")
+        yield Finding(OK, "home", f"{home} is writable, and closed to other accounts")
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:

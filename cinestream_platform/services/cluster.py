@@ -103,7 +103,7 @@ def read_state(room: Path) -> State | None:
 
 
 def write_state(room: Path, state: State) -> None:
-    """Remember the state; readable by all, as it holds no secret."""
+    """Remember the state."""
     values = {
         "data_dir": str(state.data_dir),
         "binaries": str(state.binaries) if state.binaries else None,
@@ -111,7 +111,7 @@ def write_state(room: Path, state: State) -> None:
         "port": state.port,
         "mark": state.mark.as_dict() if state.mark else None,
     }
-    write_whole(room / "state.json", json.dumps(values, indent=1) + "\n", mode=0o644)
+    write_whole(room / "state.json", json.dumps(values, indent=1) + "\n", mode=0o600)
 
 
 def read_password(room: Path) -> SecretStr | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from cinestream_platform.services.process import make_private
 from cinestream_platform.settings import Settings
 
 ROLE_NAMES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
@@ -39,7 +40,7 @@ def dvdrental_secret(settings: Settings) -> SecretStr | None:
 
 
 def _kept_password(path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(path.parent)
     if not path.exists():
         # Linked when whole: two processes agree on the first one's, and a crash leaves no empty password.
         fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")

@@ -32,7 +32,7 @@ from cinestream_platform.services.postmaster import (
     start_server,
     stop_server,
 )
-from cinestream_platform.services.process import PostgresServiceError, exclusive_lock
+from cinestream_platform.services.process import PostgresServiceError, exclusive_lock, make_private
 
 if TYPE_CHECKING:
     import psycopg
@@ -90,7 +90,7 @@ def ensure_postgres(home: Path, *, start_timeout: float = 120) -> PostgresServer
     room = room_of(home)
     deadline = time.monotonic() + start_timeout
     with _named_errors(room):
-        room.mkdir(parents=True, exist_ok=True)
+        make_private(room)
         with exclusive_lock(room / "lock", timeout=start_timeout):
             cluster = open_cluster(room, deadline=deadline)
             start_server(cluster, deadline)

@@ -169,6 +169,12 @@ def _wait_for_lock(descriptor: int, path: Path, timeout: float) -> None:
         time.sleep(0.05)
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, closed to other accounts whatever the umask."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_whole(path: Path, text: str, *, mode: int) -> None:
     """Write a file with these permissions from its first moment; readers see all of it or the former one."""
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mkstemp opens with 0600
