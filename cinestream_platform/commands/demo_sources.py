@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cinestream_platform.lake.regular import is_regular
 from cinestream_platform.settings import Settings
 
 LEAST_NETFLIX_RATINGS = 20_000
@@ -40,6 +41,9 @@ def published_files(settings: Settings, data: Path, release: str) -> list[Supply
     """
     if not data.is_dir():
         raise DemoError(f"there is no folder {data}. DATA is a folder with one sub-folder per source.")
+    for folder in (data / source for source in ("movielens", "chinook", "dvdrental", "netflix")):
+        if folder.is_symlink():
+            raise DemoError(f"{folder} is a link, and links in DATA are never followed (DATA itself may be one).")
     found = [
         _movielens(data, release),
         _chinook(data / "chinook"),
@@ -59,7 +63,7 @@ def _movielens(data: Path, release: str) -> Supply | None:
     """``<data>/movielens/<release>``, or a folder that holds the CSV files itself."""
     root = data / "movielens" if (data / "movielens").is_dir() else data
     for folder in (root / release, root):
-        if (folder / "ratings.csv").is_file():
+        if not folder.is_symlink() and is_regular(folder / "ratings.csv"):
             return Supply("movielens", str(folder), (folder,))
     if root == data:
         return None
@@ -70,7 +74,7 @@ def _movielens(data: Path, release: str) -> Supply | None:
 def _chinook(folder: Path) -> Supply | None:
     """One form of the data, for all hold the same: SQLite before JSON before CSV files."""
     for pattern in ("*.sqlite", "*.json", "*.csv"):
-        files = sorted(folder.glob(pattern)) if folder.is_dir() else []
+        files = sorted(filter(is_regular, folder.glob(pattern))) if folder.is_dir() else []
         if files:
             return Supply("chinook", str(folder / pattern), tuple(files if pattern == "*.csv" else files[:1]))
     return None
@@ -94,7 +98,7 @@ def _dvdrental(settings: Settings, folder: Path) -> Supply | None:
 
     if settings.dvdrental_host:
         return Supply("dvdrental", f"database at {settings.dvdrental_host}")
-    archives = [folder / name for name in ("dvdrental.tar", "dvdrental.zip") if (folder / name).is_file()]
+    archives = [folder / name for name in ("dvdrental.tar", "dvdrental.zip") if is_regular(folder / name)]
     if not archives:
         return None
     return Supply(

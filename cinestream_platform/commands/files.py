@@ -1,6 +1,7 @@
 """Commands about landed files: land, fetch, reload, retract."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from psycopg.sql import Identifier
@@ -9,6 +10,7 @@ from cinestream_platform.catalog import EXTRACTS, PLACES, member_keys, placement
 from cinestream_platform.lake.bundle import Bundle, object_key
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.keys import is_in_transit
+from cinestream_platform.lake.regular import is_regular, left_out
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
@@ -28,8 +30,11 @@ def _place_for(path: Path, places: list[Feed | Bundle], dataset: str | None) -> 
 def land_path(source: str, path: Path, *, dataset: str | None = None, name: str | None = None) -> Iterator[str]:
     """Put a file, or every file of a folder that the source takes, into the landing zone; the keys.
 
+    ``path`` may lead through links, but no file that is a link is read.
+
     Raises:
         NotLandableError: The source is unknown, or it takes no such file (a folder: none of its files).
+        NotRegularError: The file is a link, a FIFO or the like. (In a folder these are left out.)
     """
     places = places_of(source)
     if not places:
@@ -41,13 +46,16 @@ def land_path(source: str, path: Path, *, dataset: str | None = None, name: str 
         raise NotLandableError(
             f"{source} has no dataset {dataset}; datasets are {', '.join(place.dataset for place in places)}"
         )
-    candidates = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    candidates = sorted(filter(is_regular, path.iterdir())) if path.is_dir() else [path]
     takers = [(file, place) for file in candidates if (place := _place_for(file, places, dataset))]
     if not takers:
         if problem := placement_problem(f"{source}/{dataset or places[0].dataset}/{path.name}"):
             raise NotLandableError(f"{path}: {problem}.")
         names = ", ".join(f"{p.dataset} ({', '.join(p.file_names)})" for p in places if isinstance(p, Feed))
-        raise NotLandableError(f"{source} takes no such file as {path}; it takes {names}. Name one with --dataset.")
+        unread = "".join(f" Left out is {line}." for line in islice(left_out(path), 3)) if path.is_dir() else ""
+        raise NotLandableError(
+            f"{source} takes no such file as {path}; it takes {names}. Name one with --dataset.{unread}"
+        )
     store = open_landing(get_settings())
     for file, place in takers:
         key = f"{place.prefix}{name or file.name}"
@@ -59,6 +67,16 @@ def land_path(source: str, path: Path, *, dataset: str | None = None, name: str 
             )
         store.put_file(key, file)
         yield key
+
+
+def land_named(source: str, path: Path, *, dataset: str | None, name: str | None) -> Iterator[str]:
+    """Land what somebody named, who may have named a link; lines for people, also about what is left out."""
+    if path.is_dir():
+        yield from (f"left out {line}" for line in left_out(path))
+    elif path.is_symlink():
+        dataset = dataset or next((place.dataset for place in places_of(source) if place.takes(path.name)), None)
+        path, name = path.resolve(), name or path.name
+    yield from (f"landed {key}" for key in land_path(source, path, dataset=dataset, name=name))
 
 
 def fetch_and_land(source: str, release: str, base_url: str | None) -> Iterator[str]:

@@ -23,6 +23,7 @@ def fetch_netflix(archive: Path | None) -> Iterator[str]:
     if archive is None:
         yield WHERE_IT_IS
         return
+    archive = archive.resolve() if archive.is_symlink() else archive  # who names a link means what it leads to
     downloads = get_settings().home_dir / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="netflix-", dir=downloads) as scratch:

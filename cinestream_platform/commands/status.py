@@ -7,12 +7,15 @@ from rich.console import Console
 from rich.table import Table
 
 from cinestream_platform.commands.tables import narrow_table
+from cinestream_platform.commands.waiting import waiting_entries
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.held_work import BUILD_REASON
 from cinestream_platform.warehouse.profile_text import printable
 from cinestream_platform.warehouse.table import WHOLE
+
+WAITING_SHOWN = 50
 
 
 def _table(title: str, columns: list[str], rows: list[tuple[Any, ...]]) -> Table:
@@ -46,6 +49,7 @@ def print_status(*, every_file: bool) -> None:
         console.print(_table("Feeds", columns, feeds))
         _print_files(console, conn, every_file=every_file)
         _print_held(console, conn)
+        _print_waiting(console, conn, every_file=every_file)
         published = conn.execute(
             """
             SELECT schema_name || '.' || table_name, count(*), sum(rows), max(published_at) FROM ops.publication
@@ -58,7 +62,9 @@ def print_status(*, every_file: bool) -> None:
 def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -> None:
     files = conn.execute(
         """
-        SELECT key, status, rows_loaded, rows_rejected, attempts, reason FROM ops.landed_file
+        SELECT key, status, rows_loaded, rows_rejected, attempts,
+            coalesce(reason, CASE status WHEN 'pending' THEN 'waits for its turn to be loaded' END)
+        FROM ops.landed_file
         WHERE %s OR status = 'parked' OR (status = 'pending' AND (attempts > 0 OR cancelled_at IS NOT NULL))
         ORDER BY key, file_id
         """,
@@ -86,6 +92,18 @@ def _print_held(console: Console, conn: Connection[Any]) -> None:
     for work, count, first, last, held_at in found:
         partitions = f" {first}" if count == 1 else f" {first} to {last} ({count:,} partitions)"
         _print_line(console, f"  {work}{partitions if last != WHOLE else ''}, {_cell(held_at)} UTC")
+
+
+def _print_waiting(console: Console, conn: Connection[Any], *, every_file: bool) -> None:
+    entries = list(waiting_entries(conn))
+    if entries:
+        console.print("Waiting in the landing zone, not in the ledger yet", style="bold")
+    shown = entries if every_file else entries[:WAITING_SHOWN]
+    for key, reason in shown:
+        _print_line(console, f"  {key}")
+        _print_line(console, f"      waits: {reason}")
+    if len(shown) < len(entries):
+        _print_line(console, f"  … and {len(entries) - len(shown):,} more (--files shows all)")
 
 
 def _print_line(console: Console, text: str) -> None:

@@ -29,6 +29,7 @@ from cinestream_platform.lake.archive_rules import (
     UnsafeArchiveError,
     inner_path,
 )
+from cinestream_platform.lake.regular import open_file
 
 __all__ = [
     "CorruptArchiveError",
@@ -184,7 +185,7 @@ def _read(
 
 def _layer_for(path: Path) -> _Layer | None:
     """The way to read a file, by its first bytes; None if it is no archive."""
-    with path.open("rb") as opened:
+    with open_file(path) as opened:
         start = opened.read(tarfile.BLOCKSIZE)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip_layer
@@ -248,7 +249,7 @@ def _copy(source: IO[bytes], target: Path, budget: Budget) -> int:
 
 
 def _zip_layer(archive: Path, folder: Path, budget: Budget, *, is_nested: bool = False) -> list[PurePosixPath]:
-    with zipfile.ZipFile(archive) as opened:
+    with open_file(archive) as packed, zipfile.ZipFile(packed) as opened:
         for info in opened.infolist():
             _check_zip_member(info, budget)
         members = [info for info in opened.infolist() if not info.is_dir()]
@@ -339,7 +340,7 @@ class _TarStream:
 def _tar_layer(archive: Path, folder: Path, budget: Budget, *, is_nested: bool = False) -> list[PurePosixPath]:
     _require_space(folder, archive.stat().st_size)  # packed, it is the least
     found = MemberPaths()
-    with archive.open("rb") as packed:
+    with open_file(archive) as packed:
         is_gzip = packed.read(2) == b"\x1f\x8b"
         packed.seek(0)
         unpacked: IO[bytes] = gzip.GzipFile(fileobj=packed) if is_gzip else packed  # type: ignore[assignment]

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -46,12 +47,6 @@ class Folder:
     """A folder with everything below it. It may be a link itself; links in it are never followed."""
 
     path: Path
-
-    def make(self) -> None:
-        """Make the folder and those above it that are missing, closed to other accounts."""
-        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        for folder in reversed(missing):
-            folder.mkdir(mode=0o700, exist_ok=True)
 
     def look(self, prefix: str = "", *, settle_seconds: float = 0.0) -> Iterator[StoredObject]:
         """Every entry whose key begins with ``prefix``, with why it is not to be read, if so.
@@ -158,6 +153,18 @@ class Folder:
         except PermissionError as error:
             raise PermissionError(error.errno, _denied(), version.key) from error
         return LocalCopy(target, size, digest.hexdigest())
+
+    def require_regular(self, key: str) -> None:
+        """See to it that whoever opens ``key`` by its path, a pattern perhaps, is led out of the folder by no link.
+
+        Raises:
+            NotRegularError: A folder on the way or a file that the pattern takes is a link, or no file at all.
+        """
+        *folders, pattern = key.split("/")
+        with suppress(FileNotFoundError), opened_folder(self.path, folders) as folder, os.scandir(folder) as entries:
+            for entry in entries:
+                if fnmatchcase(entry.name, pattern) and not entry.is_file(follow_symlinks=False):
+                    raise NotRegularError(f"{'/'.join((*folders, entry.name))} in {self.path} is no regular file")
 
     def put(self, key: str, source: BinaryIO) -> None:
         """Store the rest of an opened file under ``key``: readers see the old file or the whole new one.

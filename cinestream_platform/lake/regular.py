@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 from cinestream_platform.lake.stored import NotRegularError
@@ -137,7 +137,22 @@ def open_below(root: Path, name: str) -> FileIO:
         return open_in(folder, last)
 
 
-def problem_of(path: Path) -> str | None:
-    """Why the file at ``path`` would not be read as it is now, in words; ``None`` of a regular file."""
-    status = path.lstat()
-    return irregular(status.st_mode) or shared(status)
+def open_file(path: Path) -> BufferedReader:
+    """Open a file of a folder that somebody named, for readers that want a buffer; raises as ``open_in`` does."""
+    return BufferedReader(open_below(path.parent, path.name))
+
+
+def is_regular(path: Path) -> bool:
+    """Whether there is a file that is no link, as it is now."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def left_out(folder: Path) -> Iterator[str]:
+    """The name of each entry of a folder that is neither a regular file nor a folder, and why it is not read."""
+    for path in sorted(folder.iterdir()):
+        mode = path.lstat().st_mode
+        if not stat.S_ISDIR(mode) and (problem := irregular(mode)):
+            yield f"{path.name}: {problem}"

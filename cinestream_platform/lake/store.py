@@ -27,6 +27,7 @@ from cinestream_platform.lake.stored import (
     StoredObject,
     storable,
 )
+from cinestream_platform.services.process import make_private
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Obstore
@@ -54,7 +55,7 @@ class ObjectStore:
         if self._parts.scheme not in ("s3", "file"):
             raise ValueError(f"{url}: a store is s3://bucket/prefix or file:///folder")
         if self.is_folder:
-            Folder(self.folder).make()
+            make_private(self.folder)
 
     @property
     def is_folder(self) -> bool:
@@ -106,7 +107,7 @@ class ObjectStore:
                 # Without content, a key with a slash at its end is what consoles make to show an empty folder.
                 if meta["Size"] or not key.endswith("/"):
                     waits = IN_TRANSIT if is_in_transit(key) else None
-                    yield StoredObject(key, meta["ETag"], meta["Size"], meta["LastModified"], waits=waits)
+                    yield StoredObject(key, meta.get("ETag", ""), meta["Size"], meta["LastModified"], waits=waits)
 
     def fetch(self, version: StoredObject, target: Path) -> LocalCopy:
         """Copy exactly the listed version to ``target``.
@@ -163,8 +164,15 @@ class ObjectStore:
             delete_objects(self._store, keys, self._s3.limits)
 
     def location(self, key: str) -> str:
-        """The address of ``key`` for polars, a path or a URL; of a path only the key's own ``*`` is a wildcard."""
-        return f"{escape(str(self.folder))}/{key}" if self.is_folder else f"{self.url}/{key}"
+        """The address of ``key`` for polars, a path or a URL; of a path only the key's own ``*`` is a wildcard.
+
+        Raises:
+            NotRegularError: In a folder, what lies there is a link, or reached by one.
+        """
+        if not self.is_folder:
+            return f"{self.url}/{key}"
+        Folder(self.folder).require_regular(key)
+        return f"{escape(str(self.folder))}/{key}"
 
     def storage_options(self) -> dict[str, Any] | None:
         """What polars needs to open ``location``; ``None`` for a folder."""

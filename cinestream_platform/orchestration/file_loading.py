@@ -21,6 +21,7 @@ from cinestream_platform.lake.bundle import object_key
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.raw_rows import find_overlap
 from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
+from cinestream_platform.lake.store_errors import explain, is_store_error
 from cinestream_platform.lake.stored import NotRegularError
 from cinestream_platform.orchestration.file_reading import Reading, Refusal, read_delivery
 from cinestream_platform.settings import Settings
@@ -155,7 +156,8 @@ class FileLoader:
         except (ObjectChangedError, FileSettledError) as error:
             return Report(file, Outcome.LEFT, reason=str(error))
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
+            said = ": ".join(explain(error)) if is_store_error(error) else str(error)
+            reason = f"{type(error).__name__}: {said}"
             ledger.mark_failed(conn, file, reason, attempts=self.settings.load_attempts)
             return Report(file, Outcome.FAILED, reason=reason)
 

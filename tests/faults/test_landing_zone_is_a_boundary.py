@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Iterator
@@ -10,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from cinestream_platform.commands.demo_sources import DemoError, Supply, published_files
+from cinestream_platform.commands.files import NotLandableError, land_named, land_path
 from cinestream_platform.lake import folder, regular
+from cinestream_platform.lake.archives import Limits, unpack
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.lake.stored import NotRegularError
+from cinestream_platform.sources.netflix.release import ReleaseError, release_files
 from tests.support.platform import Y2005, Platform, ratings_csv
 
 ROWS = ratings_csv([(1, 1, 3.0, Y2005)])
@@ -262,3 +267,111 @@ def test_ledgers_of_before_know_the_versions_of_files(store: ObjectStore) -> Non
             meta["last_modified"],
         )
     assert folder.Folder(store.folder).path == store.folder
+
+
+def test_nothing_is_read_from_the_lake_through_a_link(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "a.parquet").write_bytes(b"1")
+    (store.folder / "m" / "r" / "a.parquet").write_bytes(b"1")
+    for key in ("m/r/*.parquet", "m/r/a.parquet", "m/absent/*.parquet"):
+        assert store.location(key) == f"{store.folder}/{key}"
+    (store.folder / "m" / "r" / "b.parquet").symlink_to(tmp_path / "outside" / "a.parquet")
+    (store.folder / "m" / "link").symlink_to(tmp_path / "outside")
+    for key in ("m/r/*.parquet", "m/r/b.parquet", "m/link/*.parquet", "m/link/a.parquet"):
+        with pytest.raises(NotRegularError):
+            store.location(key)
+
+
+# Folders that a person names
+
+
+def test_of_a_folder_that_is_landed_links_are_left_out_and_named(
+    platform: Platform, secret_file: Path, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    (release / "ratings.csv").write_bytes(ROWS)
+    (release / "movies.csv").symlink_to(secret_file)
+    os.mkfifo(release / "tags.csv")
+    (tmp_path / "link").symlink_to(release)  # who names a link means what it leads to
+    lines = list(land_named("movielens", tmp_path / "link", dataset=None, name=None))
+    assert [line.split(":")[0] for line in lines] == [
+        "left out movies.csv",
+        "left out tags.csv",
+        "landed movielens/ratings/ratings.csv",
+    ]
+    assert [found.key for found in platform.landing.list()] == ["movielens/ratings/ratings.csv"]
+
+
+def test_a_link_that_a_person_names_is_landed_under_its_own_name_and_a_fifo_is_refused(
+    platform: Platform, tmp_path: Path
+) -> None:
+    (tmp_path / "r.csv").write_bytes(ROWS)
+    (tmp_path / "ratings.csv").symlink_to("r.csv")
+    os.mkfifo(tmp_path / "fifo.csv")
+    assert list(land_named("movielens", tmp_path / "ratings.csv", dataset=None, name=None)) == [
+        "landed movielens/ratings/ratings.csv"
+    ]
+    with pytest.raises(NotRegularError, match="FIFO"):
+        list(land_named("movielens", tmp_path / "fifo.csv", dataset="ratings", name=None))
+    with pytest.raises(NotRegularError, match="symbolic link"):
+        list(land_path("movielens", tmp_path / "ratings.csv"))
+
+
+def test_a_folder_with_links_alone_is_refused_and_the_message_names_them(
+    platform: Platform, secret_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release" / "ratings.csv").symlink_to(secret_file)
+    with pytest.raises(NotLandableError, match=r"Left out is ratings\.csv: it is a symbolic link"):
+        list(land_path("movielens", tmp_path / "release"))
+
+
+def test_the_demo_follows_no_link_in_its_data(platform: Platform, secret_file: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name, target in (
+        ("chinook/Chinook.sqlite", secret_file),
+        ("dvdrental/dvdrental.tar", secret_file),
+        ("movielens/ml/ratings.csv", secret_file),
+        ("netflix/combined_data_1.txt", secret_file),
+    ):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).symlink_to(target)
+        with pytest.raises((DemoError, ReleaseError), match=r"nothing for any source|no ratings\.csv|holds no file"):
+            published_files(platform.settings, data, "ml")
+        (data / name).unlink()
+    (data / "movielens" / "ml" / "ratings.csv").write_bytes(ROWS)
+    [supply] = [one for one in published_files_without_netflix(platform, data) if one.source == "movielens"]
+    assert supply.files == (data / "movielens" / "ml",)
+    (data / "movielens").rename(tmp_path / "elsewhere")
+    (data / "movielens").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DemoError, match="movielens is a link, and links in DATA are never followed"):
+        published_files(platform.settings, data, "ml")
+
+
+def published_files_without_netflix(platform: Platform, data: Path) -> list[Supply]:
+    (data / "netflix").rmdir()
+    return published_files(platform.settings, data, "ml")
+
+
+@pytest.mark.parametrize("form", ["zip", "tar"])
+def test_an_archive_that_is_a_link_or_a_fifo_is_not_unpacked(tmp_path: Path, form: str) -> None:
+    packed = Path(shutil.make_archive(str(tmp_path / "real"), form, tmp_path, "."))
+    (tmp_path / f"link.{form}").symlink_to(packed)
+    os.mkfifo(tmp_path / f"fifo.{form}")
+    for name in (f"link.{form}", f"fifo.{form}"):
+        with pytest.raises(NotRegularError):
+            unpack(tmp_path / name, tmp_path / "out", Limits(10**9, 50.0))
+        assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_links_in_an_unpacked_netflix_folder_are_left_out(tmp_path: Path, secret_file: Path) -> None:
+    folder, scratch = tmp_path / "netflix", tmp_path / "scratch"
+    folder.mkdir()
+    scratch.mkdir()
+    (folder / "combined_data_1.txt").write_text("1:\n2,3,2005-01-01\n")
+    (folder / "combined_data_2.txt").symlink_to(secret_file)
+    (folder / "training_set").symlink_to(secret_file.parent)
+    found = release_files(folder, scratch)
+    assert found.files == [("ratings", folder / "combined_data_1.txt")]
+    assert [line.split(" ")[0] for line in found.left_out] == ["combined_data_2.txt", "training_set"]

@@ -57,7 +57,7 @@ def load_archive(settings: Settings, path: Path, *, replace: bool = False) -> bo
     _refuse_foreign(settings)
     if not path.is_file():
         raise SourceDatabaseError(f"there is no file {path}")
-    with _unpacked(path) as archive:
+    with _unpacked(path.resolve()) as archive:
         _pg_restore(settings, ["--list", archive], path)
 
         def restore(target: PostgresTarget) -> None:

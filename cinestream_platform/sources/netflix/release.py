@@ -5,9 +5,9 @@ film's file opens with the line ``movieid:``, so that such files one after anoth
 ``combined_data_N.txt``, is from the start. They are therefore joined, in the order of films, to files of about 512 MiB.
 """
 
-import filecmp
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from errno import ENOSPC
@@ -21,6 +21,7 @@ from cinestream_platform.lake.archives import (
     is_archive,
     unpack,
 )
+from cinestream_platform.lake.regular import irregular, open_file
 
 WHERE_IT_IS = """\
 The Netflix Prize data set has to be downloaded by hand:
@@ -101,7 +102,7 @@ def release_files(
     try:
         root = _unpacked(archive, scratch, limits, progress)
         found = _Chosen()
-        for path, name in _files_below(root, scratch, limits, progress):
+        for path, name in _files_below(root, scratch, limits, progress, found.left_out.append):
             found.add(path, name)
         if not found.files:
             raise ReleaseError(_nothing_in(archive, found.left_out))
@@ -140,12 +141,21 @@ class _Chosen:
         _, other, other_name = self.files.setdefault(path.name.lower(), (dataset, path, name))
         if other == path:
             return
-        if not filecmp.cmp(other, path, shallow=False):
+        if not _is_same(other, path):
             raise ReleaseError(
                 f"{printable(other_name)} and {printable(name)} have one name and different contents; one would "
                 "replace the other. Nothing was landed. Unpack the archive, keep the right one, and give the folder."
             )
         self.left_out.append(f"{printable(name)} (the same as {printable(other_name)})")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two files have one content."""
+    with open_file(one) as left, open_file(other) as right:
+        while chunk := left.read(_CHUNK):
+            if chunk != right.read(_CHUNK):
+                return False
+        return not right.read(1)
 
 
 def printable(name: str) -> str:
@@ -175,14 +185,21 @@ def _unpacked(archive: Path, scratch: Path, limits: Limits, progress: Callable[[
 
 
 def _files_below(
-    root: Path, scratch: Path, limits: Limits, progress: Callable[[int], None] | None
+    root: Path,
+    scratch: Path,
+    limits: Limits,
+    progress: Callable[[int], None] | None,
+    left_out: Callable[[str], None],
 ) -> Iterator[tuple[Path, str]]:
     """Every file below a folder, and its name there; archives that are known by name are unpacked first."""
     inner = 0
     for path in sorted(_visible_files(root) if not root.is_relative_to(scratch) else root.rglob("*")):
-        if not path.is_file():
+        mode, name = path.lstat().st_mode, path.relative_to(root).as_posix()
+        if stat.S_ISDIR(mode):
             continue
-        name = path.relative_to(root).as_posix()
+        if irregular(mode):
+            left_out(f"{printable(name)} (no regular file; links are never followed)")
+            continue
         if not _ARCHIVE_IN_FOLDER.fullmatch(path.name):
             yield path, name
             continue
@@ -196,7 +213,8 @@ def _visible_files(root: Path) -> Iterator[Path]:
     """The files below somebody's folder. What is hidden is no download: the state of this platform may lie there."""
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(folder) / name for name in names if not name.startswith("."))
+        links = (name for name in folders if (Path(folder) / name).is_symlink())  # which os.walk does not follow
+        yield from (Path(folder) / name for name in (*names, *links) if not name.startswith("."))
 
 
 def _nothing_in(archive: Path, left_out: Sequence[str]) -> str:
@@ -233,7 +251,7 @@ def _with_films_joined(
 
 def _opens_with_film(path: Path) -> bool:
     """Whether the first line names a film; else its ratings would be taken for those of the film before it."""
-    with path.open("rb") as opened:
+    with open_file(path) as opened:
         return _OPENING.match(opened.read(64)) is not None
 
 
@@ -256,7 +274,7 @@ def _join(
     with target.open("xb") as joined:
         for _, path in films:
             last = b""
-            with path.open("rb") as source:
+            with open_file(path) as source:
                 while chunk := source.read(_CHUNK):
                     joined.write(chunk)
                     last = chunk[-1:]
