@@ -10,15 +10,14 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import yaml
 
 from cinestream_platform.commands.instance import instance_environment, prepare_instance
-from cinestream_platform.marts.project import ensure_manifest
-from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.processes.home import claimed, require_free_port, require_no_daemon
 from cinestream_platform.processes.presence import refuse_second_daemon
 from cinestream_platform.processes.rotating_log import RotatingLog
@@ -29,6 +28,7 @@ from cinestream_platform.web.hosts import AllowedHosts
 
 DEFAULT_PORT, DEFAULT_READ_ONLY_PORT = 3000, 3001
 LONGEST_SOCKET_PATH = 90  # bytes; the kernel's limit is 107, macOS' 103
+TICK_SECONDS = 5.0  # that a tick gets to end when the UI is stopped; one that is cut off changes nothing
 SECRETS = ("PASSWORD", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 """Endings of variables that the webserver does not get; Dagster's own database is in the instance's environment."""
 
@@ -60,14 +60,14 @@ def run_ui(port: int | None, *, read_only: bool) -> None:
         require_free_port(port)
         if not read_only:
             require_no_daemon(settings.home_dir)
-        prepared_target()
-        ensure_manifest(settings)
+        _print("starting …")
         prepare_instance(settings)
         if not read_only:
             refuse_second_daemon(settings)
         os.chdir(settings.home_dir)  # dagster writes what it has no other place for into its working folder
         with _socket_path(settings.home_dir, name) as address:
             _supervise(settings, name, port, address, read_only=read_only)
+    _print("stopped" if settings.postgres_host else "stopped; Postgres goes on, cinestream services stop ends it")
 
 
 def _supervise(settings: Settings, name: str, port: int, address: Path, *, read_only: bool) -> None:
@@ -82,18 +82,35 @@ def _supervise(settings: Settings, name: str, port: int, address: Path, *, read_
         _print(line)
         told.write(f"{time.strftime('%Y-%m-%d')} {line}\n".encode())
 
-    supervisor = Supervisor(
-        programs(workspace, address, port, read_only=read_only), WarehouseGround(settings), logs, tell
-    )
-    # A script's background job ignores SIGINT, and would hand that on to the children: handlers are not inherited.
+    _on_signals(signal.default_int_handler)
+    wanted = programs(workspace, address, port, read_only=read_only)
+    with Supervisor(wanted, WarehouseGround(settings), logs, tell) as supervisor:
+        supervisor.start_early(instance_environment(settings))
+        _prepare(settings)
+        _on_signals(lambda *_: supervisor.stop())
+        url = f"Dagster UI: http://127.0.0.1:{port}   landing zone: {settings.landing}   logs: {logs}   Ctrl-C stops"
+        threading.Thread(target=_tell_once_ready, args=(port, url), daemon=True).start()
+        supervisor.run()
+
+
+def _prepare(settings: Settings) -> None:
+    """What the definitions and sensors expect."""
+    # Imported here: the children import theirs meanwhile.
+    from cinestream_platform.marts.project import ensure_manifest
+    from cinestream_platform.orchestration.warehouse import prepared_target
+
+    prepared_target()
+    ensure_manifest(settings)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Have Ctrl-C, SIGTERM and the end of the terminal call this.
+
+    A script's background job ignores SIGINT, and would hand that on to the children; handlers are not inherited.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup cinestream ui
-            signal.signal(number, lambda *_: supervisor.stop())
-    url = f"Dagster UI: http://127.0.0.1:{port}   landing zone: {settings.landing}   logs: {logs}   Ctrl-C stops"
-    _print("starting …")
-    threading.Thread(target=_tell_once_ready, args=(port, url), daemon=True).start()
-    supervisor.run(instance_environment(settings))
-    _print("stopped" if settings.postgres_host else "stopped; Postgres goes on, cinestream services stop ends it")
+            signal.signal(number, handler)
 
 
 def _print(line: str) -> None:
@@ -107,7 +124,7 @@ def programs(workspace: Path, address: Path, port: int, *, read_only: bool) -> l
     suffix = "-read-only" if read_only else ""
     after = ("--after", str(address))
     code = Program(f"code-server{suffix}", ("code-server", str(address)), is_base=True)
-    daemon = Program("daemon", ("daemon", str(workspace), *after))
+    daemon = Program("daemon", ("daemon", str(workspace), *after), stop_seconds=TICK_SECONDS)
     serve = ("webserver", str(workspace), "--port", str(port), *after)
     if read_only:
         return [code, Program("webserver-read-only", (*serve, "--read-only"), SECRETS)]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, Self
 
 import psutil
 
@@ -73,7 +73,7 @@ class Child:
 
 
 class Supervisor:
-    """Keeps programs running until it is told to stop.
+    """Keeps programs running until it is told to stop. A context: at its end all of them are stopped.
 
     Args:
         programs: In the order in which they are started; they are stopped in the opposite one.
@@ -97,25 +97,30 @@ class Supervisor:
         """Have ``run`` stop the children and return; safe in a signal handler."""
         self._stopping.set()
 
-    def run(self, environment: Mapping[str, str]) -> None:
-        """Start the programs and keep them running until ``stop`` is called.
+    def start_early(self, environment: Mapping[str, str]) -> None:
+        """Start the programs that wait for the base by themselves: they import while that is still prepared.
 
         Args:
-            environment: Of the programs, as ``Ground.rebuild`` returned it.
+            environment: Of the programs, as ``Ground.rebuild`` returns it.
         """
         self._environment = environment
-        try:
-            while not self._stopping.is_set():
-                self._look()
-                self._stopping.wait(LOOK_SECONDS)
-        finally:
-            self._stop_all()
-            for descriptor in (self._lifeline, self._held):
-                os.close(descriptor)
+        for child in self._children:
+            if not child.program.is_base:
+                self._start(child)
 
-    def is_running(self, name: str) -> bool:
-        """Whether the program's process is alive."""
-        return any(child.program.name == name and child.process is not None for child in self._children)
+    def run(self) -> None:
+        """Start the other programs, and keep all running until ``stop`` is called."""
+        while not self._stopping.is_set():
+            self._look()
+            self._stopping.wait(LOOK_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_all()
+        for descriptor in (self._lifeline, self._held):
+            os.close(descriptor)
 
     def _look(self) -> None:
         now = time.monotonic()

@@ -61,8 +61,13 @@ class Run:
         self.told: list[str] = []
         self.ground = Database()
         self.supervisor = Supervisor(programs, self.ground, folder / "logs", self.told.append)
-        self.thread = threading.Thread(target=self.supervisor.run, args=({"WHERE": "5432"},))
+        self.thread = threading.Thread(target=self._run)
         self.thread.start()
+
+    def _run(self) -> None:
+        with self.supervisor:
+            self.supervisor.start_early({"WHERE": "5432"})
+            self.supervisor.run()
 
     def pids(self, name: str) -> list[int]:
         path = self.folder / f"{name}.pids"
