@@ -153,10 +153,13 @@ def prepared_template(
 
 
 @pytest.fixture
-def database_template(prepared_template: str) -> str | None:
-    """The database that each test's own is copied from. Modules override it: those that build much, and, with None,
-    those that need an empty database."""
-    return prepared_template
+def database_template(calendar_template: str) -> str | None:
+    """The database that each test's own is copied from.
+
+    Modules override it: with ``prepared_template`` where dim_date must not have been built, with one of their own where
+    they build much, with None where the database must be empty.
+    """
+    return calendar_template
 
 
 @pytest.fixture

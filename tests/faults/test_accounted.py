@@ -18,12 +18,6 @@ from tests.support.platform import MOVIES, Y2005, Y2018, Platform, csv_bytes, ra
 A, B, C = "movielens/ratings/a.csv", "movielens/ratings/b.csv", "movielens/ratings/c.csv"
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared database."""
-    return calendar_template
-
-
 def check(results: list[ExecuteInProcessResult], table: str, name: str) -> Any:
     """The last evaluation of a check: whether it passed, and its numbers."""
     found = [

@@ -17,12 +17,6 @@ A, B = "movielens/ratings/a.csv", "movielens/ratings/b.csv"
 EXTRACTION = "dvdrental_change_sensor"
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared warehouse."""
-    return calendar_template
-
-
 def launched(platform: Platform, request: RunRequest, state: DagsterRunStatus) -> DagsterRun:
     """The run that the daemon makes of a request."""
     job = platform.defs.resolve_job_def(str(request.job_name))

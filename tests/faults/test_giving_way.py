@@ -35,11 +35,6 @@ def snapshots(platform: Platform, *contents: bytes) -> list[str]:
     return keys
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    return calendar_template
-
-
 def test_a_file_overwritten_with_the_content_of_another_loses_its_old_rows(any_platform: Platform) -> None:
     platform = any_platform
     platform.land(A, ratings_csv([(1, 1, "4.0", Y2005)]))

@@ -25,12 +25,6 @@ SECRET = "userId,movieId,rating,timestamp\nhush-password\n"
 
 
 @pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared database."""
-    return calendar_template
-
-
-@pytest.fixture
 def secret_file(tmp_path: Path) -> Path:
     """What lies outside the landing zone, readable for the platform alone."""
     path = tmp_path / "outside" / "password.csv"

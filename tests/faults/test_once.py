@@ -27,12 +27,6 @@ NEW = [(1, 1, "1.0", Y2005), (1, 2, "3.5", Y2018), (2, 1, "5.0", Y2018)]
 MOVIES_KEY = "movielens/movies/movies.csv"
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared database."""
-    return calendar_template
-
-
 def raw(platform: Platform) -> list[tuple[int, int, str, int]]:
     """The raw ratings in the words of the file."""
     return platform.query(

@@ -17,12 +17,6 @@ from tests.support.platform import Platform
 KILLS, SEED = 8, 7
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared database."""
-    return calendar_template
-
-
 @pytest.fixture(scope="module")
 def clean(
     postgres: PostgresTarget, calendar_template: str, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory

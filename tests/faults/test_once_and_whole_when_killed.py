@@ -28,12 +28,6 @@ CONTENTS = [
 ]
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared database."""
-    return calendar_template
-
-
 def land_all(platform: Platform) -> None:
     for key, content in zip(KEYS, CONTENTS, strict=True):
         platform.land(key, content)
@@ -41,11 +35,11 @@ def land_all(platform: Platform) -> None:
 
 @pytest.fixture(scope="module")
 def clean(
-    postgres: PostgresTarget, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
+    postgres: PostgresTarget, calendar_template: str, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """Hashes of one load and build that nothing disturbs."""
     stores = tmp_path_factory.mktemp("clean")
-    with pytest.MonkeyPatch.context() as patch, database(postgres, "clean_load") as target:
+    with pytest.MonkeyPatch.context() as patch, database(postgres, "clean_load", calendar_template) as target:
         variables = environment_of(target, manifest_home)
         variables["CINESTREAM_LANDING_URL"] = (stores / "landing").as_uri()
         variables["CINESTREAM_LAKE_URL"] = (stores / "lake").as_uri()

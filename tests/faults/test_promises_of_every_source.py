@@ -75,12 +75,6 @@ SOURCES = (
 )
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared database."""
-    return calendar_template
-
-
 @pytest.fixture(scope="module", params=SOURCES, ids=lambda source: source.name)
 def source(request: pytest.FixtureRequest) -> Source:
     found: Source = request.param

@@ -16,12 +16,6 @@ CORRECTED = {1: [(customer, 5, "2003-02-05") for customer in range(1, 41)]}
 
 
 @pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared database."""
-    return calendar_template
-
-
-@pytest.fixture
 def loaded(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A large and a small file."""
     monkeypatch.setattr(raw_files, "OWN_PARTITION_FROM", 20)

@@ -34,12 +34,6 @@ JOINED = (
 )
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared database."""
-    return calendar_template
-
-
 def frame(platform: Platform, users: int, rating: str) -> pl.DataFrame:
     """Ratings of 2018 by so many users, with their keys."""
     natural = pl.DataFrame(

@@ -305,12 +305,6 @@ def test_a_days_sales_arrive_lines_first_are_corrected_and_change_only_their_yea
 # ---- the sample ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Tests on a platform of their own begin with a prepared database."""
-    return calendar_template
-
-
 def test_of_the_sample_every_planted_record_is_rejected_and_the_star_has_its_truths(platform: Platform, tmp_path: Path):
     sample = generate(tmp_path / "sample", scale=2.1)
     for dataset, paths in sample.files.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import psycopg
+import pytest
 from dagster import AssetKey
 
 from cinestream_platform.automation.planning import plan_builds
@@ -53,6 +54,12 @@ MARTS = (
 )
 EXPORTS = ("export_gold_kpi_category", "export_mv_kpi_global")
 KPI = "SELECT revenue, rental_count, most_rented_film FROM dvdrental_marts.mv_kpi_global"
+
+
+@pytest.fixture
+def database_template(prepared_template: str) -> str:
+    """The days come from the statements above."""
+    return prepared_template
 
 
 def keys(*names: str) -> list[AssetKey]:

@@ -50,12 +50,6 @@ BROKEN_RULE = {
 """Kind of dirt to the rule that rejects it."""
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared warehouse."""
-    return calendar_template
-
-
 # ---- what comes over -------------------------------------------------------------------------------------------------
 
 

@@ -19,12 +19,6 @@ from tests.support.shop import Shop
 SENSOR = "dvdrental_change_sensor"
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared warehouse."""
-    return calendar_template
-
-
 def execute(shop: Shop, request: RunRequest) -> Any:
     """Run what was requested, in this process."""
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -36,11 +36,11 @@ def land_all(platform: Platform) -> None:
 
 @pytest.fixture(scope="module")
 def built(
-    postgres: PostgresTarget, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
+    postgres: PostgresTarget, calendar_template: str, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """A built star, made once: the name of its database and the settings."""
     stores = tmp_path_factory.mktemp("star")
-    with pytest.MonkeyPatch.context() as patch, database(postgres, "star_of_24_years") as target:
+    with pytest.MonkeyPatch.context() as patch, database(postgres, "star_of_24_years", calendar_template) as target:
         variables = environment_of(target, manifest_home)
         variables["CINESTREAM_LANDING_URL"] = (stores / "landing").as_uri()
         variables["CINESTREAM_LAKE_URL"] = (stores / "lake").as_uri()

@@ -63,12 +63,6 @@ STAR = [AssetKey(["netflix", name]) for name in ("dim_movie", "dim_customer", "f
 CUSTOMER_MONTHS = STAR[3]
 
 
-@pytest.fixture
-def database_template(calendar_template: str) -> str:
-    """Every test begins with a prepared database."""
-    return calendar_template
-
-
 def land(platform: Platform) -> Platform:
     platform.land(TITLES, titles_csv(*FILMS))
     for key, films in FILES.items():

@@ -97,6 +97,12 @@ def with_null(table: Table, name: str, *, nullable: bool) -> Table:
 
 
 @pytest.fixture
+def database_template(prepared_template: str) -> str:
+    """Days come from the tests."""
+    return prepared_template
+
+
+@pytest.fixture
 def shop(platform: Platform) -> Platform:
     """A platform with a dim of one row and a fact with one partition of two."""
     prepare(platform, DIM, FACT)

@@ -19,6 +19,12 @@ from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
 A, B, MOVIES_KEY = "movielens/ratings/a.csv", "movielens/ratings/b.csv", "movielens/movies/movies.csv"
 
 
+@pytest.fixture
+def database_template(prepared_template: str) -> str:
+    """What is asked for first is the calendar too."""
+    return prepared_template
+
+
 def requested_files(request: RunRequest) -> dict[str, list[int]]:
     return {op: config["config"]["file_ids"] for op, config in request.run_config["ops"].items()}
 

@@ -35,14 +35,14 @@ def calendar_template(
 @pytest.fixture
 def marts_platform(
     postgres: PostgresTarget,
-    calendar_template: str,
+    database_template: str,
     manifest_home: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Platform]:
     """A platform on folders in a copy named ``cinestream``, the name that the dbt manifest was made for."""
     admin = replace(postgres, database="postgres")
-    with database(admin, "cinestream", calendar_template) as target:
+    with database(admin, "cinestream", database_template) as target:
         variables = environment_of(target, manifest_home)
         variables["CINESTREAM_LANDING_URL"] = (tmp_path / "landing").as_uri()
         variables["CINESTREAM_LAKE_URL"] = (tmp_path / "lake").as_uri()

@@ -308,7 +308,12 @@ def database(server: PostgresTarget, name: str, template: str | None = None) -> 
     create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
     with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
         conn.execute(drop)
-        conn.execute(create.format(sql.Identifier(name), sql.Identifier(template or "template1")))
+        copying = create.format(sql.Identifier(name), sql.Identifier(template or "template1"))
+        try:
+            conn.execute(copying)
+        except psycopg.errors.ObjectInUse:  # by a session that somebody keeps; who made the template is done with it
+            conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (template,))
+            conn.execute(copying)
         if template:
             _grant_alike(conn, name, template)
     try:
