@@ -75,13 +75,13 @@ def _cpu(roots: list[psutil.Process]) -> Counter[str]:
 
 
 def _kind(process: psutil.Process) -> str:
-    line = " ".join(process.cmdline())
     if process.name().startswith("postgres"):
         return "postgres"
-    for part in ("dagster_webserver", "dagster-webserver", "dagster._daemon", "dagster-daemon", "grpc", "code-server"):
-        if part in line:
+    words = process.cmdline()
+    for part in ("webserver", "daemon", "grpc", "code-server"):
+        if part in words:
             return part
-    return " ".join(word.rsplit("/")[-1] for word in process.cmdline()[:3])
+    return " ".join(word.rsplit("/")[-1] for word in words[:3])
 
 
 def _sessions(conn: psycopg.Connection) -> Counter[str]:

@@ -44,10 +44,12 @@ def code_server(address: Path) -> None:
 @click.option("--after", type=click.Path(path_type=Path), help="Socket of the code server that must listen first.")
 def daemon(workspace: Path, after: Path | None) -> None:
     """Dagster's daemon: sensors, schedules, the run queue. One for each of Dagster's databases."""
+    from cinestream_platform.orchestration.intervals import poll_less
     from cinestream_platform.processes.presence import hold_presence
 
     hold_presence()
     load_program("dagster-daemon")
+    poll_less()
     wait_for_server(after)
     run_program("dagster-daemon", ["run", "--workspace", str(workspace)])
 
@@ -60,8 +62,10 @@ def daemon(workspace: Path, after: Path | None) -> None:
 @click.option("--after", type=click.Path(path_type=Path), help="Socket of the code server that must listen first.")
 def webserver(workspace: Path, host: str, port: int, read_only: bool, after: Path | None) -> None:
     """Dagster's UI, behind the guard."""
+    from cinestream_platform.orchestration.intervals import poll_less
     from cinestream_platform.processes.webserver import run_webserver
 
+    poll_less()
     wait_for_server(after)
     run_webserver(host, port, str(workspace), read_only=read_only)
 
