@@ -34,6 +34,14 @@ def source_change_sensor(
 ) -> SensorDefinition:
     """Asks for an extraction when row counts or last changes are not those of the last one."""
     source = feeds[0].source
+    found: list[tuple[Settings, SourceDatabase]] = []
+
+    def find() -> SourceDatabase:
+        # Finding it makes sure of the embedded server, which starts programs: once a process.
+        settings = get_settings()
+        if not found or found[0][0] is not settings:
+            found[:] = [(settings, database(settings))]
+        return found[0][1]
 
     @sensor(
         name=f"{source}_change_sensor",
@@ -47,7 +55,7 @@ def source_change_sensor(
         if is_running(context.instance, job):
             return SensorResult(skip_reason=SkipReason("An extraction is running."))
         try:
-            now = read_fingerprint(database(get_settings()), feeds)
+            now = read_fingerprint(find(), feeds)
         except (PostgresUnreachableError, SourceDatabaseError) as error:
             return SensorResult(skip_reason=SkipReason(str(error)))
         with kept_connection(warehouse.target()) as conn:

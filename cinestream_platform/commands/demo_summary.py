@@ -64,8 +64,6 @@ class Summary:
         """Load what landed, then build all assets, with progress; what dbt prints goes to ``log``."""
         columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with DagsterInstance.get() as instance, Progress(*columns, console=self._console) as progress:
-            # Keep the storage's connections, as the webserver does: by default every statement opens one, 3,000 here.
-            instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
             task = progress.add_task("starting", total=None)
 
             def follow(event: DagsterEvent) -> None:

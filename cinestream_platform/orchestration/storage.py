@@ -16,6 +16,8 @@ from sqlalchemy import Engine, create_engine
 KEPT, MORE = 10, 20
 """Connections that a process keeps, and how many more it may open for a moment."""
 RECYCLE_SECONDS = 3_600
+_BUILT: set[tuple[str, str]] = set()
+"""Indexes of Dagster's tables that are known to be built: database and name."""
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
@@ -40,13 +42,22 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
 
 class _Schedules(PostgresScheduleStorage):
-    """States and ticks of sensors, without listing all tables several times a tick: ``_ensure_tables`` did."""
+    """States and ticks of sensors, without listing all tables several times a tick: ``_ensure_tables`` did.
+
+    That an index was built stays so; the other two storages remember it, too.
+    """
 
     def has_instigators_table(self) -> bool:
         return True
 
     def _has_instigators_table(self, conn: Any) -> bool:
         return True
+
+    def has_built_index(self, migration_name: str) -> bool:
+        key = (self.postgres_url, migration_name)
+        if key not in _BUILT and super().has_built_index(migration_name):
+            _BUILT.add(key)
+        return key in _BUILT
 
 
 @cache
