@@ -59,6 +59,11 @@ class Settings(BaseSettings):
         60.0, gt=0, description="A request to S3 of which no byte has come for so long is asked again."
     )
     store_retries: int = Field(3, ge=0, description="How often a request to S3 is asked again before its work fails.")
+    disk_reserve_mb: int = Field(
+        2_000,
+        ge=0,
+        description="So many MB are kept free on every disk (5 % where that is less): with less no work begins.",
+    )
 
     landing_settle_seconds: float = Field(2.0, description="A file in a landing folder must have rested this long.")
     load_attempts: int = Field(3, description="Attempts at a file before it is parked.")
@@ -66,6 +71,10 @@ class Settings(BaseSettings):
         30.0, description="Wait before the second attempt; doubles with each further one."
     )
     files_per_run: int = Field(2_500, description="Most files that one requested run loads.")
+    run_silence_seconds: float = Field(
+        600.0, gt=0, description="A run of which no byte, row or event was heard for so long is ended."
+    )
+    run_limit_hours: float = Field(24.0, gt=0, description="A run that takes longer is ended.")
     extraction_interval_seconds: int = Field(30, description="Shortest time between two looks at a source database.")
     keep_days: Annotated[int, Field(ge=1)] = Field(
         30, description="Days that runs, their events and logs are kept; of each asset and check the last state stays."

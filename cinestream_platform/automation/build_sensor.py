@@ -33,6 +33,8 @@ from cinestream_platform.automation.planning import Span, plan_builds
 from cinestream_platform.catalog import SOURCES
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.orchestration.staleness import Node, nodes_of
+from cinestream_platform.services.disk import shortage
+from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.kept_connections import kept_connection
 from cinestream_platform.warehouse.publications import LedgerState, read_state, state_marker
@@ -108,6 +110,8 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
     )
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SensorResult:
+        if reason := shortage(get_settings()):
+            return SensorResult(skip_reason=SkipReason(reason))
         if context.repository_def is None:
             raise RuntimeError("the sensor needs its repository; evaluate it through Definitions")
         nodes = _nodes(context.repository_def.asset_graph)

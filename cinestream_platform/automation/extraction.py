@@ -20,6 +20,7 @@ from cinestream_platform.automation.jobs import JOBS, load_job_name
 from cinestream_platform.lake.database_reader import SourceDatabase, read_fingerprint
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.orchestration.resources import Warehouse
+from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
 from cinestream_platform.sources.dvdrental.extracts import EXTRACTS
@@ -51,6 +52,8 @@ def source_change_sensor(
         default_status=DefaultSensorStatus.RUNNING,
     )
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SensorResult:
+        if reason := shortage(get_settings()):
+            return SensorResult(skip_reason=SkipReason(reason))
         job = load_job_name(source)
         if is_running(context.instance, job):
             return SensorResult(skip_reason=SkipReason("An extraction is running."))

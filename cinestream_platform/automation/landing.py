@@ -31,6 +31,7 @@ from cinestream_platform.lake.bundle import MEMBER, is_member
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.warehouse import ledger, sightings
 from cinestream_platform.warehouse.connection import PostgresTarget
@@ -200,6 +201,8 @@ def landing_sensor(interval_seconds: int) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
     )
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse, stores: Stores) -> SensorResult:
+        if reason := shortage(get_settings()):
+            return SensorResult(skip_reason=SkipReason(reason))
         settings, target = get_settings(), warehouse.target()
         arrivals = scan_landing(settings, target, stores.landing())
         loads = unfinished_loads(context.instance)  # before cancelled runs are looked at, and before what is due

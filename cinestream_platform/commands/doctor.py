@@ -3,18 +3,16 @@
 What belongs here: the report, and the checks of this machine. Those of the services are ``doctor_services``'.
 """
 
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from rich.console import Console
 
 from cinestream_platform.commands.findings import FAILED, OK, WARNING, Finding, mask_secrets
-from cinestream_platform.services.cluster import read_state, room_of
+from cinestream_platform.services.disk import disks, shortage
 from cinestream_platform.settings import Settings, get_settings
 
 OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
@@ -110,24 +108,11 @@ def _home(settings: Settings) -> Iterator[Finding]:
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
-    places = {"home": settings.home_dir}
-    if settings.postgres_host is None and (state := read_state(room_of(settings.home_dir))):
-        places["Postgres"] = state.data_dir
-    free = {name: shutil.disk_usage(_visible(path)).free / 1e9 for name, path in places.items()}
-    text = ", ".join(f"{gigabytes:,.0f} GB free ({name})" for name, gigabytes in free.items())
-    if min(free.values()) < LOW_DISK_GB:
+    text = "; ".join(map(str, disks(settings)))
+    if reason := shortage(settings):
+        yield Finding(FAILED, "disk", reason, "free some, move CINESTREAM_HOME, or lower CINESTREAM_DISK_RESERVE_MB")
+    elif min(disk.free for disk in disks(settings)) < LOW_DISK_GB * 1e9:
         remedy = f"free some, or move CINESTREAM_HOME; below {LOW_DISK_GB} GB a large load may fill the disk"
         yield Finding(WARNING, "disk", text, remedy)
     else:
         yield Finding(OK, "disk", text)
-
-
-def _visible(path: Path) -> Path:
-    """The folder, or the nearest one above that this user may look into: it is on the same disk more often than not."""
-    for folder in (path, *path.parents):
-        try:
-            folder.stat()
-        except OSError:
-            continue
-        return folder
-    return Path("/")

@@ -9,6 +9,7 @@ from rich.table import Table
 from cinestream_platform.commands.tables import narrow_table
 from cinestream_platform.commands.waiting import waiting_entries
 from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.held_work import BUILD_REASON
@@ -37,6 +38,8 @@ def print_status(*, every_file: bool) -> None:
     """Print feeds, files that need a person, and the last publications."""
     console = Console()
     console.print(f"landing zone: {get_settings().landing}")
+    if reason := shortage(get_settings()):
+        _print_line(console, reason)
     with connect(prepared_target()) as conn:
         columns = ["feed", "loaded", "waits", "parked", "dup.", "past", "rows", "rejected", "last (UTC)"]
         feeds = conn.execute(

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import Connection, IsolationLevel
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from cinestream_platform import progress
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.table import Column, Kind
@@ -218,6 +219,7 @@ def copy_table(database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: P
             raise SnapshotLostError(f"{database.target}: {' '.join(str(error).split())}") from error
         with conn.cursor().copy(query) as rows:
             for data in rows:
+                progress.note(f"rows of {feed.table.name}")
                 digest.update(data)
                 size += sink.write(data)
     return TableCopy(path, digest.hexdigest(), size)

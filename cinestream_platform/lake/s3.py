@@ -254,5 +254,5 @@ def _patiently(do: Callable[[], object], limits: StoreLimits) -> None:
             do()
             return
         except (GenericError, FileNotFoundError):  # the latter: an upload that had ended, and was then to be aborted
-            if attempt == limits.retries or time.monotonic() - began > limits.patience_seconds / 2:
+            if attempt == limits.retries or time.monotonic() - began > limits.patience_seconds * 0.75:
                 raise

@@ -14,11 +14,13 @@ import dagster as dg
 from dagster_dbt import DbtCliInvocation, dbt_assets
 from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
+from cinestream_platform import progress
 from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.rebuild import REBUILDS, Rebuild, dbt_arguments, rebuild_by
 from cinestream_platform.marts.resource import MartsDbt, discard_artifacts
 from cinestream_platform.marts.translator import MartsTranslator
+from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.table import PartitionUnit
@@ -120,10 +122,12 @@ def _build(
             f"The dbt project was parsed for database {parsed_for}, the warehouse is {database}. Set "
             "CINESTREAM_POSTGRES_DATABASE alike everywhere, call ensure_manifest() and reload the definitions."
         )
+    begin_step("marts")
     ledger = open_ledger()
     invocation = invoke()
     try:
         for event in invocation.stream():
+            progress.note("an event of dbt")
             if isinstance(event, dg.Output):
                 event = _with_rows_and_lineage(event, invocation)
                 rows = ledger.record(context.asset_key_for_output(event.output_name), requested)

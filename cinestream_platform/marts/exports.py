@@ -30,6 +30,7 @@ from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.translator import MartsTranslator
 from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS
+from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.frames import polars_type
@@ -72,6 +73,7 @@ def _export_asset(mart: AssetKey, schema: str) -> AssetsDefinition:
         required_resource_keys={"warehouse", "stores"},
     )
     def export(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+        begin_step(key.to_user_string())
         target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
         ledger = MartLedger(context, target)
         with connect(target) as conn:

@@ -22,7 +22,7 @@ from packaging.version import Version
 
 from cinestream_platform.marts.project import PROJECT_DIR, dbt_executable, target_dir
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.connection import PostgresTarget, process_name
 
 PARTIAL_PARSE_FILE_NAME = "partial_parse.msgpack"
 KEEP_FAILED_RUNS_SECONDS = 7 * 24 * 3600
@@ -94,6 +94,7 @@ def connection_environment(target: PostgresTarget) -> dict[str, str]:
         "CINESTREAM_DBT_PASSWORD": target.password.get_secret_value(),
         "CINESTREAM_DBT_DBNAME": target.database,
         "CINESTREAM_DBT_SSLMODE": target.sslmode,
+        "CINESTREAM_DBT_SESSION": f"{process_name()}dbt",
     }
 
 

@@ -26,6 +26,7 @@ from dagster import (
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS, asset_key
+from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.parallel import MAX_AT_ONCE, in_parallel
 from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
@@ -96,6 +97,7 @@ def _properties(key: AssetKey, tables: list[Table], description: str) -> dict[st
 
 def _export_months(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
     """Some months at a time, so that memory is bounded by these."""
+    begin_step(FOLDER)
     target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
     ledger = MartLedger(context, target)
     differing: dict[str, Any] = {}
@@ -109,6 +111,7 @@ def _export_months(context: AssetExecutionContext) -> Iterator[MaterializeResult
 
 
 def _export_dimensions(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+    begin_step(FOLDER)
     target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
     ledger = MartLedger(context, target)
     frames = {name: read_dimension(target, *columns) for name, columns in FILES.items()}

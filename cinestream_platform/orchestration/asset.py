@@ -36,6 +36,7 @@ from cinestream_platform.lake.bundle import Bundle
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.raw_rows import RawRows, Scope
 from cinestream_platform.orchestration import checks
+from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.file_loading import FileLoader, Outcome, Report
 from cinestream_platform.orchestration.io_managers import Build, Delivery
 from cinestream_platform.orchestration.partitions import partitions_of
@@ -142,6 +143,7 @@ def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]]
         key = asset_key(feed.table)
 
         def load(context: AssetExecutionContext, config: LoadConfig) -> Iterator[Any]:
+            begin_step(key.to_user_string())
             warehouse, stores = context.resources.warehouse, context.resources.stores
             loader = FileLoader(
                 get_settings(),
@@ -195,6 +197,7 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
         partitions = partitions_of(table.partitioning)
 
         def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
+            begin_step(key.to_user_string())
             keys = list(context.partition_keys) if partitions else [WHOLE]
             read = Inputs(table, raw)
             built = Build(

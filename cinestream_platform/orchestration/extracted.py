@@ -14,6 +14,7 @@ from cinestream_platform.lake.database_reader import SourceDatabase, SourceDrift
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.asset import asset_key, table_properties
+from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.extraction import Extracted, Extractor, TooManyRejectedError
 from cinestream_platform.orchestration.io_managers import Delivery
 from cinestream_platform.settings import Settings, get_settings
@@ -49,6 +50,7 @@ def extracted_assets(
 
     def decorate(function: Extraction) -> AssetsDefinition:
         def extract(context: AssetExecutionContext, config: ExtractConfig) -> Iterator[Any]:
+            begin_step(f"{feeds[0].source}_extraction")
             settings, warehouse, stores = get_settings(), context.resources.warehouse, context.resources.stores
             target = warehouse.target()
             extractor = Extractor(

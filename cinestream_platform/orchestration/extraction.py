@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 from psycopg import Connection
 
+from cinestream_platform import progress
 from cinestream_platform.lake.blocks import REJECT_SCHEMA
 from cinestream_platform.lake.csv_reader import read_csv
 from cinestream_platform.lake.database_reader import (
@@ -31,15 +32,18 @@ from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.raw_rows import RawRows, Spool, find_overlap
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.file_reading import CLOCK_SLACK, examples
+from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import extractions, ledger, locks
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.extractions import Extraction, Known
 from cinestream_platform.warehouse.ledger import LandedFile
-from cinestream_platform.warehouse.raw_publish import FileResult, FileTransaction
+from cinestream_platform.warehouse.raw_publish import FileResult, FileTransaction, Overlap
 from cinestream_platform.warehouse.table import WriteMode
 
 READERS = 2
+COMPARISONS = 3
+"""So often what was read is compared anew, as somebody retracts or reloads a file meanwhile."""
 
 
 class TooManyRejectedError(RuntimeError):
@@ -56,6 +60,18 @@ class ExtractedTable:
     spool: Spool
     rejected: pl.DataFrame
     is_whole: bool
+
+
+class FilesChangedError(RuntimeError):
+    """Other files are loaded by now than those that were compared with."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What an extracted table has in common with the files that stay loaded beside it."""
+
+    file_ids: list[int]
+    overlap: Overlap
 
 
 @dataclass(frozen=True)
@@ -171,6 +187,8 @@ class Extractor:
         loaded = [] if is_whole else ledger.loaded(conn, feed.source, feed.dataset)
         not_after = snapshot.taken_at + CLOCK_SLACK
         for batch in read_csv(copy.path, feed, file_id=file.file_id, not_after=not_after):
+            progress.note(f"rows of {feed.table.name}")
+            keep_room(self.settings)
             spool.add(batch.rows if is_whole else self._unknown(batch.rows, feed, loaded))
             rejected.append(batch.rejected)
         spool.flush()
@@ -213,23 +231,41 @@ class Extractor:
             snapshot.fingerprint,
             changed,
         )
-        with connect(self.target, autocommit=False) as writing:
-            for table in tables:
-                self._write(conn, writing, table)
-            extractions.record(writing, extraction)
-            writing.commit()
+        for attempt in range(1, COMPARISONS + 1):
+            compared = [self._compare(conn, table) for table in tables]
+            try:
+                with connect(self.target, autocommit=False) as writing:
+                    for table, comparison in zip(tables, compared, strict=True):
+                        self._write(conn, writing, table, comparison)
+                    extractions.record(writing, extraction)
+                    writing.commit()
+                return
+            except FilesChangedError:
+                if attempt == COMPARISONS:
+                    raise
 
-    def _write(self, conn: Connection[Any], writing: Connection[Any], table: ExtractedTable) -> None:
+    def _compare(self, conn: Connection[Any], table: ExtractedTable) -> Comparison:
+        """Look for rows that other files hold too: in the lake, so while no transaction is open and nothing locked."""
+        feed = table.feed
+        stays = feed.table.mode is WriteMode.HISTORY or not table.is_whole
+        others = ledger.loaded(conn, feed.source, feed.dataset) if stays else []
+        overlap = find_overlap(self.lake, feed, table.spool, table.file, others)
+        return Comparison([other.file_id for other in others], overlap)
+
+    def _write(
+        self, conn: Connection[Any], writing: Connection[Any], table: ExtractedTable, comparison: Comparison
+    ) -> None:
         feed, file, spool = table.feed, table.file, table.spool
         transaction = FileTransaction(writing, feed.table, file, self.run_id)
         replaces_all = None if feed.table.mode is WriteMode.HISTORY else table.is_whole
         transaction.claim(table.sha256, replaces_all=replaces_all)
         others = [
-            other
+            other.file_id
             for other in ledger.loaded(conn, feed.source, feed.dataset)
             if other.file_id not in transaction.replaced
         ]
-        overlap = find_overlap(self.lake, feed, spool, file, others)
+        if others != comparison.file_ids:
+            raise FilesChangedError(f"{feed.table.qualified_name}: files came or left while rows were compared")
         rejected = table.rejected.select(pl.lit(file.file_id, pl.Int64).alias("file_id"), "line", "rule", "raw")
         transaction.write(spool.frames(), [rejected], spool.rows)
         result = FileResult(
@@ -240,7 +276,7 @@ class Extractor:
             _lake_path(feed, self.run_id, table.sha256),
             dict(sorted(spool.partition_rows.items())),
         )
-        transaction.complete(result, overlap)
+        transaction.complete(result, comparison.overlap)
 
 
 def _is_known(copy: TableCopy, feed: Feed, known: Known | None, *, is_whole: bool) -> bool:

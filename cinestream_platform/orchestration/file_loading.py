@@ -24,6 +24,7 @@ from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, 
 from cinestream_platform.lake.store_errors import explain, is_store_error
 from cinestream_platform.lake.stored import NotRegularError
 from cinestream_platform.orchestration.file_reading import Reading, Refusal, read_delivery
+from cinestream_platform.services.disk import DiskFullError, is_for_lack_of_room, shortage
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import ledger, locks
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -90,13 +91,19 @@ class FileLoader:
     def load_pending(self) -> Iterator[Report]:
         """Load the feed's pending files (those of ``file_ids`` where given), oldest first, and report each.
 
-        A file that fails does not stop the others. While one is being published, which is Postgres' work, the next is
-        read already, which is ours; so at most two are in scratch space. A file that was tried before is handled alone:
-        if the process is killed again, it was that file's doing.
+        A file that fails does not stop the others; a disk without room does, and no file is to blame for it. While
+        one is being published, which is Postgres' work, the next is read already, which is ours; so at most two are in
+        scratch space. A file that was tried before is handled alone: if the process is killed again, it was that
+        file's doing.
+
+        Raises:
+            DiskFullError: A disk filled; the files that are not loaded wait.
         """
         with connect(self.target) as conn, ThreadPoolExecutor(1, "publish") as publisher:
             publishing: list[Future[Report]] = []
             for file in ledger.pending(conn, self.feed.source, self.feed.dataset, file_ids=self.file_ids):
+                if shortage(self.settings, 0.5):
+                    break
                 if file.attempts:
                     yield from _finished(publishing)
                 if not locks.try_turn(conn, locks.file_turn(file.file_id)):
@@ -107,6 +114,8 @@ class FileLoader:
                 if file.attempts:
                     yield from _finished(publishing)
             yield from _finished(publishing)
+        if reason := shortage(self.settings, 0.5):
+            raise DiskFullError(reason)
 
     def _attempt(self, conn: Connection[Any], file: LandedFile) -> _Attempt:
         """Everything up to the file's publication; whatever can go wrong is a report."""
@@ -158,6 +167,8 @@ class FileLoader:
         except Exception as error:
             said = ": ".join(explain(error)) if is_store_error(error) else str(error)
             reason = f"{type(error).__name__}: {said}"
+            if is_for_lack_of_room(error):
+                return Report(file, Outcome.LEFT, reason=reason)
             ledger.mark_failed(conn, file, reason, attempts=self.settings.load_attempts)
             return Report(file, Outcome.FAILED, reason=reason)
 

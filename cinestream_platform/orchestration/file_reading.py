@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from cinestream_platform import progress
 from cinestream_platform.lake.blocks import FileRefusedError
 from cinestream_platform.lake.bundle import is_member
 from cinestream_platform.lake.bundle_reader import read_member
@@ -21,6 +22,8 @@ from cinestream_platform.lake.line_reader import read_lines
 from cinestream_platform.lake.raw_rows import Spool
 from cinestream_platform.lake.rejects import Rejects
 from cinestream_platform.lake.store import LocalCopy
+from cinestream_platform.services.disk import keep_room
+from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.table import WriteMode
 
@@ -75,6 +78,8 @@ def _read(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) -> Readi
     spool, rejects, open_end = Spool(scratch / "rows", feed), Rejects(scratch / "rejects"), False
     read = read_member if is_member(file.key) else read_lines if feed.lines else read_csv
     for batch in read(copy.path, feed, file_id=file.file_id, not_after=file.first_seen_at + CLOCK_SLACK):
+        progress.note(f"rows read from {file.key}")
+        keep_room(get_settings())
         spool.add(batch.rows)
         rejects.add(batch.rejected)
         open_end = batch.ends_without_line_end

@@ -7,12 +7,15 @@ from typing import Any
 import polars as pl
 from dagster import ConfigurableIOManager, InputContext, OutputContext, ResourceDependency
 
+from cinestream_platform import progress
 from cinestream_platform.catalog import feed_of_table
 from cinestream_platform.lake.raw_rows import RawRows
 from cinestream_platform.orchestration.checks import exact_measures
 from cinestream_platform.orchestration.file_loading import Report
 from cinestream_platform.orchestration.parallel import MAX_AT_ONCE, in_parallel
 from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.services.disk import keep_room
+from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.keys import KeyResolver
@@ -127,7 +130,9 @@ class _Publisher:
     def publish(self, partition_key: str) -> Publication:
         """Raises ``BrokenRulesError`` where rows break a rule; then nothing is written."""
         table = self.build.table
+        keep_room(get_settings())
         frame = self.build.frames[partition_key].collect(engine="streaming")
+        progress.note(f"{table.qualified_name} {partition_key} is computed")
         if table.references:
             frame = self.keys.resolve(table, frame)
         if table.partitioning:

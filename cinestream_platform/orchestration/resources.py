@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from cinestream_platform.lake.s3 import S3Access, StoreLimits
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.watchdog import watched
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.locks import run_session
@@ -24,7 +25,11 @@ class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
         if context.run is None:
             yield self
             return
-        with connect(self.target(), name=run_session(context.run.run_id)):
+        target = self.target()
+        with (
+            connect(target, name=run_session(context.run.run_id)),
+            watched(context.run, context.instance, target),
+        ):
             yield self
 
     def target(self) -> PostgresTarget:

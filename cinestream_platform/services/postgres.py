@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from cinestream_platform.services.ballast import give_up_ballast, keep_ballast
 from cinestream_platform.services.binaries import candidate_folders
 from cinestream_platform.services.cluster import (
     SUPERUSER,
@@ -92,12 +93,15 @@ def ensure_postgres(home: Path, *, start_timeout: float = 120) -> PostgresServer
     with _named_errors(room):
         make_private(room)
         with exclusive_lock(room / "lock", timeout=start_timeout):
+            if our_postmaster(room) is None:
+                give_up_ballast(read_state(room))
             cluster = open_cluster(room, deadline=deadline)
             start_server(cluster, deadline)
             server = _running_server(room)
             if server is None:
                 raise PostgresServiceError(f"PostgreSQL stopped just after its start.{log_tail(cluster.log_file)}")
             _ensure_databases(server, room, deadline)
+            keep_ballast(cluster)
             return server
 
 

@@ -80,12 +80,12 @@ def _memory(machine: Machine) -> list[tuple[str, str, str]]:
 
 
 def _bulk_loads(machine: Machine) -> list[tuple[str, str, str]]:
-    max_wal = min(8 * GB, max(GB, machine.disk_free // 10))
+    max_wal = min(8 * GB, max(64 * MB, machine.disk_free // 10))
     return [
         ("wal_level", "minimal", "COPY into a table of the same transaction then writes no WAL. Costs replication."),
         ("max_wal_senders", "0", "wal_level = minimal demands it."),
         ("max_wal_size", f"{max_wal // MB}MB", "Fewer checkpoints in a load; at most a tenth of the free disk."),
-        ("min_wal_size", f"{max_wal // 8 // MB}MB", "Keeps WAL files for reuse between loads."),
+        ("min_wal_size", f"{max(32, max_wal // 8 // MB)}MB", "Keeps WAL files for reuse between loads."),
         ("checkpoint_timeout", "15min", "Each checkpoint makes full-page images of hot pages due again."),
         ("wal_compression", "on", "Full-page images shrink several times; pglz, as the wheel has no lz4."),
         ("max_locks_per_transaction", "256", "A query over a star locks every month's table and each of its indexes."),
@@ -107,6 +107,11 @@ def _behaviour(machine: Machine) -> list[tuple[str, str, str]]:
         ("max_connections", "200", "Dagster's webserver, daemon and every run hold pools of their own."),
         ("random_page_cost", "1.1", "Laptops and cloud disks are SSDs; 4 is for turning disks."),
         ("jit", "off", "Compiling costs more than it saves on queries of about a second."),
+        (
+            "client_connection_check_interval",
+            "10s",
+            "The statement of a killed run ends, and frees its locks.",
+        ),
         ("timezone", "UTC", "Timestamps are UTC instants, whatever the laptop's zone."),
         ("log_timezone", "UTC", "The log in the same time as the data."),
         ("password_encryption", "scram-sha-256", "The default since 14; a warehouse must not depend on defaults here."),

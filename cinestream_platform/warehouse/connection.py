@@ -6,6 +6,7 @@ not to the login that happened to run it.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,12 @@ class PostgresUnreachableError(RuntimeError):
 
 def session_name(name: str | None = None) -> str:
     """What a session is called in ``pg_stat_activity`` (at most 63 bytes); no two of those without a name are alike."""
-    return f"cinestream {name or secrets.token_hex(6)}"
+    return f"cinestream {name}" if name else f"{process_name()}{secrets.token_hex(6)}"
+
+
+def process_name() -> str:
+    """How the names of this process's sessions begin that have no name of their own."""
+    return f"cinestream {os.getpid()}-"
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,8 @@ def connect_bulk(target: PostgresTarget) -> Iterator[dbapi.Connection]:
     """An ADBC connection in one transaction, acting as the owner: for reading rows as Arrow."""
     from adbc_driver_postgresql import dbapi
 
-    with dbapi.connect(f"{target.uri()}&{urlencode(NETWORK_LIMITS)}") as conn:
+    options = urlencode({**NETWORK_LIMITS, "application_name": session_name()}, quote_via=quote)
+    with dbapi.connect(f"{target.uri()}&{options}") as conn:
         with conn.cursor() as cursor:
             cursor.execute(f'SET ROLE "{OWNER_ROLE}"')
         conn.commit()

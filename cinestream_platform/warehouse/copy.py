@@ -18,6 +18,9 @@ import polars.selectors as cs
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform import progress
+from cinestream_platform.services.disk import keep_room
+from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.table import Column, Kind
 
 SLICE_ROWS = 100_000
@@ -70,6 +73,8 @@ def copy_frames(
         for frame in frames:
             for rows in frame.select(columns).iter_slices(SLICE_ROWS):
                 copy.write(copy_binary(rows, declared) if is_binary else copy_text(rows))
+                progress.note("rows written to Postgres")
+                keep_room(get_settings())
         if is_binary:
             copy.write(BINARY_TRAILER)
 

@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
 
+from cinestream_platform import progress
 from cinestream_platform.warehouse.connection import OWNER_ROLE, session_name
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def turn(conn: Connection[Any], name: str, *, wait_seconds: float = 600) -> Iter
             holder = conn.execute("SELECT session, since FROM ops.turn WHERE name = %s", (name,)).fetchone()
             has = f"session {holder[0]!r} has it since {holder[1]:%Y-%m-%d %H:%M:%S} UTC" if holder else "it was taken"
             raise TurnTakenError(f"waited {wait_seconds:,.0f} s for the turn to {name}: {has}")
+        progress.note(f"waits for the turn to {name}")
         time.sleep(wait)
         wait = min(wait * 2, WAITS[1])
     try:

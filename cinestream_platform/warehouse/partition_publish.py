@@ -15,6 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from cinestream_platform import progress
 from cinestream_platform.warehouse import foreign_keys
 from cinestream_platform.warehouse.access import grant_on_relation
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -211,6 +212,7 @@ def _swap_when_free(
                 record(conn, table.schema, table.name, run_id, publication)
             return
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+            progress.note(f"{table.qualified_name} {partition_key} waits for readers to be swapped in")
             if time.monotonic() > deadline:
                 raise SwapBlockedError(
                     f"{table.qualified_name} ({partition_key}) is built but not swapped in: other sessions held "

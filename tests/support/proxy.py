@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -50,6 +50,7 @@ class Proxy:
         self._closed = threading.Event()
         self._fault: Fault | None = None
         self.requests: list[str] = []
+        self.on_request: Callable[[str], None] = lambda _: None
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -91,6 +92,7 @@ class Proxy:
             line = head.split(b"\r\n", 1)[0].decode().removesuffix(" HTTP/1.1")
             request = f"{line} {wanted[1].decode()}" if wanted else line
             self.requests.append(request)
+            self.on_request(request)
             fault = self._fault
             if fault is None or not fault.takes(request):
                 fault = None

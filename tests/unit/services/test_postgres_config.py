@@ -34,6 +34,9 @@ def test_a_server_of_512_gb_does_not_take_more_than_4_gb_of_buffers():
 
 def test_write_ahead_log_takes_at_most_a_tenth_of_the_free_disk():
     assert settings_of(disk_free=30 * GB)["max_wal_size"] == "3072MB"
+    assert settings_of(disk_free=2 * GB)["max_wal_size"] == "204MB"
+    assert settings_of(disk_free=0)["max_wal_size"] == "64MB"
+    assert settings_of(disk_free=0)["min_wal_size"] == "32MB"  # PostgreSQL's least: two segments
 
 
 def test_small_shared_memory_moves_parallel_queries_to_files():
