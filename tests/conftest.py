@@ -36,7 +36,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "make test"))
 
 
 LONGEST = (
+    "test_killed_processes_come_back.py",
     "test_command_line.py",
+    "test_no_web_page_drives_the_ui.py",
     "test_secrets.py",
     "test_marts.py",
     "test_external_postgres.py",

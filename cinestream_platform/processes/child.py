@@ -25,6 +25,7 @@ LOOK_SECONDS = 1.0
 @click.option("--lifeline", type=int, help="Descriptor of the pipe to the supervisor.")
 def child(lifeline: int | None) -> None:
     """Run one of Dagster's processes."""
+    os.umask(0o077)  # in containers too: what it writes is for its account alone
     if lifeline is not None:
         follow_supervisor(lifeline)
 
