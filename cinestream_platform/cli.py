@@ -288,10 +288,12 @@ def main() -> Any:
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
+        from cinestream_platform.messages import bounded, harmless
+
         message = _message_for_users(error)
         if message is None:
-            raise
-        click.echo(f"Error: {message}", err=True)
+            raise harmless(error) from None
+        click.echo(f"Error: {bounded(message)}", err=True)
         sys.exit(1)
 
 
@@ -302,6 +304,10 @@ def _message_for_users(error: Exception) -> str | None:
         from cinestream_platform.lake.store_errors import explain
 
         return " ".join(f"{part}." for part in explain(error)).replace("..", ".")
+    if module == "psycopg":
+        from cinestream_platform.messages import describe
+
+        return describe(error)
     return str(error) if module == "cinestream_platform" or isinstance(error, (ValueError, OSError)) else None
 
 

@@ -31,6 +31,7 @@ from cinestream_platform.automation.jobs import JOBS, build_job_names, build_job
 from cinestream_platform.automation.landing import UNFINISHED
 from cinestream_platform.automation.planning import Span, plan_builds
 from cinestream_platform.catalog import SOURCES
+from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.orchestration.staleness import Node, nodes_of
 from cinestream_platform.services.disk import shortage
@@ -109,6 +110,7 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
         minimum_interval_seconds=interval_seconds,
         default_status=DefaultSensorStatus.RUNNING,
     )
+    @quotes_no_values
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SensorResult:
         if reason := shortage(get_settings()):
             return SensorResult(skip_reason=SkipReason(reason))

@@ -19,6 +19,7 @@ from cinestream_platform.automation.cancellations import is_extraction_held
 from cinestream_platform.automation.jobs import JOBS, load_job_name
 from cinestream_platform.lake.database_reader import SourceDatabase, read_fingerprint
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import Settings, get_settings
@@ -51,6 +52,7 @@ def source_change_sensor(
         minimum_interval_seconds=interval_seconds,
         default_status=DefaultSensorStatus.RUNNING,
     )
+    @quotes_no_values
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SensorResult:
         if reason := shortage(get_settings()):
             return SensorResult(skip_reason=SkipReason(reason))

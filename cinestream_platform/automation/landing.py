@@ -29,6 +29,7 @@ from cinestream_platform.automation.jobs import JOBS, load_job_name
 from cinestream_platform.catalog import FEEDS, SOURCES, find_bundle, find_feed, placement_problem
 from cinestream_platform.lake.bundle import MEMBER, is_member
 from cinestream_platform.lake.store import ObjectStore, StoredObject
+from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.services.disk import shortage
@@ -200,6 +201,7 @@ def landing_sensor(interval_seconds: int) -> SensorDefinition:
         minimum_interval_seconds=interval_seconds,
         default_status=DefaultSensorStatus.RUNNING,
     )
+    @quotes_no_values
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse, stores: Stores) -> SensorResult:
         if reason := shortage(get_settings()):
             return SensorResult(skip_reason=SkipReason(reason))

@@ -23,6 +23,7 @@ from cinestream_platform.automation.housekeeping import housekeeping
 from cinestream_platform.automation.jobs import JOBS
 from cinestream_platform.automation.reports import REPORTS_JOB
 from cinestream_platform.catalog import SOURCES
+from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.warehouse.kept_connections import kept_connection
 from cinestream_platform.warehouse.locks import living_runs
@@ -52,6 +53,7 @@ def dead_run_sensor() -> SensorDefinition:
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=DefaultSensorStatus.RUNNING,
     )
+    @quotes_no_values
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SkipReason:
         old = datetime.now(UTC) - GRACE
         filters = RunsFilter(statuses=[DagsterRunStatus.STARTED], updated_before=old)

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from cinestream_platform.commands.findings import FAILED, OK, WARNING, Finding, mask_secrets
+from cinestream_platform.messages import describe
 from cinestream_platform.services.disk import disks, shortage
 from cinestream_platform.settings import Settings, get_settings
 
@@ -58,7 +59,7 @@ def _guarded(name: str, check: Check) -> Iterator[Finding]:
     try:
         yield from check()
     except Exception as error:
-        yield Finding(FAILED, name, f"{type(error).__name__}: {error}", "a check that crashes is a bug: report it")
+        yield Finding(FAILED, name, describe(error), "a check that crashes is a bug: report it")
 
 
 def _python() -> Iterator[Finding]:

@@ -6,6 +6,7 @@ tables (``bundle_reader``) share. What does not: how a record is split into fiel
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -13,6 +14,9 @@ from typing import BinaryIO
 import polars as pl
 
 BLOCK_BYTES = 16 * 1024 * 1024
+MAX_CELLS = 1_200_000
+"""A block of very short lines ends after so many fields: in a frame the shortest takes 16 bytes, and several times so
+while it is judged."""
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """A longer line is no record; reading on would put the whole file into memory."""
 MAX_RAW_CHARS = 10_000
@@ -29,7 +33,10 @@ FOREIGN_FORMS = {
 }
 """What is landed by mistake, by its first bytes."""
 
-REJECT_SCHEMA = {"line": pl.Int64(), "rule": pl.String(), "raw": pl.String()}
+REJECT_SCHEMA = {"line": pl.Int64(), "rule": pl.String(), "raw": pl.String(), "found": pl.String()}
+"""A rejected record: its first line, the rule, its text, and what ``reject_words`` may say of it: the beginning of the
+offending field (never of a personal column), or the number of its fields."""
+MAX_FOUND_CHARS = 100
 
 
 class FileRefusedError(ValueError):
@@ -44,10 +51,14 @@ class FileRefusedError(ValueError):
 
 @dataclass(frozen=True)
 class Batch:
-    """Typed rows in the raw table's columns, and rejected records as ``REJECT_SCHEMA``."""
+    """Typed rows in the raw table's columns, and rejected records as ``REJECT_SCHEMA``.
+
+    ``most_to_come`` is a number of records that what follows of the file cannot exceed.
+    """
 
     rows: pl.DataFrame
     rejected: pl.DataFrame
+    most_to_come: int
     ends_without_line_end: bool = False
 
 
@@ -67,12 +78,20 @@ def refuse_foreign_form(begin: bytes, wanted: str) -> None:
 
 
 class Blocks:
-    """Blocks of whole lines with the number of their first line; what a block cannot finish is given back."""
+    """Blocks of whole lines with the number of their first line; what a block cannot finish is given back.
 
-    def __init__(self, source: BinaryIO, size: int, *, first_line: int = 1) -> None:
+    A block has some ``size`` bytes at most, unless one line is longer, and lines of ``MAX_CELLS`` fields.
+    """
+
+    def __init__(self, source: BinaryIO, size: int, *, fields: int, first_line: int = 1) -> None:
         self._source, self._size = source, size
+        self._most_lines = max(MAX_CELLS // fields, 1)
         self._rest = b""
         self._next_line = first_line
+        self._given_lines = self._given_bytes = 0
+        begin = source.tell()
+        self._end = source.seek(0, io.SEEK_END)
+        source.seek(begin)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         while block := self._whole_lines():
@@ -80,17 +99,48 @@ class Blocks:
             self._next_line += lines
             yield line, block
 
+    @property
+    def bytes_left(self) -> int:
+        """How much of the source follows the last block."""
+        return self._end - self._source.tell() + len(self._rest)
+
     def _whole_lines(self) -> bytes:
-        data = self._rest
-        while chunk := self._source.read(self._size):
-            data += chunk
-            end = data.rfind(b"\n") + 1
-            if end:
-                self._rest = data[end:]
-                return self._checked(data[:end])
-            self._checked(data)
-        self._rest = b""
-        return self._checked(data)
+        data, is_end = self._read_on()
+        end = self._end_of_lines(data, len(data) if is_end else data.rfind(b"\n") + 1)
+        self._rest = data[end:]
+        return data[:end] if self._rest else data
+
+    def _read_on(self) -> tuple[bytes, bool]:
+        """What was left, with as much more as makes a block and ends a line; and whether the source ends with it."""
+        # More lines than were given back, or a record in them would never end.
+        parts, size, ends_line = [self._rest], len(self._rest), self._rest.find(b"\n", self._given_bytes) >= 0
+        enough = self._size + self._given_bytes
+        while not (ends_line and (size >= enough or len(parts) > 1)):
+            chunk = self._source.read(self._size)
+            if not chunk:
+                return self._checked(b"".join(parts)), True
+            parts.append(chunk)
+            size += len(chunk)
+            ends_line = ends_line or b"\n" in chunk
+            if size > MAX_LINE_BYTES + self._given_bytes and not ends_line:
+                break
+        return self._checked(b"".join(parts)), False
+
+    def _end_of_lines(self, data: bytes, end: int) -> int:
+        """Where the last line ends of those that a block may have, before ``end``; the count halves the rest."""
+        most = self._most_lines + self._given_lines
+        self._given_lines = self._given_bytes = 0
+        if data.count(b"\n", 0, end) <= most:
+            return end
+        begin = 0
+        while end - begin > 1:
+            middle = (begin + end) // 2
+            lines = data.count(b"\n", begin, middle)
+            if lines < most:
+                begin, most = middle, most - lines
+            else:
+                end = middle
+        return end
 
     def _checked(self, data: bytes) -> bytes:
         """Refuse a line that is too long, wherever blocks begin and end."""
@@ -107,7 +157,8 @@ class Blocks:
         """Put the tail of the last block before the next one; False where no more will follow."""
         if not self._rest and not self._peek():
             return False
-        self._next_line -= unread.count(b"\n")
+        self._given_lines, self._given_bytes = unread.count(b"\n"), len(unread)
+        self._next_line -= self._given_lines
         self._rest = unread + self._rest
         return True
 

@@ -1,8 +1,8 @@
 """Reading delivered CSV files (RFC 4180) so that every physical record is typed or rejected, in bounded memory.
 
 A file is read in blocks of whole lines. A block without quotes, NULs, bare carriage returns and broken UTF-8 is
-framed by polars; any other one record by record with Python's csv module, which is some twenty times slower but tells
-what is wrong where. Both yield the same records (tests/unit/lake/test_csv_reader.py).
+framed by polars; the others part by part, those parts with one of these record by record (``csv_records``). Both yield
+the same records (tests/unit/lake/test_csv_reader.py).
 What does not belong here: types and rules (``records``), stores (``store``).
 """
 
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +22,6 @@ import polars as pl
 from cinestream_platform.lake.blocks import (
     BLOCK_BYTES,
     BOM,
-    MAX_LINE_BYTES,
     MAX_RAW_CHARS,
     REJECT_SCHEMA,
     Batch,
@@ -29,32 +29,17 @@ from cinestream_platform.lake.blocks import (
     FileRefusedError,
     refuse_foreign_form,
 )
+from cinestream_platform.lake.csv_records import Framed, frame_records
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.records import split_records, with_nulls
+from cinestream_platform.messages import MAX_VALUE, form_of
 from cinestream_platform.warehouse.table import Table
 
-MAX_QUOTED_BYTES = 64 * 1024
-"""A quoted field that is still open after so many bytes was never closed: reject its line, go on with the next."""
-
-
-csv.field_size_limit(MAX_LINE_BYTES)  # its default of 131,072 would reject long texts for being quoted
-
-FORMAT_RULES = {
-    "record_field_count": "a record has as many fields as the header",
-    "record_encoding": "a record is valid UTF-8",
-    "record_nul": "a record holds no NUL byte",
-    "record_quotes": "quotes are closed, doubled inside, and nothing follows a closing quote",
-    "record_carriage_return": "a carriage return stands before a line feed or inside quotes",
-}
-"""Rules that any record of any CSV feed can break, with what they demand."""
-
-
-@dataclass(frozen=True)
-class _Record:
-    line: int
-    raw: str
-    fields: list[str] | None
-    rule: str | None = None
+MAX_HEADER_BYTES = 64 * 1024
+PART_BYTES = 256 * 1024
+"""So much is framed record by record at a time: as Python's objects a short record takes a hundred times its size."""
+SHOWN_NAMES = 20
+NAME = re.compile(r" *[A-Za-z_][A-Za-z0-9_ ]*")
 
 
 def read_csv(
@@ -70,33 +55,44 @@ def read_csv(
     """
     with path.open("rb") as source:
         names = _read_header(source, feed)
-        blocks = Blocks(source, block_bytes, first_line=2)
+        blocks = Blocks(source, block_bytes, fields=len(names), first_line=2)
+        shortest = _shortest_record(feed)
         for line, block in blocks:
             records, broken = _frame_block(block, line, names, blocks)
             nulled = with_nulls(records, feed)
             rows, rejected = split_records(nulled, feed.table, file_id=file_id, not_after=not_after)
-            culprits = records[rejected["row"]]
-            raws = culprits["raw"] if "raw" in records.columns else _rejoin(culprits, names)
-            rejected = pl.concat([rejected.select("line", "rule", raw=raws.str.slice(0, MAX_RAW_CHARS)), broken])
-            yield Batch(rows, rejected.sort("line"), not block.endswith(b"\n"))
+            raws = _texts(records[rejected["row"]], names).str.slice(0, MAX_RAW_CHARS)
+            rejected = pl.concat([rejected.select("line", "rule", raws.alias("raw"), "found"), broken])
+            yield Batch(rows, rejected.sort("line"), (blocks.bytes_left + 1) // shortest, not block.endswith(b"\n"))
 
 
-def _rejoin(records: pl.DataFrame, names: list[str]) -> pl.Series:
-    """The text of records that were framed without quotes: their fields, joined again."""
-    return records.select(raw=pl.concat_str(pl.col(names).fill_null(""), separator=",")).to_series()
+def _shortest_record(feed: Feed) -> int:
+    """Bytes of the shortest record that keeps the rules: a character of each required field, commas, a line end."""
+    columns = [column for column in feed.table.columns if column.source_name]
+    required = sum(not column.nullable for column in columns) if feed.null_token is None else 0
+    return max(required + len(columns), 2)
+
+
+def _texts(records: pl.DataFrame, names: Sequence[str]) -> pl.Series:
+    """The text of records: of those that were framed without quotes their fields, joined again."""
+    joined = pl.concat_str(pl.col(names).fill_null(""), separator=",")
+    return records.select(raw=pl.coalesce("raw", joined) if "raw" in records.columns else joined).to_series()
 
 
 def _read_header(source: BinaryIO, feed: Feed) -> list[str]:
     """Read the first line; the table's column names in the file's order."""
-    line = source.readline(MAX_LINE_BYTES).removeprefix(BOM)
+    line = source.readline(MAX_HEADER_BYTES).removeprefix(BOM)
     refuse_foreign_form(line, "CSV file in UTF-8")
     if not line.strip():
         raise FileRefusedError("the file is empty: it has no header line. Land a file with a header.")
+    if len(line) == MAX_HEADER_BYTES:
+        raise FileRefusedError(f"the first line is longer than {MAX_HEADER_BYTES:,} bytes. Is it a header?")
     try:
         header = next(csv.reader([line.decode("utf-8").rstrip("\r\n")], strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
+        wrong = "bytes that are no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise FileRefusedError(
-            f"the header line is not readable as UTF-8 CSV ({error}). Is this a CSV file?"
+            f"the header line is not readable as UTF-8 CSV ({wrong}). Is this a CSV file?"
         ) from error
     return match_columns(header, feed.table)
 
@@ -109,19 +105,30 @@ def match_columns(header: list[str], table: Table) -> list[str]:
     """
     expected = [column.source_name for column in table.columns if column.source_name]
     wanted = {folded(column.source_name): column.name for column in table.columns if column.source_name}
-    found = [folded(name) for name in header]
+    found = Counter(folded(name) for name in header)
     problems = [f"column `{name}` is missing" for name in expected if folded(name) not in found]
-    problems += [f"column `{name}` is not known" for name in header if folded(name) not in wanted]
-    repeated = {folded for folded in found if found.count(folded) > 1}
-    problems += [f"column `{name}` occurs twice" for name in header if folded(name) in repeated]
+    unknown = [name for name in header if folded(name) not in wanted]
+    twice = [name for name in header if found[folded(name)] > 1 and folded(name) in wanted]
+    # Names of a header may be shown. A line of data that stands in its place may hold anything.
+    is_header = 2 * len(wanted.keys() & found) >= len(wanted)
+    if unknown and is_header:
+        problems += [f"column `{_shown(name)}` is not known" for name in unknown[:SHOWN_NAMES]]
+        problems += [f"{len(unknown) - SHOWN_NAMES:,} more are not known"] if len(unknown) > SHOWN_NAMES else []
+    elif unknown:
+        problems.append(f"{len(unknown):,} of {len(header):,} fields in the first line are no names of columns")
+    problems += [f"column `{name}` occurs twice" for name in twice[:SHOWN_NAMES]]
     if problems:
-        has = ", ".join(header)[:500]
-        hint = "" if set(wanted) & set(found) else "Is the first line a header, with commas between these names? "
+        hint = "" if is_header else "Is the first line a header, with commas between these names? "
         raise FileRefusedError(
-            f"{'; '.join(dict.fromkeys(problems))}; the file has {has}; expected {', '.join(expected)}. {hint}"
-            "Fix the file and land it again."
+            f"{'; '.join(dict.fromkeys(problems))}; expected {', '.join(expected)}. {hint}Fix the file and land it "
+            "again."
         )
-    return [wanted[name] for name in found]
+    return [wanted[folded(name)] for name in header]
+
+
+def _shown(name: str) -> str:
+    """An unknown name, if it is one; of anything else, which may be a value, the form."""
+    return name[:MAX_VALUE] if NAME.fullmatch(name) else form_of(name[:MAX_VALUE])
 
 
 def folded(name: str) -> str:
@@ -133,15 +140,35 @@ def _frame_block(block: bytes, line: int, names: list[str], blocks: Blocks) -> t
     """The block's records as text columns, and those that cannot be split into fields."""
     if (frame := _frame_plain(block, line, names)) is not None:
         return frame, pl.DataFrame(schema=REJECT_SCHEMA)
-    records = list(_frame_quoted(block, line, len(names), blocks))
-    good = [record for record in records if record.fields is not None]
-    columns = {name: [(record.fields or [])[i] for record in good] for i, name in enumerate(names)}
-    frame = pl.DataFrame(
-        {"line": [record.line for record in good], "raw": [record.raw for record in good], **columns},
-        schema={"line": pl.Int64(), "raw": pl.String(), **dict.fromkeys(names, pl.String())},
-    )
-    bad = [(record.line, record.rule, record.raw[:MAX_RAW_CHARS]) for record in records if record.fields is None]
-    return frame, pl.DataFrame(bad, schema=REJECT_SCHEMA, orient="row")
+    schema = {"line": pl.Int64(), "raw": pl.String(), **dict.fromkeys(names, pl.String())}
+    good, bad = [pl.DataFrame(schema=schema)], [pl.DataFrame(schema=REJECT_SCHEMA)]
+    at, size, is_end = 0, PART_BYTES, False
+    while at < len(block):
+        end = block.find(b"\n", at + size) + 1 or len(block)
+        part = block[at:end]
+        if (frame := _frame_plain(part, line, names)) is not None:
+            good.append(frame)
+            at, line = end, line + frame.height
+            continue
+        framed = frame_records(part, line, len(names), is_end=is_end)
+        good.append(_good_records(framed, schema))
+        bad.append(pl.DataFrame(framed.bad, schema=REJECT_SCHEMA, orient="row"))
+        at, line = at + framed.size, line + framed.lines
+        if at < end == len(block):  # the block ends inside a record
+            if blocks.give_back(block[at:]):
+                break
+            is_end = True
+        size = PART_BYTES if framed.size else 2 * size
+    return pl.concat(good, how="diagonal"), pl.concat(bad)
+
+
+def _good_records(framed: Framed, schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    columns = {
+        "line": [line for line, _, _ in framed.good],
+        "raw": [raw for _, raw, _ in framed.good],
+        **{name: [fields[i] for _, _, fields in framed.good] for i, name in enumerate(list(schema)[2:])},
+    }
+    return pl.DataFrame(columns, schema=schema)
 
 
 def _frame_plain(block: bytes, line: int, names: list[str]) -> pl.DataFrame | None:
@@ -172,93 +199,3 @@ def _frame_plain(block: bytes, line: int, names: list[str]) -> pl.DataFrame | No
     if frame.height != lines:
         return None
     return frame.with_columns(line=pl.int_range(line, line + lines, dtype=pl.Int64))
-
-
-def _frame_quoted(block: bytes, first_line: int, width: int, blocks: Blocks) -> Iterator[_Record]:
-    """Frame a block record by record."""
-    lines = io.BytesIO(block).readlines()  # bytes.splitlines would end lines at a bare carriage return too
-    at = 0
-    while at < len(lines):
-        record, used = _frame_record(lines, at, first_line + at, width)
-        if record is None:
-            if blocks.give_back(b"".join(lines[at:])):
-                return
-            record, used = _reject(lines[at], first_line + at, "record_quotes"), 1
-        if record.raw or record.rule:  # an empty line is no record
-            yield record
-        at += used
-
-
-def _frame_record(lines: list[bytes], at: int, line: int, width: int) -> tuple[_Record | None, int]:
-    """The record that begins at ``lines[at]`` and how many lines it takes; ``None`` where the block ends inside it."""
-    if b'"' not in lines[at]:
-        return _plain_record(lines[at], line, width), 1
-    try:
-        try:
-            fields, used = _parse(lines[at : at + 1])
-        except _StillOpenError:
-            fields, used = _parse(taken := _take(lines, at))
-    except _StillOpenError:
-        if sum(map(len, taken)) < MAX_QUOTED_BYTES:
-            return None, 0
-        return _reject(lines[at], line, "record_quotes"), 1
-    except UnicodeDecodeError:
-        return _reject(lines[at], line, "record_encoding"), 1
-    except csv.Error as error:
-        return _reject(lines[at], line, "record_carriage_return" if "new-line" in str(error) else "record_quotes"), 1
-    raw = b"".join(lines[at : at + used])
-    if b"\0" in raw:
-        return _reject(raw, line, "record_nul"), used
-    if raw.endswith(b"\r\r\n"):  # csv skips any number of them
-        return _reject(raw, line, "record_carriage_return"), used
-    if len(fields) != width:
-        return _reject(raw, line, "record_field_count"), used
-    return _Record(line, _text(raw), fields), used
-
-
-class _StillOpenError(Exception):
-    """A quoted field goes on in the next line."""
-
-
-def _parse(lines: list[bytes]) -> tuple[list[str], int]:
-    """The fields of the first record and how many lines it takes."""
-    reader = csv.reader((line.decode("utf-8") for line in lines), strict=True)
-    try:
-        return next(reader), reader.line_num
-    except csv.Error as error:
-        if "unexpected end of data" in str(error):
-            raise _StillOpenError from error
-        raise
-
-
-def _take(lines: list[bytes], at: int) -> list[bytes]:
-    """Lines from ``at`` on, as many as one record may take."""
-    size, end = 0, at
-    while end < len(lines) and size < MAX_QUOTED_BYTES:
-        size += len(lines[end])
-        end += 1
-    return lines[at:end]
-
-
-def _plain_record(raw: bytes, line: int, width: int) -> _Record:
-    body = raw.removesuffix(b"\n").removesuffix(b"\r")
-    if b"\0" in body:
-        return _reject(raw, line, "record_nul")
-    if b"\r" in body:
-        return _reject(raw, line, "record_carriage_return")
-    try:
-        fields = body.decode("utf-8").split(",")
-    except UnicodeDecodeError:
-        return _reject(raw, line, "record_encoding")
-    if len(fields) != width and body:
-        return _reject(raw, line, "record_field_count")
-    return _Record(line, _text(raw), fields)
-
-
-def _reject(raw: bytes, line: int, rule: str) -> _Record:
-    return _Record(line, _text(raw), None, rule)
-
-
-def _text(raw: bytes) -> str:
-    """The record's text for people: bytes that are no UTF-8 and NULs (which Postgres cannot store) as escapes."""
-    return raw.rstrip(b"\r\n").decode("utf-8", "backslashreplace").replace("\0", "\\x00")

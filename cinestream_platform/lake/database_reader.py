@@ -21,6 +21,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from cinestream_platform import progress
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.messages import describe
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.table import Column, Kind
 
@@ -216,7 +217,7 @@ def copy_table(database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: P
         try:
             conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot.name)))
         except psycopg.DatabaseError as error:
-            raise SnapshotLostError(f"{database.target}: {' '.join(str(error).split())}") from error
+            raise SnapshotLostError(f"{database.target}: {describe(error)}") from error
         with conn.cursor().copy(query) as rows:
             for data in rows:
                 progress.note(f"rows of {feed.table.name}")

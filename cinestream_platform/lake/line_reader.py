@@ -28,11 +28,13 @@ from cinestream_platform.lake.blocks import (
     BLOCK_BYTES,
     BOM,
     MAX_RAW_CHARS,
+    REJECT_SCHEMA,
     Batch,
     Blocks,
     FileRefusedError,
     refuse_foreign_form,
 )
+from cinestream_platform.lake.csv_records import ENCODING, FIELD_COUNT, NUL
 from cinestream_platform.lake.feed import Feed, LineFormat
 from cinestream_platform.lake.records import first_broken, judged, split_records, typed_rows, with_nulls
 from cinestream_platform.warehouse.table import Column, Kind
@@ -42,8 +44,6 @@ SURPLUS = "surplus"
 """What a line holds beyond its fields."""
 BROKEN_BYTES = re.compile("[\udc80-\udcff]+")
 """Bytes that are no UTF-8, as Python's ``surrogateescape`` shows them."""
-TOO_MANY, ENCODING, NUL = "record_field_count", "record_encoding", "record_nul"
-"""The rules of the format, by the names that CSV has for them (``csv_reader.FORMAT_RULES``)."""
 
 
 def read_lines(
@@ -63,12 +63,14 @@ def read_lines(
     reader = _Reader(feed, feed.lines, file_id, not_after)
     is_empty = True
     with path.open("rb") as source:
-        for line, block in Blocks(source, block_bytes):
+        blocks = Blocks(source, block_bytes, fields=len(_columns(feed)))
+        for line, block in blocks:
             if line == 1:
                 block = block.removeprefix(BOM)
                 refuse_foreign_form(block, "text file")
             is_empty = is_empty and not block.strip()
-            yield reader.batch(_Lines(block, line))
+            rows, rejected = reader.split(_Lines(block, line))
+            yield Batch(rows, rejected, (blocks.bytes_left + 1) // reader.shortest, not block.endswith(b"\n"))
     if is_empty:
         raise FileRefusedError("the file is empty. Land a file with records.")
 
@@ -110,8 +112,13 @@ class _Reader:
     not_after: datetime
     section: str | None = None
 
-    def batch(self, block: _Lines) -> Batch:
-        """What a block holds."""
+    @property
+    def shortest(self) -> int:
+        """Bytes of the shortest line that keeps the rules: required fields of one character, commas, a line end."""
+        return max(2 * sum(not column.nullable for column in _fields(self.feed, self.form)), 2)
+
+    def split(self, block: _Lines) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """What a block holds: typed rows and rejected records."""
         lines = _judged_lines(block, self.feed, self.form, self.not_after)
         records, broken, text = self._odd(block, lines)
         if self.form.section:
@@ -122,14 +129,15 @@ class _Reader:
             if lines["is_bad"].sum() > bad:  # what stands below spoilt headers
                 records, broken, text = self._odd(block, lines)
             records = _split_headers(records, column)[0].join_asof(sections.select("line", column.name), on="line")
-            broken = pl.concat([broken, sections.select("line", "rule").filter(pl.col("line") >= block.first)])
+            opened = sections.filter(pl.col("line") >= block.first)
+            broken = pl.concat([broken, opened.select("line", "rule", "found")])
         rows = typed_rows(lines, _columns(self.feed), file_id=self.file_id)
         nulled = with_nulls(records, self.feed)
         more, rejected = split_records(nulled, self.feed.table, file_id=self.file_id, not_after=self.not_after)
         if more.height:
             rows = pl.concat([rows, more]).sort("_line")
-        broken = pl.concat([broken.drop_nulls(), rejected.select("line", "rule")]).sort("line")
-        return Batch(rows, _with_raw(broken, text), not block.text.endswith(b"\n"))
+        broken = pl.concat([broken.drop_nulls("rule"), rejected.select("line", "rule", "found")]).sort("line")
+        return rows, _with_raw(broken, text)
 
     def _odd(self, block: _Lines, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Of the bad lines: the records, what breaks the format as ``line`` and ``rule``, and their text."""
@@ -144,9 +152,11 @@ class _Reader:
         self.section = sections[column.name][-1]
         nulled = sections.with_columns(pl.when(pl.col(column.name) != "").then(column.name).alias(column.name))
         found = judged(nulled, [column], self.feed.table, not_after=self.not_after)
-        rules = first_broken(found, [column], self.feed.table, not_after=self.not_after).select("line", "rule")
+        rules = first_broken(found, [column], self.feed.table, not_after=self.not_after)
         value = pl.when(~pl.col("is_bad")).then(f"parsed_{column.name}").alias("value")
-        return found.select("line", column.name, value).join(rules, on="line", how="left", maintain_order="left")
+        return found.select("line", column.name, value).join(
+            rules.select("line", "rule", "found"), on="line", how="left", maintain_order="left"
+        )
 
 
 def _columns(feed: Feed) -> list[Column]:
@@ -214,11 +224,14 @@ def _undecodable(text: bytes, encoding: str) -> list[int]:
 
 
 def _framed(lines: pl.DataFrame, names: list[str], form: LineFormat) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The lines as ``line`` and fields; ``line`` and ``rule`` of those that break the format. Empty lines are none."""
+    """The lines as ``line`` and fields; ``line``, ``rule`` and ``found`` of those that break the format.
+
+    Empty lines are none.
+    """
     fields = names if form.last_takes_rest else [*names, SURPLUS]
     rules = [pl.col("rule"), pl.when(pl.col("raw").str.contains("\0", literal=True)).then(pl.lit(NUL))]
     if not form.last_takes_rest:
-        rules.append(pl.when(pl.col(SURPLUS).is_not_null()).then(pl.lit(TOO_MANY)))
+        rules.append(pl.when(pl.col(SURPLUS).is_not_null()).then(pl.lit(FIELD_COUNT)))
     framed = (
         lines.lazy()
         .filter(pl.col("raw") != "")
@@ -228,13 +241,16 @@ def _framed(lines: pl.DataFrame, names: list[str], form: LineFormat) -> tuple[pl
         .collect()
     )
     is_broken = pl.col("rule").is_not_null()
-    return framed.filter(~is_broken).select("line", *names), framed.filter(is_broken).select("line", "rule")
+    count = pl.when(pl.col("rule") == FIELD_COUNT).then(pl.col("raw").str.count_matches(",", literal=True) + 1)
+    broken = framed.filter(is_broken).select("line", "rule", found=count.cast(pl.String))
+    return framed.filter(~is_broken).select("line", *names), broken
 
 
 def _with_raw(broken: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
-    """``line`` and ``rule`` with the lines' text, NULs (which Postgres cannot store) as escapes."""
+    """``line``, ``rule`` and ``found`` with the lines' text, NULs (which Postgres cannot store) as escapes."""
     raw = pl.col("raw").str.replace_all("\0", "\\x00", literal=True).str.slice(0, MAX_RAW_CHARS)
-    return broken.join(lines.select("line", raw), on="line", how="left", maintain_order="left")
+    with_raw = broken.join(lines.select("line", raw), on="line", how="left", maintain_order="left")
+    return with_raw.select(*REJECT_SCHEMA)
 
 
 def _split_headers(records: pl.DataFrame, column: Column) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -29,6 +29,8 @@ PARTITION_KEY = "partition_key"
 EFFECTIVE_AT = "_effective_at"
 ROWS_AT_A_TIME = 8_000_000
 """So many rows of a file wait in memory (some 300 MB of ratings) before they are written by partition."""
+BYTES_AT_A_TIME = 400_000_000
+"""Rows with long texts are written sooner."""
 GROUPS_AT_A_TIME = 1_000
 """Repeated events are looked for in so many groups at once (of the Netflix Prize: 5.7 million ratings)."""
 
@@ -48,7 +50,8 @@ class Spool:
         self._waiting.append(rows)
         if self._feed.grouped_by:
             self.groups.update(rows[self._feed.grouped_by].unique())
-        if sum(batch.height for batch in self._waiting) >= ROWS_AT_A_TIME:
+        size = sum(batch.estimated_size() for batch in self._waiting)
+        if sum(batch.height for batch in self._waiting) >= ROWS_AT_A_TIME or size >= BYTES_AT_A_TIME:
             self.flush()
 
     def flush(self) -> None:

@@ -9,8 +9,9 @@ from datetime import datetime
 
 import polars as pl
 
+from cinestream_platform.lake.blocks import MAX_FOUND_CHARS
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.warehouse.frames import named_rules, polars_type, rule_expression
+from cinestream_platform.warehouse.frames import NamedRule, named_rules, polars_type, rule_expression
 from cinestream_platform.warehouse.table import Column, Kind, Table
 
 MICROSECONDS = 1_000_000
@@ -18,6 +19,9 @@ SPARE_DIGITS = 6
 """Decimals are read with this many more digits than declared, so that 3.25 is seen and not rounded to 3.2."""
 
 DATE_BYTES = len("2005-01-03")
+
+
+BROKEN_SCHEMA = {"line": pl.Int64(), "rule": pl.String(), "row": pl.Int64(), "found": pl.String()}
 
 
 def _plain_decimal(digits: int) -> str:
@@ -76,8 +80,8 @@ def _typed(column: Column) -> pl.Expr:
     return value.cast(polars_type(column.type), strict=False)
 
 
-def _breaks(table: Table, columns: Sequence[Column], not_after: datetime) -> list[tuple[str, pl.Expr]]:
-    """Each rule's name with an expression that is true where a record breaks it.
+def _breaks(table: Table, columns: Sequence[Column], not_after: datetime) -> list[tuple[NamedRule, pl.Expr]]:
+    """Each rule with an expression that is true where a record breaks it.
 
     A type is judged twice: first whether the text is a number at all, last whether the number fits the column, so
     that a rating of 3.25 is reported by the rule on its steps and not as a misfit of numeric(2,1).
@@ -88,16 +92,16 @@ def _breaks(table: Table, columns: Sequence[Column], not_after: datetime) -> lis
             continue
         text, value = pl.col(named.column.name), pl.col(f"parsed_{named.column.name}")
         if named.rule is not None:
-            broken.append((named.name, ~rule_expression(named.rule, value)))
+            broken.append((named, ~rule_expression(named.rule, value)))
         elif named.name.endswith("_required"):
-            broken.append((named.name, text.is_null()))
+            broken.append((named, text.is_null()))
         elif named.name.endswith("_future"):
             epoch = named.column.is_epoch_seconds
-            broken.append((named.name, value > (int(not_after.timestamp()) if epoch else pl.lit(not_after))))
+            broken.append((named, value > (int(not_after.timestamp()) if epoch else pl.lit(not_after))))
         else:
-            broken.append((named.name, text.is_not_null() & value.is_null()))
-            misfits.append((named.name, value.is_not_null() & ~_fits(named.column, value)))
-    return [(name, expression.fill_null(False)) for name, expression in broken + misfits]
+            broken.append((named, text.is_not_null() & value.is_null()))
+            misfits.append((named, value.is_not_null() & ~_fits(named.column, value)))
+    return [(named, expression.fill_null(False)) for named, expression in broken + misfits]
 
 
 def _fits(column: Column, value: pl.Expr) -> pl.Expr:
@@ -122,8 +126,8 @@ def split_records(
         not_after: Events later than this are rejected.
 
     Returns:
-        The typed rows in declared columns, and the rejected as ``line``, ``rule`` (the first that is broken) and
-        ``row`` (index into ``records``).
+        The typed rows in declared columns, and the rejected as ``line``, ``rule`` (the first that is broken), ``row``
+        (index into ``records``) and ``found``.
     """
     columns = [column for column in table.columns if column.source_name]
     found = judged(records, columns, table, not_after=not_after)
@@ -148,13 +152,32 @@ def typed_rows(found: pl.DataFrame, columns: Sequence[Column], *, file_id: int) 
 
 
 def first_broken(found: pl.DataFrame, columns: Sequence[Column], table: Table, *, not_after: datetime) -> pl.DataFrame:
-    """The first rule that each bad one of the ``judged`` records breaks: ``line``, ``rule`` and ``row``.
+    """The first rule that each bad one of the ``judged`` records breaks: ``line``, ``rule``, ``row`` and ``found``.
 
-    Of these alone, since naming costs more than judging.
+    Of these alone, since naming costs more than judging. ``found`` is the beginning of the field that breaks it; of a
+    personal column it is NULL.
     """
-    first = pl.coalesce(pl.when(breaks).then(pl.lit(name)) for name, breaks in _breaks(table, columns, not_after))
+    if not found["is_bad"].any():
+        return pl.DataFrame(schema=BROKEN_SCHEMA)
+    broken = _breaks(table, columns, not_after)
+    first = pl.coalesce(pl.when(breaks).then(pl.lit(named.name)) for named, breaks in broken)
     rows = found["is_bad"].arg_true()
-    return found[rows].with_columns(row=rows.cast(pl.Int64)).select("line", rule=first, row="row")
+    named = found[rows].with_columns(row=rows.cast(pl.Int64), rule=first)
+    return named.select("line", "rule", "row", found=_offending(named["rule"], broken))
+
+
+def _offending(rules: pl.Series, broken: Sequence[tuple[NamedRule, pl.Expr]]) -> pl.Expr:
+    """The beginning of the field that breaks the rule."""
+    occurring = set(rules.unique())
+    columns = {named.name: named.column for named, _ in broken if named.name in occurring}
+    return pl.coalesce(
+        pl.lit(None, pl.String()),
+        *(
+            pl.when(pl.col("rule") == name).then(pl.col(column.name).str.slice(0, MAX_FOUND_CHARS))
+            for name, column in columns.items()
+            if not column.is_personal
+        ),
+    )
 
 
 def with_nulls(records: pl.DataFrame, feed: Feed) -> pl.DataFrame:

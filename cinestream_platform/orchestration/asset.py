@@ -35,6 +35,7 @@ from cinestream_platform.catalog import bundles_of
 from cinestream_platform.lake.bundle import Bundle
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.raw_rows import RawRows, Scope
+from cinestream_platform.messages import bounded, quotes_no_values
 from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.file_loading import FileLoader, Outcome, Report
@@ -49,6 +50,8 @@ from cinestream_platform.warehouse.table import WHOLE, Layer, Table
 OWNERS = ["team:data-platform"]
 FRESHNESS = FreshnessPolicy.time_window(warn_window=timedelta(days=7), fail_window=timedelta(days=31))
 Transform = Callable[..., pl.LazyFrame]
+SHOWN_FILES = 40
+"""So many files stand in the metadata of a run; the ledger has all of them."""
 
 
 class LoadConfig(Config):
@@ -142,6 +145,7 @@ def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]]
     def decorate(function: Callable[[FileLoader], Iterator[Report]]) -> AssetsDefinition:
         key = asset_key(feed.table)
 
+        @quotes_no_values
         def load(context: AssetExecutionContext, config: LoadConfig) -> Iterator[Any]:
             begin_step(key.to_user_string())
             warehouse, stores = context.resources.warehouse, context.resources.stores
@@ -178,8 +182,8 @@ def _fail_for_files_not_loaded(reports: list[Report]) -> None:
     if bad:
         raise Failure(
             f"{len(bad):,} of {len(reports):,} files are not loaded, the others are:\n"
-            + "\n".join(f"{report.file.key} {report.outcome}: {report.reason}" for report in bad)[:5_000],
-            metadata={"files": MetadataValue.json({r.file.key: r.reason for r in bad})},
+            + bounded("\n".join(f"{report.file.key} {report.outcome}: {report.reason}" for report in bad), 5_000),
+            metadata={"files": MetadataValue.json({r.file.key: bounded(r.reason, 500) for r in bad[:SHOWN_FILES]})},
             # The ledger knows when a file is to be tried again; repeating the run would not help.
             allow_retries=False,
         )
@@ -196,6 +200,7 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
         inputs = {name: AssetIn(AssetKey([table.source, name])) for name in signature(function).parameters}
         partitions = partitions_of(table.partitioning)
 
+        @quotes_no_values
         def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
             begin_step(key.to_user_string())
             keys = list(context.partition_keys) if partitions else [WHOLE]
@@ -255,5 +260,5 @@ def _published_metadata(publication: Publication) -> dict[str, Any]:
         "content_hash": publication.content_hash,
         "changed": publication.changed,
         "files": len(publication.file_ids),
-        "file_ids": MetadataValue.json(list(publication.file_ids)),
+        "file_ids": MetadataValue.json(list(publication.file_ids)[:SHOWN_FILES]),
     }

@@ -23,8 +23,9 @@ from dagster import (
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier
 
-from cinestream_platform.lake.csv_reader import FORMAT_RULES
+from cinestream_platform.lake.csv_records import FORMAT_RULES
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.messages import MAX_METADATA, bounded
 from cinestream_platform.warehouse.frames import named_rules
 from cinestream_platform.warehouse.profile import SourceProfile
 from cinestream_platform.warehouse.raw_files import rows_by_file
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from cinestream_platform.orchestration.io_managers import Build
 
 SAMPLE_ROWS = 5
+MAX_SHOWN = 500
+"""Characters of one value in a sample."""
 SHRINK_LIMIT = 0.5
 """A publication with less than this share of the rows before is reported."""
 
@@ -101,13 +104,21 @@ def raw_check_results(conn: Connection[Any], feed: Feed, key: AssetKey) -> Itera
 
 
 def _rejected_by_rule(conn: Connection[Any], feed: Feed) -> dict[str, tuple[int, list[dict[str, Any]]]]:
+    """How many records each rule rejected, and where some of them stand; their text is for engineers alone."""
     rows = conn.execute(
         """
-        SELECT rule, count(*), (array_agg(json_build_object('file', key, 'line', line, 'text', left(raw, 200))))[1:%s]
-        FROM ops.rejected_row JOIN ops.landed_file USING (file_id)
-        WHERE source = %s AND dataset = %s AND status = 'loaded' GROUP BY rule
+        WITH loaded AS MATERIALIZED (
+            SELECT file_id, key FROM ops.landed_file WHERE source = %(source)s AND dataset = %(dataset)s
+            AND status = 'loaded'
+        ), counted AS (
+            SELECT rule, count(*) AS rows FROM ops.rejected_row JOIN loaded USING (file_id) GROUP BY rule
+        )
+        SELECT rule, rows, ARRAY(
+            SELECT json_build_object('file', key, 'line', line)
+            FROM ops.rejected_row r JOIN loaded USING (file_id) WHERE r.rule = counted.rule LIMIT %(sample)s
+        ) FROM counted
         """,
-        (SAMPLE_ROWS, feed.source, feed.dataset),
+        {"source": feed.source, "dataset": feed.dataset, "sample": SAMPLE_ROWS},
     ).fetchall()
     return {rule: (count, samples) for rule, count, samples in rows}
 
@@ -281,7 +292,8 @@ def check_result(
     severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
 ) -> AssetCheckResult:
     """What a check found: numbers, and the first failing rows as texts."""
-    metadata = dict(numbers)
+    metadata = {k: bounded(v, MAX_METADATA) if isinstance(v, str) else v for k, v in numbers.items()}
     if sample:
-        metadata["sample"] = MetadataValue.json([{k: str(v) for k, v in row.items()} for row in sample])
+        shown = [{k: bounded(str(v), MAX_SHOWN) for k, v in row.items()} for row in sample[:SAMPLE_ROWS]]
+        metadata["sample"] = MetadataValue.json(shown)
     return AssetCheckResult(asset_key=key, check_name=name, passed=passed, metadata=metadata, severity=severity)

@@ -12,6 +12,7 @@ from dagster import AssetExecutionContext, AssetOut, AssetsDefinition, Config, F
 
 from cinestream_platform.lake.database_reader import SourceDatabase, SourceDriftError
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.asset import asset_key, table_properties
 from cinestream_platform.orchestration.beginning import begin_step
@@ -49,6 +50,7 @@ def extracted_assets(
     """
 
     def decorate(function: Extraction) -> AssetsDefinition:
+        @quotes_no_values
         def extract(context: AssetExecutionContext, config: ExtractConfig) -> Iterator[Any]:
             begin_step(f"{feeds[0].source}_extraction")
             settings, warehouse, stores = get_settings(), context.resources.warehouse, context.resources.stores

@@ -30,8 +30,10 @@ from cinestream_platform.lake.database_reader import (
 )
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.raw_rows import RawRows, Spool, find_overlap
+from cinestream_platform.lake.reject_words import reject_words
 from cinestream_platform.lake.store import ObjectStore
-from cinestream_platform.orchestration.file_reading import CLOCK_SLACK, examples
+from cinestream_platform.messages import describe
+from cinestream_platform.orchestration.file_reading import CLOCK_SLACK
 from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import extractions, ledger, locks
@@ -117,7 +119,7 @@ class Extractor:
                 if attempt == self.settings.load_attempts:
                     raise
                 wait = self.settings.load_backoff_seconds * 2 ** (attempt - 1)
-                self.log(f"{self.database.target} went away ({' '.join(str(error).split())}); again in {wait:,.0f} s")
+                self.log(f"{self.database.target} went away ({describe(error)}); again in {wait:,.0f} s")
                 time.sleep(wait)
         raise AssertionError("unreachable")
 
@@ -205,7 +207,8 @@ class Extractor:
         if bad.height > rows * feed.reject_threshold:
             raise TooManyRejectedError(
                 f"table {feed.table.name}: {bad.height:,} of {rows:,} rows break rules, more than "
-                f"{feed.reject_threshold:.0%}, e.g. {examples(bad)}. Nothing was published. Mend the source."
+                f"{feed.reject_threshold:.0%}, e.g. {reject_words(bad, feed.table)}. Nothing was published. Mend the "
+                "source."
             )
         return ExtractedTable(feed, file, copy.sha256, spool, bad, is_whole)
 

@@ -23,6 +23,7 @@ from cinestream_platform.lake.raw_rows import find_overlap
 from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
 from cinestream_platform.lake.store_errors import explain, is_store_error
 from cinestream_platform.lake.stored import NotRegularError
+from cinestream_platform.messages import bounded, describe
 from cinestream_platform.orchestration.file_reading import Reading, Refusal, read_delivery
 from cinestream_platform.services.disk import DiskFullError, is_for_lack_of_room, shortage
 from cinestream_platform.settings import Settings
@@ -165,8 +166,9 @@ class FileLoader:
         except (ObjectChangedError, FileSettledError) as error:
             return Report(file, Outcome.LEFT, reason=str(error))
         except Exception as error:
-            said = ": ".join(explain(error)) if is_store_error(error) else str(error)
-            reason = f"{type(error).__name__}: {said}"
+            reason = describe(error)
+            if is_store_error(error):
+                reason = bounded(f"{type(error).__name__}: {': '.join(explain(error))}")
             if is_for_lack_of_room(error):
                 return Report(file, Outcome.LEFT, reason=reason)
             ledger.mark_failed(conn, file, reason, attempts=self.settings.load_attempts)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import polars as pl
-
 from cinestream_platform import progress
 from cinestream_platform.lake.blocks import FileRefusedError
 from cinestream_platform.lake.bundle import is_member
@@ -20,8 +18,10 @@ from cinestream_platform.lake.csv_reader import read_csv
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.line_reader import read_lines
 from cinestream_platform.lake.raw_rows import Spool
+from cinestream_platform.lake.reject_words import reject_words
 from cinestream_platform.lake.rejects import Rejects
 from cinestream_platform.lake.store import LocalCopy
+from cinestream_platform.messages import bounded
 from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.ledger import LandedFile
@@ -29,8 +29,6 @@ from cinestream_platform.warehouse.table import WriteMode
 
 CLOCK_SLACK = timedelta(days=1)
 """An event may be dated this much after its file arrived: sources' clocks are not ours."""
-KEPT_REJECTS = 1_000_000
-"""Beyond so many rejected records reading stops: the file is not what the feed is for."""
 
 
 @dataclass
@@ -67,41 +65,48 @@ def read_delivery(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) 
     try:
         reading = _read(copy, file, feed, scratch)
     except FileRefusedError as error:
-        return Refusal(str(error))
-    if verdict := _verdict(reading, feed):
-        counts = (reading.read, reading.rejects.rows)
-        return Refusal(verdict, counts, tuple(reading.rejects.first.iter_rows()))
-    return reading
+        return Refusal(bounded(str(error)))
+    return reading if isinstance(reading, Refusal) else _judge(reading, feed) or reading
 
 
-def _read(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) -> Reading:
+def _read(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) -> Reading | Refusal:
     spool, rejects, open_end = Spool(scratch / "rows", feed), Rejects(scratch / "rejects"), False
     read = read_member if is_member(file.key) else read_lines if feed.lines else read_csv
+    rows = 0
     for batch in read(copy.path, feed, file_id=file.file_id, not_after=file.first_seen_at + CLOCK_SLACK):
         progress.note(f"rows read from {file.key}")
         keep_room(get_settings())
+        rows += batch.rows.height
         spool.add(batch.rows)
         rejects.add(batch.rejected)
         open_end = batch.ends_without_line_end
-        if rejects.rows > KEPT_REJECTS:
-            raise FileRefusedError(f"more than {KEPT_REJECTS:,} records are rejected, e.g. {examples(rejects.first)}")
+        if batch.most_to_come and rejects.rows > (rows + rejects.rows + batch.most_to_come) * feed.reject_threshold:
+            return _too_many(rejects, rows + rejects.rows, feed, is_all=False)
     spool.flush()
     return Reading(spool, copy.sha256, rejects, open_end)
 
 
-def _verdict(reading: Reading, feed: Feed) -> str | None:
+def _too_many(rejects: Rejects, read: int, feed: Feed, *, is_all: bool) -> Refusal:
+    """More records are rejected than the feed allows; unless all were read, whatever follows could not change that."""
+    which = f"{read:,} records" if is_all else f"the first {read:,} records"
+    rest = "" if is_all else " even if all that follow were good, so that reading stopped there"
+    reason = (
+        f"{rejects.rows:,} of {which} are rejected, more than {feed.reject_threshold:.2%}{rest}; nothing was "
+        f"published. E.g. {reject_words(rejects.first, feed.table)}. Fix the file and land it again."
+    )
+    sample = rejects.first.select("line", "rule", "raw").iter_rows()
+    return Refusal(bounded(reason), (read, rejects.rows), tuple(sample))
+
+
+def _judge(reading: Reading, feed: Feed) -> Refusal | None:
     """Why nothing of a readable file is published; ``None`` if it may be."""
-    rejected = reading.rejects.rows
-    if reading.read and rejected > reading.read * feed.reject_threshold:
-        return (
-            f"{rejected:,} of {reading.read:,} records are rejected, more than {feed.reject_threshold:.2%}; nothing "
-            f"was published. E.g. {examples(reading.rejects.first)}. Fix the file and land it again."
-        )
+    if reading.read and reading.rejects.rows > reading.read * feed.reject_threshold:
+        return _too_many(reading.rejects, reading.read, feed, is_all=True)
     if feed.table.mode in (WriteMode.SNAPSHOT, WriteMode.HISTORY) and reading.loaded == 0:
-        return "a snapshot without any row would empty the table. Land a file with rows, or retract the old one."
+        sample = reading.rejects.first.select("line", "rule", "raw").iter_rows()
+        return Refusal(
+            "a snapshot without any row would empty the table. Land a file with rows, or retract the old one.",
+            (reading.read, reading.rejects.rows),
+            tuple(sample),
+        )
     return None
-
-
-def examples(rejected: pl.DataFrame) -> str:
-    """A few rejected records, for messages."""
-    return "; ".join(f"line {line:,} {rule}: {raw[:200]!r}" for line, rule, raw in rejected.head(3).iter_rows())

@@ -10,6 +10,7 @@ from dagster import ConfigurableIOManager, InputContext, OutputContext, Resource
 from cinestream_platform import progress
 from cinestream_platform.catalog import feed_of_table
 from cinestream_platform.lake.raw_rows import RawRows
+from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.checks import exact_measures
 from cinestream_platform.orchestration.file_loading import Report
 from cinestream_platform.orchestration.parallel import MAX_AT_ONCE, in_parallel
@@ -58,6 +59,7 @@ class RawIOManager(ConfigurableIOManager):
     warehouse: ResourceDependency[Warehouse]
     stores: ResourceDependency[Stores]
 
+    @quotes_no_values
     def handle_output(self, context: OutputContext, delivery: Delivery) -> None:
         """Load every file that the delivery is for; each is published by a transaction of its own."""
         for report in delivery.files:
@@ -71,6 +73,7 @@ class RawIOManager(ConfigurableIOManager):
                 report.reason,
             )
 
+    @quotes_no_values
     def load_input(self, context: InputContext) -> RawRows:
         """The current rows of the raw table; which files they are from is settled here, once a step."""
         feed = feed_of_table(*context.asset_key.path)
@@ -84,6 +87,7 @@ class WarehouseIOManager(ConfigurableIOManager):
 
     warehouse: ResourceDependency[Warehouse]
 
+    @quotes_no_values
     def handle_output(self, context: OutputContext, build: Build) -> None:
         """Publish partition by partition.
 

@@ -12,6 +12,7 @@ from dagster import (
 from psycopg.sql import SQL
 
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.checks import SAMPLE_ROWS, check_result
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.publications import unsettled_partitions
@@ -37,6 +38,7 @@ def query_check(
         additional_deps=[AssetKey([other.source, other.name]) for other in also],
         required_resource_keys={"warehouse"},
     )
+    @quotes_no_values
     def check(context: AssetCheckExecutionContext) -> AssetCheckResult:
         with connect(context.resources.warehouse.target()) as conn:
             waiting = {p for fact in facts for p in unsettled_partitions(conn, fact, feed.source, feed.dataset)}

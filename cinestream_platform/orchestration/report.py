@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, MetadataValue, asset
 
 from cinestream_platform.catalog import raw_tables_of, relations_of
+from cinestream_platform.messages import MAX_METADATA, bounded, quotes_no_values
 from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS, asset_key
 from cinestream_platform.warehouse.connection import connect
@@ -32,12 +33,13 @@ def report_asset(source: str) -> AssetsDefinition:
         check_specs=[checks.report_check_spec(key)],
         required_resource_keys={"warehouse"},
     )
+    @quotes_no_values
     def relationship_report(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         with connect(context.resources.warehouse.target()) as conn:
             profile = profile_source(conn, source, tables, relations)
         yield MaterializeResult(
             metadata={
-                "report": MetadataValue.md(markdown(profile)),
+                "report": MetadataValue.md(bounded(markdown(profile), MAX_METADATA)),
                 "raw_rows": sum(table.rows for table in profile.tables),
                 "orphans": profile.orphans,
             },

@@ -16,6 +16,7 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row
 from psycopg.types.multirange import Multirange
 
+from cinestream_platform.messages import bounded
 from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.deliveries import effective_at
 from cinestream_platform.warehouse.raw_files import remove_rows
@@ -272,7 +273,7 @@ def mark_failed(conn: Connection[Any], file: LandedFile, reason: str, *, attempt
     conn.execute(
         "UPDATE ops.landed_file SET reason = %s,"
         " status = CASE WHEN attempts >= %s THEN 'parked' ELSE 'pending' END WHERE file_id = %s AND status = 'pending'",
-        (reason[:10_000], attempts, file.file_id),
+        (bounded(reason), attempts, file.file_id),
     )
 
 
@@ -306,7 +307,7 @@ def park(
                 rows_read = %s, rows_loaded = 0, rows_rejected = %s
             WHERE file_id = %s AND status = 'pending'
             """,
-            (reason[:10_000], sha256, read, rejected, file.file_id),
+            (bounded(reason), sha256, read, rejected, file.file_id),
         )
         conn.execute("DELETE FROM ops.rejected_row WHERE file_id = %s", (file.file_id,))
         conn.cursor().executemany(

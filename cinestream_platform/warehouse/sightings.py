@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from cinestream_platform.messages import bounded
 from cinestream_platform.warehouse import locks, turns
 
 
@@ -84,7 +85,7 @@ def register(conn: Connection[Any], bucket: str, sightings: Sequence[Sighting]) 
                         seen.etag,
                         seen.size,
                         seen.last_modified,
-                        sighting.problem,
+                        sighting.problem and bounded(sighting.problem),
                     )
                 )
         conn.execute(

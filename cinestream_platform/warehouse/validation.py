@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cinestream_platform.messages import MAX_VALUE, bounded, form_of, one_line
 from cinestream_platform.warehouse.frames import NamedRule, named_rules, polars_type, rule_expression
 from cinestream_platform.warehouse.table import Rule, Table
 
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
 
 SAMPLE_ROWS = 5
+MAX_SAMPLE = 500
+"""Characters of the rows that a message shows of one rule."""
 GRAIN_RULE = "grain_unique"
+STRUCTURE = ("WRONG_DATATYPE", "COLUMN_NOT_IN_SCHEMA", "COLUMN_NOT_IN_DATAFRAME", "DUPLICATE_COLUMN_LABELS")
+"""pandera's reasons that speak of a frame's columns, not of its values."""
 
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What one rule found in a frame; ``sample`` holds a few failing rows."""
+    """What one rule found in a frame; ``sample`` holds what may be shown of a few failing rows."""
 
     name: str
     failed_rows: int
@@ -46,10 +51,12 @@ class BrokenRulesError(ValueError):
     def __init__(self, table: Table, partition_key: str, results: list[RuleResult]) -> None:
         self.results = results
         broken = "; ".join(
-            f"{r.name}: {r.failed_rows:,} rows, e.g. {list(r.sample)[:2]}" for r in results if not r.passed
+            f"{r.name}: {r.failed_rows:,} rows, e.g. {bounded(str(list(r.sample)[:2]), MAX_SAMPLE)}"
+            for r in results
+            if not r.passed
         )
         where = table.qualified_name if partition_key == "whole" else f"{table.qualified_name} ({partition_key})"
-        super().__init__(f"{where} is not published, its rows break rules: {broken}")
+        super().__init__(bounded(f"{where} is not published, its rows break rules: {broken}"))
 
 
 def table_rules(table: Table) -> list[NamedRule]:
@@ -124,7 +131,7 @@ def validate(table: Table, frame: pl.DataFrame) -> list[RuleResult]:
         pandera_schema(table).validate(frame, lazy=True)
     except SchemaErrors as errors:
         failed = {_rule_name(error) for error in errors.schema_errors}
-    results = [_result(named, frame, named.name in failed) for named in table_rules(table)]
+    results = [_result(table, named, frame, named.name in failed) for named in table_rules(table)]
     return [*results, _grain_result(table, frame, GRAIN_RULE in failed)]
 
 
@@ -136,19 +143,41 @@ def _rule_name(error: Any) -> str:
         return f"{error.schema.name}_required"
     if reason is SchemaErrorReason.DATAFRAME_CHECK and error.check is not None:
         return str(error.check.name)
-    raise RuleCrashedError(f"{error.schema.name}: {reason.name if reason else 'error'}: {error}") from error
+    # What pandera says of columns and types quotes no value; a check that crashes does.
+    is_structure = reason is not None and reason.name in STRUCTURE
+    says = f": {bounded(one_line(str(error)), MAX_SAMPLE)}" if is_structure else ""
+    raise RuleCrashedError(f"{error.schema.name}: {reason.name if reason else 'error'}{says}") from error
 
 
-def _result(named: NamedRule, frame: pl.DataFrame, failed: bool) -> RuleResult:
+def _result(table: Table, named: NamedRule, frame: pl.DataFrame, failed: bool) -> RuleResult:
     if not failed:
         return RuleResult(named.name, 0)
     value = pl.col(named.column.name)
     bad = frame.filter(value.is_null() if named.rule is None else ~rule_expression(named.rule, value))
-    return RuleResult(named.name, bad.height, tuple(bad.head(SAMPLE_ROWS).to_dicts()))
+    return RuleResult(named.name, bad.height, _sample(table, bad, named.column.name))
+
+
+def _sample(table: Table, bad: pl.DataFrame, *columns: str) -> tuple[dict[str, Any], ...]:
+    """A few rows. Of a table with personal columns, the key and the offending column unless they are such themselves.
+
+    There, texts are shown by their form alone, since a source may have put a value into the column of another.
+    """
+    personal = {column.name for column in table.columns if column.is_personal}
+    shown = dict.fromkeys((*grain_of(table), *columns)) if personal else bad.columns
+    names = [name for name in shown if name not in personal]
+    rows = bad.head(SAMPLE_ROWS).select(names).to_dicts()
+    return tuple({name: _shown(value, is_form=bool(personal)) for name, value in row.items()} for row in rows)
+
+
+def _shown(value: Any, *, is_form: bool) -> Any:
+    if not isinstance(value, str | list):
+        return value
+    text = str(value)
+    return bounded(form_of(text) if is_form else text, MAX_VALUE)
 
 
 def _grain_result(table: Table, frame: pl.DataFrame, failed: bool) -> RuleResult:
     if not failed:
         return RuleResult(GRAIN_RULE, 0)
     bad = frame.filter(pl.struct(grain_of(table)).is_duplicated())
-    return RuleResult(GRAIN_RULE, bad.height, tuple(bad.head(SAMPLE_ROWS).to_dicts()))
+    return RuleResult(GRAIN_RULE, bad.height, _sample(table, bad))

@@ -150,7 +150,7 @@ def test_above_the_threshold_nothing_is_published_and_the_other_files_are_loaded
     assert not result.success
     [failure] = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     message = str(failure.step_failure_data.user_failure_data.description)
-    for part in (A, "2 of 100 records are rejected", "line 100", "rating_range", "1,1,9.0,1110000000"):
+    for part in (A, "2 of 100 records are rejected", "line 100, column rating: '9.0' breaks rating_range"):
         assert part in message
     row = any_platform.ledger_row(A)
     assert (row["status"], row["rows_read"], row["rows_loaded"], row["rows_rejected"]) == ("parked", 100, 0, 2)

@@ -53,7 +53,7 @@ class Reading:
     @property
     def rejects(self) -> list[tuple[int, str, str]]:
         """(line, rule, raw) of each rejected record."""
-        return self.rejected.rows()
+        return self.rejected.select("line", "rule", "raw").rows()
 
     @property
     def ends_without_line_end(self) -> bool:

@@ -26,7 +26,7 @@ LEVELS = [
     (r"warehouse\.", 20),
     (r"samples\.", 12),
     (r"services\.", 11),
-    (r"settings", 10),
+    (r"settings|messages", 10),
     (r"progress", 9),
 ]
 DAGSTER_ALLOWED = re.compile(

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from cinestream_platform.lake.blocks import BOM, MAX_LINE_BYTES, MAX_RAW_CHARS, FileRefusedError
-from cinestream_platform.lake.csv_reader import MAX_QUOTED_BYTES
+from cinestream_platform.lake.csv_records import MAX_QUOTED_BYTES
 from cinestream_platform.sources.movielens.feeds import GENOME_SCORES, LINKS, MOVIES, RATINGS
 from tests.unit.reading import NOT_AFTER_SECONDS, read
 
@@ -82,14 +82,14 @@ def test_a_header_is_matched_without_regard_to_case_and_underscores(header):
 @pytest.mark.parametrize(
     ("header", "problems"),
     [
-        (b"userId,movieId,timestamp", "column `rating` is missing; the file has userId, movieId, timestamp;"),
-        (b"userId,movieId,rating,timestamp,note", "column `note` is not known; the file has"),
+        (b"userId,movieId,timestamp", "column `rating` is missing; expected userId, movieId, rating, timestamp."),
+        (b"userId,movieId,rating,timestamp,note", "column `note` is not known; expected"),
         (b"userId,movieId,stars,timestamp", "column `rating` is missing; column `stars` is not known;"),
         (b"userId,movieId,rating,timestamp,rating", "column `rating` occurs twice;"),
         (b"userId,movieId,rating,timestamp,Rating", "column `rating` occurs twice; column `Rating` occurs twice;"),
         (b"userId, movieId,rating,timestamp", "column `movieId` is missing; column ` movieId` is not known;"),
         (b"1,2,3.5,1000000000", "column `userId` is missing; column `movieId` is missing;"),
-        (b"userId;movieId;rating;timestamp", "column `userId;movieId;rating;timestamp` is not known"),
+        (b"userId;movieId;rating;timestamp", "1 of 1 fields in the first line are no names of columns"),
     ],
 )
 def test_a_wrong_header_is_refused_and_the_message_names_the_columns(header, problems):
@@ -101,7 +101,7 @@ def test_a_wrong_header_is_refused_and_the_message_names_the_columns(header, pro
 
 
 def test_a_column_whose_name_postgres_cannot_store_is_shown_with_escapes():
-    with pytest.raises(FileRefusedError, match=r"column `rating\\x00` is not known") as caught:
+    with pytest.raises(FileRefusedError, match=r"column `aaaaaa\\x00` is not known") as caught:
         read(b"userId,movieId,rating\0,timestamp\n" + GOOD_LINE, RATINGS)
     assert "\0" not in str(caught.value)
 

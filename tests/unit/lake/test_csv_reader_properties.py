@@ -9,8 +9,8 @@ from decimal import Decimal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cinestream_platform.lake.blocks import Blocks
-from cinestream_platform.lake.csv_reader import _frame_plain, _frame_quoted
+from cinestream_platform.lake.csv_reader import _frame_plain
+from cinestream_platform.lake.csv_records import frame_records
 from cinestream_platform.sources.movielens.feeds import MOVIES, RATINGS, TAGS
 from tests.unit.reading import NOT_AFTER_SECONDS, Reading, read
 
@@ -82,9 +82,9 @@ def test_the_fast_framing_agrees_with_the_one_by_one_wherever_it_is_used(lines, 
     fast = _frame_plain(block, 2, names)
     if fast is None:
         return
-    slow = list(_frame_quoted(block, 2, len(names), Blocks(io.BytesIO(b""), 10)))
-    assert [record.rule for record in slow] == [None] * len(slow)
-    assert fast.select("line", *names).rows() == [(record.line, *record.fields) for record in slow]
+    slow = frame_records(block, 2, len(names), is_end=True)
+    assert slow.bad == []
+    assert fast.select("line", *names).rows() == [(line, *fields) for line, _, fields in slow.good]
 
 
 def test_the_fast_framing_is_used_for_a_plain_file():
