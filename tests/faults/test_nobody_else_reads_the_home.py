@@ -45,7 +45,7 @@ def run_with_umask_0(cli: CommandLine, *arguments: str | Path) -> str:
     # A process of its own from the start: the tests' shared one has the umask of whoever started it.
     command = [sys.executable, "-m", "cinestream_platform.cli", *map(str, arguments)]
     done = subprocess.run(
-        command, env=cli.environment, capture_output=True, text=True, timeout=500, umask=0, check=False
+        command, env=cli.environment, capture_output=True, text=True, timeout=1500, umask=0, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -182,7 +182,7 @@ def kill_postmaster(home: Path) -> None:
     data_dir = ensure_postgres(home).data_dir
     pid = int((data_dir / "postmaster.pid").read_text().split()[0])
     os.kill(pid, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=300)
 
 
 def stop_immediately(home: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_file_or_folder_without_permission_waits_and_names_the_account(store: 
         for path in (store.folder, store.folder / "m", store.folder / "m/r"):
             path.chmod(0o755)
         answer = subprocess.run(
-            [sys.executable, "-c", LOOK_AS_NOBODY, store.url], capture_output=True, text=True, timeout=60, check=True
+            [sys.executable, "-c", LOOK_AS_NOBODY, store.url], capture_output=True, text=True, timeout=600, check=True
         )
     denied = "permission denied for account nobody"
     assert answer.stdout.splitlines() == [

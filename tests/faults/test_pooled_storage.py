@@ -80,7 +80,7 @@ def test_a_forked_child_does_not_talk_over_its_parents_connections(
     found: multiprocessing.Queue[list[int]] = context.Queue()
     child = context.Process(target=_pids, args=(instance, found))
     child.start()
-    childs = set(found.get(timeout=60))
+    childs = set(found.get(timeout=600))
     child.join(60)
 
     assert child.exitcode == 0

@@ -43,7 +43,7 @@ class Watched:
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(ended,))
         watcher.start()
-        self.printed += process.communicate(timeout=300)[0]
+        self.printed += process.communicate(timeout=1500)[0]
         ended.set()
         watcher.join()
         return process.returncode

@@ -64,7 +64,7 @@ def _restore(target: PostgresTarget, dump: Path, landing: str) -> None:
         for role in ROLES:
             conn.execute(f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$".encode())
     psql = [candidate_folders()[0] / "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={dump}"]
-    subprocess.run([*psql, target.conninfo()], check=True, capture_output=True, timeout=120)
+    subprocess.run([*psql, target.conninfo()], check=True, capture_output=True, timeout=600)
     with psycopg.connect(target.conninfo(), autocommit=True) as conn:
         conn.execute("UPDATE ops.landed_file SET bucket = %s", (landing,))
         conn.execute("UPDATE ops.publication SET relation = NULL")  # a dump keeps no oids

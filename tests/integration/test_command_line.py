@@ -113,7 +113,7 @@ def test_a_dsn_works_with_psql(cinestream: CommandLine, first_demo: str) -> None
     dsn = cinestream.output("dsn", "--role", "data_analyst").strip()
 
     def ask(statement: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([psql, dsn, "-XAtc", statement], capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run([psql, dsn, "-XAtc", statement], capture_output=True, text=True, timeout=600, check=False)
 
     assert int(ask("SELECT count(*) FROM movielens_dw.fact_ratings").stdout) > 1000
     assert "permission denied" in ask("SELECT count(*) FROM raw_movielens.ratings").stderr

@@ -171,7 +171,7 @@ def test_port_password_and_data_are_the_same_after_a_stop(home):
 
 def test_two_processes_at_once_get_one_server(home):
     starters = [start_elsewhere(home) for _ in range(2)]
-    ports = {starter.communicate(timeout=120)[0] for starter in starters}
+    ports = {starter.communicate(timeout=600)[0] for starter in starters}
     server = postgres_status(home)
     assert ports == {f"{server.port}\n"}
     serving = [p for p in psutil.process_iter(["cmdline"]) if str(server.data_dir) in (p.info["cmdline"] or [])]
@@ -536,7 +536,7 @@ def test_an_ordinary_user_runs_the_server_as_himself(open_folder):
     if not Path(python).exists():
         pytest.skip(f"{python} is missing")
     try:
-        answer = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, **as_nobody)
+        answer = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, **as_nobody)
         assert answer.returncode == 0, answer.stderr
         server = postgres_status(home)
         assert server.data_dir.is_relative_to(home)
@@ -548,7 +548,7 @@ def test_an_ordinary_user_runs_the_server_as_himself(open_folder):
         assert ensure_postgres(home) == server
         assert postmaster_of(server).uids().real == nobody.pw_uid
         stop_postgres(home)
-        answer = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, **as_nobody)
+        answer = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, **as_nobody)
         assert answer.stdout == f"{server.port}\n", answer.stderr
     finally:
         stop_postgres(home)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from cinestream_platform.sources.dvdrental.load_database import load_archive, lo
 from cinestream_platform.warehouse.access import MissingRightError, drift
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.setup import prepare_warehouse
+from tests.support import warm
 from tests.support.own_postgres import DEBIAN_15, execute, own_postgres
 from tests.support.platform import MOVIES, ROLE_NAMES, Y2005, Y2018, Platform, environment_of, ratings_csv
 
@@ -94,8 +94,8 @@ def doctor(target: PostgresTarget, home: Path, tmp_path: Path) -> subprocess.Com
     import os
 
     variables = {**os.environ, **environment(target, home, tmp_path)}
-    program = [sys.executable, "-m", "cinestream_platform.cli", "doctor"]
-    return subprocess.run(program, env=variables, capture_output=True, text=True, timeout=120, check=False)
+    program = [warm.cinestream_executable(), "doctor"]
+    return subprocess.run(program, env=variables, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_the_owner_of_the_database_with_createrole_needs_no_superuser(

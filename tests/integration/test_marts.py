@@ -99,7 +99,7 @@ do $$ begin execute format('grant create, temporary on database %I to data_engin
 
 def _run(command: Sequence[str | Path], as_user: str | None) -> None:
     prefix = ["setpriv", f"--reuid={as_user}", "--regid=nogroup", "--clear-groups"] if as_user else []
-    subprocess.run([*prefix, *command], check=True, capture_output=True, timeout=120, env={"PATH": os.environ["PATH"]})
+    subprocess.run([*prefix, *command], check=True, capture_output=True, timeout=600, env={"PATH": os.environ["PATH"]})
 
 
 @pytest.fixture(scope="module")

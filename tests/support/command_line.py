@@ -34,7 +34,7 @@ class CommandLine:
         """What is executed."""
         return [warm.cinestream_executable(), *map(str, arguments)]
 
-    def run(self, *arguments: str | Path, timeout: float = 500) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str | Path, timeout: float = 1500) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             self.command(*arguments),

@@ -53,16 +53,16 @@ def own_postgres(version: str) -> Iterator[PostgresTarget]:
         password.write_text(f"{DBA_PASSWORD}\n")
         shutil.chown(password, account.uid, account.gid)
         initdb = [programs / "initdb", "-D", data, "-U", "dba", "-E", "UTF8", "--auth=scram-sha-256", "--no-sync"]
-        made = account.run([*initdb, f"--pwfile={password}"], timeout=120)
+        made = account.run([*initdb, f"--pwfile={password}"], timeout=600)
         assert made.returncode == 0, made.stdout
         options = f"-h 127.0.0.1 -p {port} -k {inner} -c fsync=off -c max_connections=60"
         command = [programs / "pg_ctl", "-w", "-t", "120", "-D", data, "-l", inner / "log", "-o", options, "start"]
-        started = account.run(command, timeout=150)
+        started = account.run(command, timeout=600)
         assert started.returncode == 0, started.stdout
         try:
             yield PostgresTarget("127.0.0.1", port, "dba", SecretStr(DBA_PASSWORD), "postgres")
         finally:
-            account.run([programs / "pg_ctl", "-w", "-m", "fast", "-D", data, "stop"], timeout=120)
+            account.run([programs / "pg_ctl", "-w", "-m", "fast", "-D", data, "stop"], timeout=600)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
