@@ -18,6 +18,8 @@ import psycopg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from psycopg import Connection
 
+from cinestream_platform import progress
+
 FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 RUNS_AT_ONCE, ROWS_AT_ONCE = 100, 5_000
 COLUMNS = {
@@ -88,6 +90,7 @@ def delete_old(instance: DagsterInstance, keep: timedelta, *, seconds: float, lo
             if time.monotonic() > deadline:
                 break
             _delete_run(instance, run_id)
+            progress.note("a run of long ago")
             runs += 1
             if runs % 1_000 == 0:
                 log(f"{runs:,} runs deleted")
@@ -141,6 +144,7 @@ def _in_batches(conn: Connection[Any], find: str, delete: list[str], before: dat
         with conn.transaction():
             for statement in delete:
                 conn.execute(statement.encode(), (ids,))
+        progress.note("events of long ago")
         last, deleted = ids[-1], deleted + len(ids)
     return deleted
 
