@@ -291,7 +291,11 @@ class RawRows:
         """The files that have a say in a partition, or in the whole table."""
         if scope is None:
             return sorted(file.file_id for file in self.files)
-        return sorted(self.as_input().file_ids(scope.unit, scope.partition_key))
+        return sorted(self._as_input.file_ids(scope.unit, scope.partition_key))
+
+    @cached_property
+    def _as_input(self) -> Input:
+        return self.as_input()
 
     @cached_property
     def losers(self) -> pl.DataFrame:

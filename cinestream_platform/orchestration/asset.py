@@ -8,6 +8,7 @@ and how it is published.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from inspect import getdoc, signature
 from typing import Any
 
@@ -43,7 +44,7 @@ from cinestream_platform.orchestration.io_managers import Build, Delivery
 from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.deliveries import made_from
+from cinestream_platform.warehouse.deliveries import Input, made_from
 from cinestream_platform.warehouse.publications import Publication
 from cinestream_platform.warehouse.table import WHOLE, Layer, Table
 
@@ -249,8 +250,11 @@ class Inputs:
 
     def file_ids(self, partition_key: str) -> list[int]:
         """The files that a partition is made from."""
-        inputs = [rows.as_input(is_whole=name in self.table.reads_whole) for name, rows in self.raw.items()]
-        return list(made_from(inputs, self.table.unit, partition_key))
+        return list(made_from(self._inputs, self.table.unit, partition_key))
+
+    @cached_property
+    def _inputs(self) -> list[Input]:
+        return [rows.as_input(is_whole=name in self.table.reads_whole) for name, rows in self.raw.items()]
 
 
 def _published_metadata(publication: Publication) -> dict[str, Any]:

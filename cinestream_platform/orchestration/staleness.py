@@ -5,7 +5,7 @@ missed or handled twice: a dim or fact is compared by the landed files it was ma
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,17 +102,19 @@ def stale_partitions(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerSt
         if node.is_partitioned:
             facts = [nodes[key] for key in node.upstream if key in nodes and nodes[key].unit is node.unit]
             candidates = {key for fact in facts for key in state.published.get(fact.relation, {})} | set(published)
-        wanted = {key: current_upstream(node, key, nodes, state) for key in candidates}
-        return sorted(key for key, upstream in wanted.items() if upstream != _upstream(published.get(key)))
+        current = {key: current_upstream(node, key, nodes, state) for key in candidates}
+        return sorted(key for key, upstream in current.items() if upstream != _upstream(published.get(key)))
     candidates = touched_partitions(node, state) | set(published)
-    return sorted(key for key in candidates if _differs(published.get(key), made_from(node, key, state)))
+    wanted = made_from(node, candidates, state)
+    return sorted(key for key, file_ids in wanted.items() if _differs(published.get(key), file_ids))
 
 
 def wanted_inputs(node: Node, partition_key: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> str:
     """A hash of what a partition would be made from now: files, or the publications of a mart's tables."""
-    found = (
-        current_upstream(node, partition_key, nodes, state) if node.is_mart else made_from(node, partition_key, state)
-    )
+    if node.is_mart:
+        found = current_upstream(node, partition_key, nodes, state)
+    else:
+        found = made_from(node, [partition_key], state)[partition_key]
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
 
@@ -131,9 +133,10 @@ def touched_partitions(node: Node, state: LedgerState) -> set[str]:
     return {node.unit.containing(partition) for partition in raw - {WHOLE}}
 
 
-def made_from(node: Node, partition_key: str, state: LedgerState) -> tuple[int, ...]:
-    """The loaded files that a dim, or a partition of a fact, would be made from now."""
-    return deliveries.made_from(_inputs(node, state), node.unit, partition_key)
+def made_from(node: Node, partition_keys: Iterable[str], state: LedgerState) -> dict[str, tuple[int, ...]]:
+    """The loaded files that a dim, or each of these partitions of a fact, would be made from now."""
+    inputs = list(_inputs(node, state))
+    return {key: deliveries.made_from(inputs, node.unit, key) for key in partition_keys}
 
 
 def _inputs(node: Node, state: LedgerState) -> Iterator[Input]:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from functools import cached_property
 
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
@@ -59,8 +60,7 @@ class Input:
 
     def has_events(self, unit: PartitionUnit, partition_key: str) -> bool:
         """Whether any file has rows that belong to a partition by their time."""
-        dated = (key for keys in self.partitions.values() for key in keys if key != WHOLE)
-        return not self.is_whole and any(unit.containing(key) == partition_key for key in dated)
+        return not self.is_whole and partition_key in self._touching(unit)
 
     def file_ids(self, unit: PartitionUnit, partition_key: str) -> set[int]:
         """The files that have a say in a partition, or in a table that is published as one piece."""
@@ -68,7 +68,22 @@ class Input:
             return set(self.partitions)
         if self.effective is not None:
             return holding(self.effective, unit, partition_key)
-        return {file_id for file_id, keys in self.partitions.items() if touches(keys, unit, partition_key)}
+        touching = self._touching(unit)
+        return touching.get(WHOLE, set()) | touching.get(partition_key, set())
+
+    @cached_property
+    def _by_unit(self) -> dict[PartitionUnit, dict[str, set[int]]]:
+        return {}
+
+    def _touching(self, unit: PartitionUnit) -> dict[str, set[int]]:
+        """Partition of a table to the files that touch it: found once, not for each partition anew."""
+        if unit not in self._by_unit:
+            found: dict[str, set[int]] = {}
+            for file_id, keys in self.partitions.items():
+                for key in keys:
+                    found.setdefault(key if key == WHOLE else unit.containing(key), set()).add(file_id)
+            self._by_unit[unit] = found
+        return self._by_unit[unit]
 
 
 def made_from(inputs: Iterable[Input], unit: PartitionUnit, partition_key: str) -> tuple[int, ...]:
