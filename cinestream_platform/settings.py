@@ -6,11 +6,12 @@ Secrets are ``SecretStr`` and come from the environment only.
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSettingError
 
 
 def _known_zone(name: str) -> str:
@@ -18,6 +19,9 @@ def _known_zone(name: str) -> str:
         return ZoneInfo(name).key
     except (LookupError, OSError, ValueError):  # unknown, a folder, no name at all
         raise ValueError("no such time zone; an example of one is Europe/Madrid") from None
+
+
+Role = Literal["admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader"]
 
 
 class Settings(BaseSettings):
@@ -34,6 +38,11 @@ class Settings(BaseSettings):
     postgres_database: str = Field("cinestream", description="Database of the warehouse.")
     postgres_dagster_database: str = Field("dagster", description="Database of Dagster's own storage.")
     postgres_sslmode: str = Field("prefer", description="libpq's sslmode towards the external Postgres.")
+
+    role_members: dict[Role, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description='Logins of your own that are members of group roles, as JSON: {"data_analyst": ["anna"]}.',
+    )
 
     dvdrental_host: str | None = Field(
         None, description="Host of the operational dvdrental database; unset = the warehouse's server has one."
@@ -118,3 +127,5 @@ def get_settings() -> Settings:
         found = error.errors(include_url=False, include_input=False, include_context=False)
         wrong = (f"CINESTREAM_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in found)
         raise SettingsError("; ".join(wrong)) from None
+    except UnreadableSettingError as error:  # no JSON, where the value must be
+        raise SettingsError(f"{error}: its value must be JSON") from None

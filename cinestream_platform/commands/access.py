@@ -8,8 +8,10 @@ from cinestream_platform.catalog import MART_SCHEMAS, TABLES
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import apply_grants, drift, login_name
 from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.role_drift import differences, mend
 
 
 class NoLoginError(LookupError):
@@ -34,21 +36,24 @@ def dsn_of(role: str | None) -> str:
 
 
 def report_grants(*, apply: bool) -> int:
-    """Print how the grants differ from the declared ones; 1 if they do and are left so."""
-    console = Console()
-    with connect(prepared_target()) as conn:
+    """Print how grants, memberships and roles differ from what is declared; 1 if anything does and is left so."""
+    console, settings, target = Console(), get_settings(), prepared_target()
+    with connect(target) as conn, connect(target, role=None) as as_login:
         missing, surplus = drift(conn, TABLES, MART_SCHEMAS)
-        for grant in missing:
-            console.print(f"missing: {grant}", markup=False)
-        for grant in surplus:
-            console.print(f"nobody declared: {grant}", markup=False)
-        if not (missing or surplus):
+        others = differences(as_login, TABLES, MART_SCHEMAS, settings.role_members)
+        if not (missing or surplus or others):
             console.print("All grants are as declared.")
             return 0
         if not apply:
+            lines = [f"missing: {grant}" for grant in missing] + [f"nobody declared: {grant}" for grant in surplus]
+            for line in [*lines, *map(str, others)]:
+                console.print(line, markup=False)
             console.print("cinestream roles --apply makes them so.")
             return 1
         with conn.transaction():
             for change in apply_grants(conn, TABLES, MART_SCHEMAS):
                 console.print(change, markup=False)
-    return 0
+        for difference, outcome in mend(as_login, others):
+            console.print(f"{difference}: {outcome}", markup=False)
+        limits.apply_where_possible(as_login, limits.wanted(as_login, [settings.postgres_dagster_database]))
+        return 1 if differences(as_login, TABLES, MART_SCHEMAS, settings.role_members) else 0

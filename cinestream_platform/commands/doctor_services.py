@@ -22,10 +22,12 @@ from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.services.process import PostgresServiceError
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
+from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import ROLES, MissingRightError, drift, login_name
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.ddl import SchemaDriftError
 from cinestream_platform.warehouse.migrate import WarehouseVersionError
+from cinestream_platform.warehouse.role_drift import differences
 from cinestream_platform.warehouse.setup import make_roles, prepare_warehouse
 
 Check = Callable[[], Iterator[Finding]]
@@ -48,6 +50,7 @@ class ServiceChecks:
         yield "warehouse", self.warehouse
         yield "roles", self.roles
         yield "grants", self.grants
+        yield "server", self.server
         yield "landing", lambda: self.store("landing", lambda: open_landing(self._settings), "CINESTREAM_LANDING_URL")
         yield "lake", lambda: self.store("lake", lambda: open_lake(self._settings), "CINESTREAM_LAKE_URL")
         yield "dagster database", self.dagster_database
@@ -162,15 +165,32 @@ class ServiceChecks:
         if self._target is None or not self._is_prepared:
             yield Finding(SKIPPED, "grants", "without a prepared warehouse")
             return
-        with connect(self._target) as conn:
+        with connect(self._target) as conn, connect(self._target, role=None) as as_login:
             missing, surplus = drift(conn, TABLES, MART_SCHEMAS)
+            others = differences(as_login, TABLES, MART_SCHEMAS, self._settings.role_members)
         found = [f"missing: {grant}" for grant in missing] + [f"nobody declared: {grant}" for grant in surplus]
+        found += map(str, others)
         if found:
             more = f" and {len(found) - SHOWN_GRANTS} more" if len(found) > SHOWN_GRANTS else ""
             text = "; ".join(found[:SHOWN_GRANTS]) + more
             yield Finding(FAILED, "grants", text, "cinestream roles shows all, cinestream roles --apply mends them")
         else:
             yield Finding(OK, "grants", "as declared")
+
+    def server(self) -> Iterator[Finding]:
+        """Nobody can take the platform's place on the server; what this login may not see to is a DBA's."""
+        if self._target is None or not self._is_prepared:
+            yield Finding(SKIPPED, "server", "without a prepared warehouse")
+            return
+        databases = [self._settings.postgres_dagster_database]
+        with connect(self._target, role=None) as conn:
+            limits.apply_where_possible(conn, limits.wanted(conn, databases))
+            left = [f"{statement.as_string(conn)};" for statement in limits.wanted(conn, databases)]
+        if left:
+            text = f"{len(left)} rights and limits are not as they should be, and {self._target.user} may not set them"
+            yield Finding(WARNING, "server", text, f"have a DBA run in this database: {' '.join(left)}")
+        else:
+            yield Finding(OK, "server", "logins have limits, and nobody else is let in")
 
     def store(self, name: str, opened: Callable[[], ObjectStore], setting: str) -> Iterator[Finding]:
         """Listable; the lake, and a landing folder, writable too (the landing bucket may be read-only for us)."""

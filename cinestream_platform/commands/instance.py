@@ -8,6 +8,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.settings import Settings
+from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 PROJECT_ROOT = Path(__file__).parents[2]
@@ -38,6 +39,7 @@ def ensure_dagster_database(settings: Settings) -> bool:
                 f"there is no database {name} for Dagster's own storage, and {target.user} may not create it. "
                 f"Have a DBA run: {statement.as_string(conn)}"
             ) from error
+        limits.apply_where_possible(conn, limits.public_rights(conn, [name]))
     return True
 
 

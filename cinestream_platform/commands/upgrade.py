@@ -33,7 +33,15 @@ def run_upgrade() -> Iterator[str]:
     yield f"warehouse: {target}"
     prepare_instance(settings)
     yield from _wait_until_alone(target)
-    changes = prepare_warehouse(target, TABLES, MART_SCHEMAS, login_secrets(settings), PREDICTIONS, upgrade=True)
+    changes = prepare_warehouse(
+        target,
+        TABLES,
+        MART_SCHEMAS,
+        login_secrets(settings),
+        PREDICTIONS,
+        upgrade=True,
+        databases=[settings.postgres_dagster_database],
+    )
     yield from (f"  {change}" for change in changes)
     _upgrade_dagster()
     yield f"The warehouse is at migration {declared_migrations()[-1]}; Dagster's storage is up to date."

@@ -12,12 +12,16 @@ from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.orchestration.watchdog import watched
 from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.blockers import readers_give_way
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.locks import run_session
 
 
 class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
-    """The Postgres warehouse. For as long as a run has it, a session bears the run's name."""
+    """The Postgres warehouse.
+
+    For as long as a run has it, a session bears the run's name, and readers that keep the platform waiting give way.
+    """
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
@@ -27,7 +31,8 @@ class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
             return
         target = self.target()
         with (
-            connect(target, name=run_session(context.run.run_id)),
+            connect(target, name=run_session(context.run.run_id)) as conn,
+            readers_give_way(conn),
             watched(context.run, context.instance, target),
         ):
             yield self

@@ -20,7 +20,8 @@ def _prepared(*_: object) -> PostgresTarget:
     """Once a process and warehouse."""
     settings: Settings = get_settings()
     target = PostgresTarget.from_settings(settings)
-    prepare_warehouse(target, TABLES, MART_SCHEMAS, login_secrets(settings), PREDICTIONS)
+    databases = [settings.postgres_dagster_database]
+    prepare_warehouse(target, TABLES, MART_SCHEMAS, login_secrets(settings), PREDICTIONS, databases=databases)
     return target
 
 

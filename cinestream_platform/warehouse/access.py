@@ -26,9 +26,9 @@ ADMIN, ENGINEER, ANALYST, SCIENTIST, DASHBOARD = ROLES = (
 )
 PUBLIC = "PUBLIC"
 """Everybody who can log in; no role, and never quoted."""
+READER_ROLES = (ANALYST, SCIENTIST, DASHBOARD)
+"""Those that change nothing but what is their own; their sessions give way to the platform's."""
 ML_SCHEMA = "ml"
-DASHBOARD_TIMEOUT = "30s"
-DASHBOARD_CONNECTIONS = 20
 
 
 def login_name(role: str) -> str:
@@ -56,16 +56,13 @@ def readers_of(layer: Layer) -> tuple[str, ...]:
     return () if layer is Layer.RAW else (ANALYST, SCIENTIST)
 
 
-MART_READERS = (ANALYST, SCIENTIST, DASHBOARD)
-
-
 def table_grants(table: Table, relation: str | None = None) -> list[Grant]:
-    """The declared grants on a table or on one of its partitions; analysts do not see personal columns."""
+    """The declared grants on a table or on one of its partitions; nobody of these sees personal columns."""
     name = relation or table.name
     personal = any(column.is_personal for column in table.columns)
     grants = []
     for role in readers_of(table.layer):
-        if role == ANALYST and personal:
+        if personal:
             open_columns = (column.name for column in table.columns if not column.is_personal)
             grants += [Grant(role, "SELECT", table.schema, name, column) for column in open_columns]
         else:
@@ -102,7 +99,7 @@ def declared_grants(tables: Iterable[Table], mart_schemas: Iterable[str]) -> set
         wanted.update(table_grants(table))
         wanted.update(Grant(role, "USAGE", table.schema) for role in readers_of(table.layer))
     for schema in mart_schemas:
-        wanted.update(Grant(role, "USAGE", schema) for role in MART_READERS)
+        wanted.update(Grant(role, "USAGE", schema) for role in READER_ROLES)
     return wanted
 
 
@@ -200,12 +197,8 @@ def _login_statements(conn: Connection[Any], role: str, password: SecretStr) -> 
     verb = SQL("CREATE ROLE" if _missing_role(conn, name) else "ALTER ROLE")
     made = SQL("{} {} {}").format(verb, login, attributes)
     yield f"{made.as_string(conn)} PASSWORD '…';", made + SQL(" PASSWORD {}").format(verifier)
-    statements = [SQL("GRANT {} TO {}").format(Identifier(role), login)]
-    if role == DASHBOARD:
-        statements.append(SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(login, DASHBOARD_CONNECTIONS))
-        statements.append(SQL("ALTER ROLE {} SET statement_timeout = {}").format(login, DASHBOARD_TIMEOUT))
-    for statement in statements:
-        yield f"{statement.as_string(conn)};", statement
+    member = SQL("GRANT {} TO {}").format(Identifier(role), login)
+    yield f"{member.as_string(conn)};", member
 
 
 def apply_grants(conn: Connection[Any], tables: Iterable[Table], mart_schemas: Iterable[str]) -> list[str]:
@@ -213,7 +206,7 @@ def apply_grants(conn: Connection[Any], tables: Iterable[Table], mart_schemas: I
     tables = list(tables)
     for schema in mart_schemas:
         conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
-        readers = SQL(", ").join(map(Identifier, MART_READERS))
+        readers = SQL(", ").join(map(Identifier, READER_ROLES))
         conn.execute(
             SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT SELECT ON TABLES TO {}").format(
                 Identifier(schema), readers
@@ -238,7 +231,7 @@ def drift(
         wanted.update(table_grants(table, child))
     schemas = sorted({t.schema for t in tables} | {t.staging_schema for t in tables} | set(mart_schemas) | {"ops"})
     for schema, relation in _relations(conn, mart_schemas):
-        wanted.update(Grant(role, "SELECT", schema, relation) for role in MART_READERS)
+        wanted.update(Grant(role, "SELECT", schema, relation) for role in READER_ROLES)
     actual = _actual_grants(conn, schemas)
     return sorted(wanted - actual), sorted(actual - wanted)
 
@@ -264,7 +257,7 @@ def _relations(conn: Connection[Any], schemas: Iterable[str]) -> list[tuple[str,
 
 
 def _actual_grants(conn: Connection[Any], schemas: list[str]) -> set[Grant]:
-    """What the catalog says, owners' own privileges left out."""
+    """What the catalog says, owners' own privileges left out; the right to pass one on is a privilege of its own."""
     rows = conn.execute(
         """
         WITH acl AS (
@@ -278,9 +271,10 @@ def _actual_grants(conn: Connection[Any], schemas: list[str]) -> set[Grant]:
             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE a.attacl IS NOT NULL
         )
-        SELECT coalesce(r.rolname, 'PUBLIC'), x.privilege_type, acl.nspname, acl.relation, acl.col
+        SELECT coalesce(r.rolname, 'PUBLIC'), passed_on.word || x.privilege_type, acl.nspname, acl.relation, acl.col
         FROM acl CROSS JOIN aclexplode(acl.acl) x LEFT JOIN pg_roles r ON r.oid = x.grantee
-        WHERE acl.nspname = ANY (%s) AND x.grantee <> acl.owner
+        CROSS JOIN (VALUES ('', false), ('GRANT OPTION FOR ', true)) AS passed_on (word, is_option)
+        WHERE acl.nspname = ANY (%s) AND x.grantee <> acl.owner AND (x.is_grantable OR NOT passed_on.is_option)
         """,
         (schemas,),
     )

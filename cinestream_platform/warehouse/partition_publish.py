@@ -18,6 +18,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from cinestream_platform import progress
 from cinestream_platform.warehouse import foreign_keys
 from cinestream_platform.warehouse.access import grant_on_relation
+from cinestream_platform.warehouse.blockers import PATIENCE_SECONDS, end_readers, holders
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.content_hash import content_hash
 from cinestream_platform.warehouse.copy import copy_frames
@@ -30,7 +31,10 @@ from cinestream_platform.warehouse.table import Table
 LOCK_TIMEOUT_MS = 500
 """How long readers can queue behind a waiting swap."""
 SWAP_SECONDS = 600
-"""How long a swap is tried again while long queries hold the table or its dimensions."""
+"""How long a swap is tried again while sessions that cannot be ended hold the table or its dimensions."""
+LONGEST_WAIT = 2.0
+"""Seconds between two attempts to swap."""
+SHOWN_HOLDERS = 5
 
 STATISTICS_TARGET = 30
 """ANALYZE then samples 9,000 rows of a partition instead of 30,000, in a third of the time; the parent, by which most
@@ -203,8 +207,7 @@ def _index(conn: Connection[Any], table: Table, staged: Identifier) -> None:
 def _swap_when_free(
     conn: Connection[Any], table: Table, partition_key: str, publication: Publication, run_id: str
 ) -> None:
-    deadline = time.monotonic() + SWAP_SECONDS
-    wait = 0.05
+    begun, wait = time.monotonic(), 0.05
     while True:
         try:
             with conn.transaction():
@@ -213,21 +216,41 @@ def _swap_when_free(
             return
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             progress.note(f"{table.qualified_name} {partition_key} waits for readers to be swapped in")
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - begun
+            relations = _locked(conn, table, partition_key)
+            if waited > SWAP_SECONDS:
+                held_by = ", ".join(map(str, holders(conn, relations)[:SHOWN_HOLDERS])) or "other sessions"
                 raise SwapBlockedError(
-                    f"{table.qualified_name} ({partition_key}) is built but not swapped in: other sessions held "
-                    f"locks for {SWAP_SECONDS} s. See pg_stat_activity for long queries; then materialize it again."
+                    f"{table.qualified_name} ({partition_key}) is built but not swapped in: {held_by} held locks for "
+                    f"{SWAP_SECONDS} s. See pg_stat_activity for long queries; then materialize it again."
                 ) from error
+            if waited > PATIENCE_SECONDS:
+                what = f"swap of {table.qualified_name} ({partition_key})"
+                end_readers(conn, relations, blocked=what, waited_seconds=waited)
             time.sleep(wait)
-            wait = min(wait * 2, 2.0)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+
+def _locked(conn: Connection[Any], table: Table, partition_key: str) -> list[int]:
+    """What a swap locks: the fact, its dimensions and the partition that goes."""
+    names = [(table.schema, table.name), (table.schema, table.partition_name(partition_key)), *_dimensions(table)]
+    rows = conn.execute(
+        "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " JOIN unnest(%s::text[], %s::text[]) AS wanted (schema, name) ON (n.nspname, c.relname) = (schema, name)",
+        ([schema for schema, _ in names], [name for _, name in names]),
+    ).fetchall()
+    return [oid for (oid,) in rows]
+
+
+def _dimensions(table: Table) -> list[tuple[str, str]]:
+    return sorted({(reference.table.schema, reference.table.name) for reference in table.references})
 
 
 def _swap(conn: Connection[Any], table: Table, partition_key: str) -> None:
     """Replace the attached partition by the staged one. All locks first, always in the same order."""
     parent, child = Identifier(table.schema, table.name), table.partition_name(partition_key)
     conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",))
-    dims = sorted({(reference.table.schema, reference.table.name) for reference in table.references})
-    relations = SQL(", ").join([parent, *(Identifier(*dim) for dim in dims)])
+    relations = SQL(", ").join([parent, *(Identifier(*dim) for dim in _dimensions(table))])
     conn.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(relations))
     old = Identifier(table.schema, child)
     attached = conn.execute(

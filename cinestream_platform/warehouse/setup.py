@@ -16,8 +16,9 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
-from cinestream_platform.warehouse import locks
+from cinestream_platform.warehouse import limits, locks
 from cinestream_platform.warehouse.access import apply_grants, ensure_roles
+from cinestream_platform.warehouse.blockers import readers_give_way
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import create_statements, ensure_tables
 from cinestream_platform.warehouse.migrate import (
@@ -43,10 +44,12 @@ def prepare_warehouse(
     predictions: Sequence[Table] = (),
     *,
     upgrade: bool = False,
+    databases: Sequence[str] = (),
 ) -> list[str]:
     """Create and evolve all that is declared; every change, in words. A prepared warehouse costs one query.
 
     ``upgrade`` also runs migrations on a database that holds data; the caller sees to it that nobody else works.
+    ``databases`` are others of the server in which only the platform works (Dagster's): nobody else is let in.
 
     Raises:
         UpgradeNeededError: The database holds data and lacks migrations.
@@ -61,22 +64,33 @@ def prepare_warehouse(
             return []
         if not is_fresh(conn):
             _refuse_other_version(target, migrations, upgrade=upgrade)
-        make_roles(conn, logins)
-    with connect(target) as conn:
+        make_roles(conn, logins, databases)
+    with connect(target) as conn, connect(target) as watching, readers_give_way(watching):
         changes = apply_migrations(conn, migrations)
-        with conn.transaction():
-            locks.lock(conn, locks.PREPARE)
-            for schema in dict.fromkeys(table.staging_schema for table in tables):
-                conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
-            changes += ensure_tables(conn, tables)
-            changes += apply_grants(conn, tables, mart_schemas)
-            changes += ensure_prediction_tables(conn, predictions)
-            conn.execute(SQL("COMMENT ON SCHEMA ops IS {}").format(f"CineStream's ledger. Prepared for {fingerprint}."))
+        changes += _make_all(conn, tables, mart_schemas, predictions, fingerprint)
     return changes
 
 
-def make_roles(conn: Connection[Any], logins: Mapping[str, SecretStr]) -> None:
-    """Create roles and logins, or none of them.
+def _make_all(
+    conn: Connection[Any],
+    tables: Sequence[Table],
+    mart_schemas: Sequence[str],
+    predictions: Sequence[Table],
+    fingerprint: str,
+) -> list[str]:
+    with conn.transaction():
+        locks.lock(conn, locks.PREPARE)
+        for schema in dict.fromkeys(table.staging_schema for table in tables):
+            conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
+        changes = ensure_tables(conn, tables)
+        changes += apply_grants(conn, tables, mart_schemas)
+        changes += ensure_prediction_tables(conn, predictions)
+        conn.execute(SQL("COMMENT ON SCHEMA ops IS {}").format(f"CineStream's ledger. Prepared for {fingerprint}."))
+    return changes
+
+
+def make_roles(conn: Connection[Any], logins: Mapping[str, SecretStr], databases: Sequence[str] = ()) -> None:
+    """Create roles and logins, or none of them; limit them, and shut out all others, where this login may.
 
     Roles belong to the server, and there may be nothing yet that could be locked: where another process was making
     the same ones, it is tried again.
@@ -88,6 +102,7 @@ def make_roles(conn: Connection[Any], logins: Mapping[str, SecretStr]) -> None:
         try:
             with conn.transaction():
                 ensure_roles(conn, logins)
+                limits.apply_where_possible(conn, limits.wanted(conn, databases))
             return
         except (errors.UniqueViolation, errors.DuplicateObject, errors.DeadlockDetected, errors.InternalError_):
             if attempt == RACES:

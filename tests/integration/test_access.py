@@ -18,8 +18,8 @@ from cinestream_platform.catalog import MART_SCHEMAS, PREDICTIONS, TABLES
 from cinestream_platform.commands.access import report_grants
 from cinestream_platform.conformed.tables import DIM_DATE
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import access
-from cinestream_platform.warehouse.access import apply_grants, drift, ensure_roles
+from cinestream_platform.warehouse import limits
+from cinestream_platform.warehouse.access import apply_grants, drift
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import ensure_tables
 from cinestream_platform.warehouse.partition_publish import publish_partition
@@ -37,7 +37,6 @@ from cinestream_platform.warehouse.table import (
 )
 from tests.support.platform import (
     MOVIES,
-    ROLE_NAMES,
     Y2005,
     Y2018,
     Platform,
@@ -156,9 +155,10 @@ def expected(platform: Platform, role: str, only: str = "") -> dict[str, set[str
         if only in relation
     }
     # SELECT * asks for the personal columns too.
-    return {name: set() if role == "data_analyst" and name in PERSONAL else verbs for name, verbs in found.items()}
+    return {name: set() if role in READERS_OF_STARS and name in PERSONAL else verbs for name, verbs in found.items()}
 
 
+READERS_OF_STARS = ("data_analyst", "ml_engineer")
 PERSONAL = {
     table.qualified_name: table
     for table in TABLES
@@ -296,7 +296,7 @@ EXPECTED_PERSONAL = {
 
 
 @pytest.mark.parametrize("source", EXPECTED_PERSONAL)
-def test_analysts_can_read_every_column_of_a_source_but_the_personal_ones_and_dashboards_none(
+def test_analysts_and_scientists_read_every_column_of_a_source_but_the_personal_ones_and_dashboards_none(
     world: Platform, source: str
 ) -> None:
     star = [table for table in TABLES if table.source == source and table.layer is not Layer.RAW]
@@ -310,18 +310,18 @@ def test_analysts_can_read_every_column_of_a_source_but_the_personal_ones_and_da
                 if may(conn, f'SELECT "{name.rpartition(".")[2]}" FROM {table.qualified_name} LIMIT 0')
             }
 
-    assert columns.keys() - readable("data_analyst") == EXPECTED_PERSONAL[source]
+    for role in READERS_OF_STARS:
+        assert columns.keys() - readable(role) == EXPECTED_PERSONAL[source], role
     assert readable("dashboard_reader") == set()
-    assert readable("ml_engineer") == columns.keys()
 
 
-def test_analysts_see_all_but_personal_columns(people: Platform) -> None:
+def test_analysts_and_scientists_see_all_but_personal_columns(people: Platform) -> None:
     columns = ["person_key", "person_id", "email", "country", "*", "count(*)", "p::text"]
     relation = "movielens_dw.dim_person p"
     open_columns = ["person_key", "person_id", "country", "count(*)"]
-    assert readable_columns(people, "data_analyst", relation, columns) == open_columns
+    for role in READERS_OF_STARS:
+        assert readable_columns(people, role, relation, columns) == open_columns
     assert readable_columns(people, "dashboard_reader", relation, columns) == []
-    assert readable_columns(people, "ml_engineer", relation, columns) == columns
     assert readable_columns(people, "data_engineer", relation, columns) == columns
     with psycopg.connect(login(people.target, "data_analyst").conninfo(), autocommit=True) as conn:
         assert conn.execute("SELECT country FROM movielens_dw.dim_person").fetchall() == [("NL",)]
@@ -339,9 +339,9 @@ def test_personal_columns_stay_hidden_on_a_partition_that_was_just_published(peo
     for attempt in (frame, frame.with_columns(visit_id=pl.col("visit_id") + 10)):
         publish_partition(people.target, VISITS, "2005", attempt, run_id="test", file_ids=[])
         for relation in ("movielens_dw.fact_visits", "movielens_dw.fact_visits_2005"):
-            assert readable_columns(people, "data_analyst", relation, columns) == ["visit_id", "date_key"]
+            for role in READERS_OF_STARS:
+                assert readable_columns(people, role, relation, columns) == ["visit_id", "date_key"]
             assert readable_columns(people, "dashboard_reader", relation, columns) == []
-            assert readable_columns(people, "ml_engineer", relation, columns) == columns
     with connect(people.target) as conn:
         assert drift(conn, [*TABLES, PERSON, VISITS], MART_SCHEMAS) == ([], [])
 
@@ -365,17 +365,17 @@ def test_a_dashboards_long_query_is_cancelled(world: Platform, monkeypatch: pyte
     dashboard = login(world.target, "dashboard_reader")
     with psycopg.connect(dashboard.conninfo()) as conn:
         assert conn.execute("SHOW statement_timeout").fetchone() == ("30s",)
-    logins = {role: SecretStr(f"pw-{role}") for role in ROLE_NAMES}
-    monkeypatch.setattr(access, "DASHBOARD_TIMEOUT", "200ms")  # 30 s would be a long test
+    # 30 s would be a long test
+    monkeypatch.setitem(limits.DEFAULTS, "dashboard_reader", {"statement_timeout": "200ms"})
     try:
         with connect(world.target, role=None) as conn:
-            ensure_roles(conn, logins)
+            limits.apply_where_possible(conn, limits.wanted(conn, []))
         with psycopg.connect(dashboard.conninfo()) as conn, pytest.raises(psycopg.errors.QueryCanceled):
             conn.execute("SELECT pg_sleep(20)")
     finally:
         monkeypatch.undo()
         with connect(world.target, role=None) as conn:
-            ensure_roles(conn, logins)
+            limits.apply_where_possible(conn, limits.wanted(conn, []))
     with psycopg.connect(dashboard.conninfo()) as conn:
         assert conn.execute("SHOW statement_timeout").fetchone() == ("30s",)
 

@@ -13,11 +13,13 @@ import pytest
 from pydantic import SecretStr
 
 from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.commands.access import report_grants
 from cinestream_platform.orchestration import warehouse
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_target
 from cinestream_platform.sources.dvdrental.load_database import load_archive, load_sample
 from cinestream_platform.warehouse.access import MissingRightError, drift
+from cinestream_platform.warehouse.blockers import end_readers, holders
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.setup import prepare_warehouse
 from tests.support import warm
@@ -122,6 +124,87 @@ def test_the_owner_of_the_database_with_createrole_needs_no_superuser(
     with connect(target) as conn:
         assert drift(conn, TABLES, MART_SCHEMAS) == ([], [])
     assert prepare_warehouse(target, TABLES, MART_SCHEMAS, LOGINS) == []
+
+
+def test_without_a_superuser_readers_give_way_files_are_undone_and_drift_is_mended(
+    dba: PostgresTarget, manifest_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = owner_of_database(dba, "CREATEROLE CREATEDB")
+    platform = platform_on(target, manifest_home, tmp_path, monkeypatch)
+    platform.land("movielens/movies/movies.csv", MOVIES)
+    platform.land("movielens/ratings/a.csv", ratings_csv(RATINGS))
+    platform.load_and_build()
+    platform.land("movielens/ratings/b.csv", ratings_csv([(3, 2, 5.0, Y2005)]))
+    with psycopg.connect(as_login(target, "data_analyst").conninfo()) as forgotten:
+        forgotten.execute("SELECT * FROM movielens_dw.fact_ratings")
+        platform.load_and_build()
+        with pytest.raises(psycopg.OperationalError):
+            forgotten.execute("SELECT 1")
+        forgotten.close()
+    assert platform.query("SELECT login FROM ops.ended_session") == [("cinestream_data_analyst",)]
+    assert platform.scalar("SELECT count(*) FROM movielens_dw.fact_ratings") == 3
+
+    platform.retract("movielens/ratings/b.csv")
+    platform.load_and_build()
+    assert platform.scalar("SELECT count(*) FROM movielens_dw.fact_ratings") == 2
+
+    execute(target, "CREATE ROLE stranger LOGIN", "GRANT data_analyst TO stranger")
+    platform.execute("CREATE VIEW chinook_dw.emails AS SELECT email FROM chinook_dw.dim_customer")
+    platform.execute("GRANT SELECT ON chinook_dw.emails TO data_analyst")
+    assert report_grants(apply=False) == 1
+    assert report_grants(apply=True) == 0
+    assert report_grants(apply=False) == 0
+    refused = pytest.raises(psycopg.errors.InsufficientPrivilege)
+    with psycopg.connect(as_login(target, "data_analyst").conninfo()) as conn, refused:
+        conn.execute("SELECT * FROM chinook_dw.emails")
+
+
+def test_doctor_prints_what_only_a_dba_may_do_and_then_nothing_is_left(
+    dba: PostgresTarget, manifest_home: Path, tmp_path: Path
+) -> None:
+    target = owner_of_database(dba, "CREATEROLE CREATEDB")
+    first = doctor(target, manifest_home, tmp_path)
+    [line] = [line for line in first.stdout.splitlines() if line.startswith("warning  server")]
+    statements = re.findall(r"(REVOKE .*? FROM PUBLIC|DO \$\$.*?\$\$);", line.partition("have a DBA run")[2])
+    assert len(statements) == 3
+    execute(replace(dba, database="cinestream"), *statements)
+
+    second = doctor(target, manifest_home, tmp_path)
+    assert second.returncode == 0, second.stdout
+    assert "ok       server" in second.stdout
+    with psycopg.connect(as_login(target, "dashboard_reader").conninfo(), autocommit=True) as conn:
+        for statement in ("SELECT pg_advisory_lock(1)", "SELECT lo_create(0)", "CREATE TEMP TABLE mine (value int)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                conn.execute(statement.encode())
+    for database in ("dagster", "postgres", "template1"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(replace(as_login(target, "dashboard_reader"), database=database).conninfo())
+
+
+def test_where_the_platform_may_not_end_a_session_it_says_so_and_waits(
+    dba: PostgresTarget, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = owner_of_database(dba, "NOCREATEROLE")
+    with pytest.raises(MissingRightError) as refusal:
+        prepare_warehouse(target, TABLES, MART_SCHEMAS, {})
+    [statements] = re.findall(r"once: (.*) \(Or give", str(refusal.value))
+    execute(replace(dba, database="cinestream"), *(part for part in statements.split(";") if part.strip()))
+    prepare_warehouse(target, TABLES, MART_SCHEMAS, {})
+    execute(dba, "CREATE ROLE anna LOGIN PASSWORD 'anna'", "GRANT data_analyst TO anna")
+
+    anna = replace(target, user="anna", password=SecretStr("anna"))
+    with connect(target) as conn, psycopg.connect(anna.conninfo()) as session:
+        session.execute("SELECT * FROM movielens_dw.dim_movie")
+        relation = conn.execute("SELECT 'movielens_dw.dim_movie'::regclass::oid").fetchone()
+        assert relation
+        end_readers(conn, [relation[0]], blocked="a swap", waited_seconds=6)
+        session.execute("SELECT 1")
+        assert [blocker.login for blocker in holders(conn, [relation[0]])] == ["anna"]
+        assert conn.execute("SELECT count(*) FROM ops.ended_session").fetchone() == (0,)
+    assert (
+        f"a swap waits for anna (process {session.info.backend_pid}), whose session {LOGIN} may not end" in caplog.text
+    )
+    assert f'GRANT pg_signal_backend TO "{LOGIN}";' in caplog.text
 
 
 def dvdrental_settings(target: PostgresTarget, home: Path) -> Settings:
