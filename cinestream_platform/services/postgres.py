@@ -18,6 +18,7 @@ from cinestream_platform.services.ballast import give_up_ballast, keep_ballast
 from cinestream_platform.services.binaries import candidate_folders
 from cinestream_platform.services.cluster import (
     SUPERUSER,
+    Cluster,
     open_cluster,
     password_of,
     password_remedy,
@@ -93,16 +94,28 @@ def ensure_postgres(home: Path, *, start_timeout: float = 120) -> PostgresServer
     with _named_errors(room):
         make_private(room)
         with exclusive_lock(room / "lock", timeout=start_timeout):
-            if our_postmaster(room) is None:
-                give_up_ballast(read_state(room))
-            cluster = open_cluster(room, deadline=deadline)
-            start_server(cluster, deadline)
+            cluster = _start(room, deadline)
             server = _running_server(room)
             if server is None:
                 raise PostgresServiceError(f"PostgreSQL stopped just after its start.{log_tail(cluster.log_file)}")
             _ensure_databases(server, room, deadline)
             keep_ballast(cluster)
             return server
+
+
+def _start(room: Path, deadline: float) -> Cluster:
+    """Start the server, on a full disk in the space of its ballast; one that ends meanwhile for lack of space, too."""
+    if our_postmaster(room) is None:
+        give_up_ballast(read_state(room))
+    while True:
+        try:
+            cluster = open_cluster(room, deadline=deadline)
+            start_server(cluster, deadline)
+        except (PostgresServiceError, OSError):
+            if our_postmaster(room) is not None or not give_up_ballast(read_state(room)):
+                raise
+        else:
+            return cluster
 
 
 def stop_postgres(home: Path) -> bool:
