@@ -195,15 +195,14 @@ def test_where_the_platform_may_not_end_a_session_it_says_so_and_waits(
     anna = replace(target, user="anna", password=SecretStr("anna"))
     with connect(target) as conn, psycopg.connect(anna.conninfo()) as session:
         session.execute("SELECT * FROM movielens_dw.dim_movie")
+        process = session.info.backend_pid
         relation = conn.execute("SELECT 'movielens_dw.dim_movie'::regclass::oid").fetchone()
         assert relation
         end_readers(conn, [relation[0]], blocked="a swap", waited_seconds=6)
         session.execute("SELECT 1")
         assert [blocker.login for blocker in holders(conn, [relation[0]])] == ["anna"]
         assert conn.execute("SELECT count(*) FROM ops.ended_session").fetchone() == (0,)
-    assert (
-        f"a swap waits for anna (process {session.info.backend_pid}), whose session {LOGIN} may not end" in caplog.text
-    )
+    assert f"a swap waits for anna (process {process}), whose session {LOGIN} may not end" in caplog.text
     assert f'GRANT pg_signal_backend TO "{LOGIN}";' in caplog.text
 
 
