@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettingError
 
@@ -22,6 +22,17 @@ def _known_zone(name: str) -> str:
 
 
 Role = Literal["admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader"]
+
+
+def _unset(value: object) -> object:
+    """An empty variable is none: docker-compose.yml hands on those that .env leaves out."""
+    return None if value == "" else value
+
+
+SslMode = Annotated[
+    Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None, BeforeValidator(_unset)
+]
+RootCertificate = Annotated[str | None, BeforeValidator(_unset)]
 
 
 class Settings(BaseSettings):
@@ -37,7 +48,12 @@ class Settings(BaseSettings):
     postgres_password: SecretStr | None = Field(None, description="Password of that login.")
     postgres_database: str = Field("cinestream", description="Database of the warehouse.")
     postgres_dagster_database: str = Field("dagster", description="Database of Dagster's own storage.")
-    postgres_sslmode: str = Field("prefer", description="libpq's sslmode towards the external Postgres.")
+    postgres_sslmode: SslMode = Field(
+        None, description="libpq's sslmode towards the external Postgres; unset = require (on this machine prefer)."
+    )
+    postgres_sslrootcert: RootCertificate = Field(
+        None, description="File with the CA's certificate, for verify-ca and verify-full."
+    )
 
     role_members: dict[Role, tuple[str, ...]] = Field(
         default_factory=dict,
@@ -52,7 +68,12 @@ class Settings(BaseSettings):
     dvdrental_password: SecretStr | None = Field(None, description="Password of the login that reads dvdrental.")
     dvdrental_database: str = Field("dvdrental", description="Database of dvdrental, on whichever server.")
     dvdrental_schema: str = Field("public", description="Schema of its tables.")
-    dvdrental_sslmode: str = Field("prefer", description="libpq's sslmode towards that host.")
+    dvdrental_sslmode: SslMode = Field(
+        None, description="libpq's sslmode towards that host; unset = require (on this machine prefer)."
+    )
+    dvdrental_sslrootcert: RootCertificate = Field(
+        None, description="File with the CA's certificate, for verify-ca and verify-full."
+    )
     dvdrental_time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
         "UTC", description="Zone of its timestamps without one, such as Europe/Madrid."
     )
@@ -108,6 +129,12 @@ class Settings(BaseSettings):
     def lake(self) -> str:
         """URL of the lake, without a trailing slash."""
         return (self.lake_url or (self.home_dir / "lake").as_uri()).rstrip("/")
+
+
+def is_secret(name: str) -> bool:
+    """Whether an environment variable of that name holds a secret: of the platform, of S3 or of Postgres."""
+    words = ("PASSWORD", "SECRET", "TOKEN", "ACCESS_KEY")
+    return name.startswith(("CINESTREAM_", "AWS_", "PG")) and any(word in name for word in words)
 
 
 class SettingsError(ValueError):

@@ -24,7 +24,7 @@ from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
 from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import ROLES, MissingRightError, drift, login_name
-from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
+from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect, tls_remedy
 from cinestream_platform.warehouse.ddl import SchemaDriftError
 from cinestream_platform.warehouse.migrate import WarehouseVersionError
 from cinestream_platform.warehouse.role_drift import differences
@@ -287,8 +287,8 @@ def _unreachable(error: PostgresUnreachableError, target: PostgresTarget) -> tup
         return text, "correct CINESTREAM_POSTGRES_USER and CINESTREAM_POSTGRES_PASSWORD"
     if "does not exist" in text and "database" in text:
         return text, f'have a DBA run: CREATE DATABASE "{target.database}" OWNER "{target.user}";'
+    if remedy := tls_remedy(target, text):
+        return text, remedy
     if "pg_hba.conf" in text:
         return text, "have a DBA let this login and this machine in (pg_hba.conf)"
-    if "SSL" in text:
-        return text, "set CINESTREAM_POSTGRES_SSLMODE as the server demands"
     return text, "start it, and check CINESTREAM_POSTGRES_HOST and CINESTREAM_POSTGRES_PORT"

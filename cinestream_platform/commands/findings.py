@@ -1,7 +1,10 @@
 """What a check of ``cinestream doctor`` found, and keeping secrets out of it."""
 
 import os
+import re
 from dataclasses import dataclass
+
+from cinestream_platform.settings import is_secret
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "FAILED", "skipped"
 
@@ -17,9 +20,10 @@ class Finding:
 
 
 def mask_secrets(text: str) -> str:
-    """The text without the value of any secret of this process: drivers' messages are not ours."""
+    """The text without the value of any secret of this process, and without passwords in URLs, whosever they are:
+    drivers' messages are not ours.
+    """
     for name, value in os.environ.items():
-        is_ours = name.startswith(("CINESTREAM_", "AWS_", "PG"))
-        if is_ours and any(word in name for word in ("PASSWORD", "SECRET", "TOKEN")) and len(value) >= 4:
+        if is_secret(name) and len(value) >= 4:
             text = text.replace(value, "***")
-    return text
+    return re.sub(r"(?<=://)([^\s/:@]*):\S*@", r"\1:***@", text)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.settings import Settings, get_settings, is_secret
 
 PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
 """The dbt project, beside the package in the checkout and in the image."""
@@ -96,15 +96,16 @@ def run_dbt(arguments: Sequence[str], artifacts: Path, environment: Mapping[str,
     Args:
         arguments: The command and its options, such as ``["parse"]``.
         artifacts: The folder.
-        environment: Variables that ``dbt_project/profiles.yml`` reads, on top of this process's.
+        environment: Variables that ``dbt_project/profiles.yml`` reads, on top of this process's without secrets.
 
     Raises:
         DbtFailedError: It failed.
     """
     folders = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
+    inherited = {name: value for name, value in os.environ.items() if not is_secret(name)}
     done = subprocess.run(
         [dbt_executable(), "--no-use-colors", *arguments, *folders],
-        env={**os.environ, "DBT_TARGET_PATH": str(artifacts), "DBT_LOG_PATH": str(artifacts), **environment},
+        env={**inherited, "DBT_TARGET_PATH": str(artifacts), "DBT_LOG_PATH": str(artifacts), **environment},
         capture_output=True,
         text=True,
         check=False,

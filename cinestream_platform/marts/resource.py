@@ -21,7 +21,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
 from packaging.version import Version
 
 from cinestream_platform.marts.project import PROJECT_DIR, dbt_executable, target_dir
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import get_settings, is_secret
 from cinestream_platform.warehouse.connection import PostgresTarget, process_name
 
 PARTIAL_PARSE_FILE_NAME = "partial_parse.msgpack"
@@ -95,6 +95,7 @@ def connection_environment(target: PostgresTarget) -> dict[str, str]:
         "CINESTREAM_DBT_DBNAME": target.database,
         "CINESTREAM_DBT_SSLMODE": target.sslmode,
         "CINESTREAM_DBT_SESSION": f"{process_name()}dbt",
+        "CINESTREAM_DBT_SSLROOTCERT": target.sslrootcert,
     }
 
 
@@ -124,9 +125,12 @@ def _run_folder_name(context: OpExecutionContext | AssetExecutionContext | None)
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables of this process for a moment; one caller at a time."""
+    """Set environment variables of this process for a moment, without the secrets of others; one caller at a time."""
     with _ENVIRONMENT:
-        before = {name: os.environ.get(name) for name in variables}
+        others = {name for name in os.environ if is_secret(name) and name not in variables}
+        before = {name: os.environ.get(name) for name in (*variables, *others)}
+        for name in others:
+            del os.environ[name]
         os.environ.update(variables)
         try:
             yield

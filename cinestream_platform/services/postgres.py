@@ -228,6 +228,7 @@ def _login(server: PostgresServer, deadline: float) -> "psycopg.Connection[Any]"
                 password=server.password.get_secret_value(),
                 dbname="postgres",
                 sslmode="prefer",
+                sslrootcert="",
                 options="",
                 connect_timeout=10,
                 autocommit=True,

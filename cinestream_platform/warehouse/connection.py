@@ -7,10 +7,12 @@ not to the login that happened to run it.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -65,6 +67,8 @@ class PostgresTarget:
     database: str
     sslmode: str = "prefer"
     remedy: str = "Is it running, and are CINESTREAM_POSTGRES_* right?"  # what to say when it does not let us in
+    sslrootcert: str = ""  # a file, for verify-ca and verify-full
+    settings: str = "CINESTREAM_POSTGRES"  # what the names of its settings begin with
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PostgresTarget:
@@ -76,7 +80,8 @@ class PostgresTarget:
                 settings.postgres_user,
                 settings.postgres_password or SecretStr(""),
                 settings.postgres_database,
-                settings.postgres_sslmode,
+                sslmode_towards(settings.postgres_host, settings.postgres_sslmode),
+                sslrootcert=settings.postgres_sslrootcert or "",
             )
         from cinestream_platform.services.postgres import ensure_postgres
 
@@ -92,6 +97,7 @@ class PostgresTarget:
             password=self.password.get_secret_value(),
             dbname=self.database,
             sslmode=self.sslmode,
+            sslrootcert=self.sslrootcert,  # also when empty: PGSSLROOTCERT may be that of another server
             **NETWORK_LIMITS,
             client_encoding="UTF8",  # whatever PGCLIENTENCODING says: COPY sends UTF-8
             application_name=session_name(name),
@@ -100,10 +106,40 @@ class PostgresTarget:
     def uri(self) -> str:
         """The same as a URI, for ADBC and for ``cinestream dsn``: never log it."""
         login = f"{quote(self.user, safe='')}:{quote(self.password.get_secret_value(), safe='')}"
-        return f"postgresql://{login}@{self.host}:{self.port}/{quote(self.database, safe='')}?sslmode={self.sslmode}"
+        ca = f"&sslrootcert={quote(self.sslrootcert, safe='')}" if self.sslrootcert else ""
+        database = quote(self.database, safe="")
+        return f"postgresql://{login}@{self.host}:{self.port}/{database}?sslmode={self.sslmode}{ca}"
+
+    def tls_environment(self) -> dict[str, str]:
+        """The variables of libpq for programs and libraries that take TLS from nowhere else (Dagster's storage)."""
+        return {"PGSSLMODE": self.sslmode, "PGSSLROOTCERT": self.sslrootcert}
 
     def __str__(self) -> str:
         return f"postgresql://{self.user}@{self.host}:{self.port}/{self.database}"
+
+
+def sslmode_towards(host: str, said: str | None) -> str:
+    """The sslmode that was said; else none without TLS, but towards this machine, where nobody listens in."""
+    return said or ("prefer" if _is_this_machine(host) else "require")
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.startswith("/"):  # a folder with a Unix socket
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def tls_remedy(target: PostgresTarget, said: str) -> str | None:
+    """What to do if TLS is what a connection failed for; ``None`` if it is not."""
+    if not re.search(r"does not support SSL|SSL error|certificate|no encryption|SSL off", said):
+        return None
+    return (
+        f"Connections to other machines use TLS: switch it on at the server, or say {target.settings}_SSLMODE=disable "
+        f"to go without; {target.settings}_SSLROOTCERT names the CA's certificate that verify-full needs."
+    )
 
 
 @contextmanager
@@ -119,7 +155,8 @@ def connect(
         conn = psycopg.connect(target.conninfo(name), autocommit=autocommit)
     except psycopg.OperationalError as error:
         raise PostgresUnreachableError(
-            f"{target} does not let us in: {' '.join(str(error).split()).rstrip('.?')}. {target.remedy}"
+            f"{target} does not let us in: {' '.join(str(error).split()).rstrip('.?')}. "
+            f"{tls_remedy(target, str(error)) or target.remedy}"
         ) from error
     with conn:
         if conn.info.server_version < MINIMUM_VERSION * 10_000:

@@ -38,8 +38,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def own_postgres(version: str) -> Iterator[PostgresTarget]:
-    """Run a server of a major version; the target is its DBA's."""
+def own_postgres(version: str, *, tls: tuple[Path, Path] | None = None) -> Iterator[PostgresTarget]:
+    """Run a server of a major version; the target is its DBA's. ``tls`` is its certificate with its key."""
     account = server_account()
     folder = Path(tempfile.mkdtemp(prefix="cinestream-own-postgres-"))
     try:
@@ -56,6 +56,11 @@ def own_postgres(version: str) -> Iterator[PostgresTarget]:
         made = account.run([*initdb, f"--pwfile={password}"], timeout=600)
         assert made.returncode == 0, made.stdout
         options = f"-h 127.0.0.1 -p {port} -k {inner} -c fsync=off -c max_connections=60"
+        for source, name in zip(tls or (), ("server.crt", "server.key"), strict=False):
+            shutil.copyfile(source, data / name)
+            (data / name).chmod(0o600)
+            shutil.chown(data / name, account.uid, account.gid)
+        options += " -c ssl=on" if tls else ""
         command = [programs / "pg_ctl", "-w", "-t", "120", "-D", data, "-l", inner / "log", "-o", options, "start"]
         started = account.run(command, timeout=600)
         assert started.returncode == 0, started.stdout

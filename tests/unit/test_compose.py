@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -179,6 +180,24 @@ def test_the_secrets_reach_the_servers_that_ask_for_them(compose: dict[str, Any]
         assert environment["CINESTREAM_S3_SECRET_ACCESS_KEY"] == "s3-secret"
 
 
+def test_what_a_container_writes_is_closed_to_other_accounts(tmp_path: Path) -> None:
+    [line] = re.findall(r"^ENTRYPOINT (.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    written = tmp_path / "file"
+    subprocess.run([*json.loads(line), "touch", str(written)], check=True, umask=0)
+    assert written.stat().st_mode & 0o777 == 0o600
+
+
+def test_webserver_and_daemon_are_told_nobodys_login() -> None:
+    logins = [f"CINESTREAM_LOGIN_{role}_PASSWORD" for role in ("ADMIN", "DATA_ANALYST")]
+    services = interpolated(SECRETS | dict.fromkeys([*logins, "CINESTREAM_DVDRENTAL_PASSWORD"], "hush"))
+    told = {
+        name: {key for key, value in services["services"][name]["environment"].items() if value == "hush"}
+        for name in PLATFORM_SERVICES
+    }
+    assert told["webserver"] == told["viewer"] == told["daemon"] == set()
+    assert told["prepare"] == told["code"] == {*logins, "CINESTREAM_DVDRENTAL_PASSWORD"}
+
+
 def test_no_secret_is_on_a_command_line(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         line = " ".join([*service.get("command", []), *service.get("healthcheck", {}).get("test", [])])
@@ -187,7 +206,7 @@ def test_no_secret_is_on_a_command_line(compose: dict[str, Any]) -> None:
 
 def test_every_variable_is_one_that_something_reads(compose: dict[str, Any]) -> None:
     known = {f"CINESTREAM_{name}".upper() for name in Settings.model_fields}
-    dagster = set(re.findall(r"env: (\w+)", (ROOT / "dagster.yaml").read_text())) | {"DAGSTER_HOME"}
+    dagster = set(re.findall(r"env: (\w+)", (ROOT / "dagster.yaml").read_text())) | {"DAGSTER_HOME", "PGSSLMODE"}
     assert dagster <= set(compose["services"]["code"]["environment"])
     for variable in compose["services"]["code"]["environment"]:
         assert variable in known | dagster or re.fullmatch(r"CINESTREAM_LOGIN_\w+_PASSWORD", variable), variable

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from cinestream_platform.lake.database_reader import SourceDatabase
 from cinestream_platform.services.logins import DVDRENTAL_READER, dvdrental_secret
 from cinestream_platform.settings import Settings
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.connection import PostgresTarget, sslmode_towards
 
 SOURCE_TABLES = (
     *("actor", "address", "category", "city", "country", "customer", "film", "film_actor", "film_category"),
@@ -41,8 +41,10 @@ def source_target(settings: Settings) -> PostgresTarget:
             settings.dvdrental_user,
             settings.dvdrental_password or SecretStr(""),
             settings.dvdrental_database,
-            settings.dvdrental_sslmode,
+            sslmode_towards(settings.dvdrental_host, settings.dvdrental_sslmode),
             remedy="Is it running, and are CINESTREAM_DVDRENTAL_* right?",
+            sslrootcert=settings.dvdrental_sslrootcert or "",
+            settings="CINESTREAM_DVDRENTAL",
         )
     password = dvdrental_secret(settings)
     if password is None:

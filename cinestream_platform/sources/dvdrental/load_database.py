@@ -149,7 +149,7 @@ def _environment(target: PostgresTarget) -> dict[str, str]:
         "PGPORT": str(target.port),
         "PGUSER": target.user,
         "PGPASSWORD": target.password.get_secret_value(),
-        "PGSSLMODE": target.sslmode,
+        **target.tls_environment(),
     }
 
 

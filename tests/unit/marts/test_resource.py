@@ -10,9 +10,17 @@ from pydantic import SecretStr
 from cinestream_platform.marts import resource
 from cinestream_platform.marts.project import PROJECT_DIR
 from cinestream_platform.marts.resource import MartsDbt, connection_environment, discard_artifacts, last_parse
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.connection import PostgresTarget, process_name
 
 TARGET = PostgresTarget("db.example", 6543, "loader", SecretStr("s3cret"), "warehouse", "verify-full")
+
+OTHERS_SECRETS = (
+    "CINESTREAM_LOGIN_ADMIN_PASSWORD",
+    "CINESTREAM_S3_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "PGPASSWORD",
+)
+"""What dbt does not need, and so is not told."""
 
 
 def test_the_connection_fills_every_variable_of_the_profile_but_the_role() -> None:
@@ -24,6 +32,8 @@ def test_the_connection_fills_every_variable_of_the_profile_but_the_role() -> No
         "CINESTREAM_DBT_PASSWORD": "s3cret",
         "CINESTREAM_DBT_DBNAME": "warehouse",
         "CINESTREAM_DBT_SSLMODE": "verify-full",
+        "CINESTREAM_DBT_SSLROOTCERT": "",
+        "CINESTREAM_DBT_SESSION": f"{process_name()}dbt",
     }
     profile = (PROJECT_DIR / "profiles.yml").read_text()
     assert all(f"env_var('{name}'" in profile for name in environment)
@@ -32,6 +42,8 @@ def test_the_connection_fills_every_variable_of_the_profile_but_the_role() -> No
 
 def test_the_environment_is_as_before_also_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CINESTREAM_DBT_HOST", "mine")
+    for name in OTHERS_SECRETS:
+        monkeypatch.setenv(name, "hush")
     before = dict(os.environ)
     inside: dict[str, str] = {}
 
@@ -42,7 +54,7 @@ def test_the_environment_is_as_before_also_after_an_error(monkeypatch: pytest.Mo
 
     with pytest.raises(RuntimeError):
         look_and_fail()
-    assert inside == before | connection_environment(TARGET)
+    assert inside == {n: v for n, v in before.items() if n not in OTHERS_SECRETS} | connection_environment(TARGET)
     assert dict(os.environ) == before
 
 
