@@ -18,6 +18,8 @@ import psycopg
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, build_sensor_context
 from psycopg import sql
+from sqlalchemy import create_engine
+from sqlalchemy.pool import QueuePool
 
 from cinestream_platform.automation import catch_up
 from cinestream_platform.automation.build_sensor import range_tags
@@ -61,7 +63,7 @@ class Platform:
         self.target: PostgresTarget = prepared_target()
         self.landing: ObjectStore = open_landing(get_settings())
         self.lake = open_lake(self.settings)
-        self.instance = DagsterInstance.ephemeral()
+        self.instance = _instance()
 
     @cached_property
     def defs(self) -> Any:
@@ -286,6 +288,15 @@ PLACES = {
     "CINESTREAM_LAKE_URL",
 }
 """Settings that each test has of its own, and that are looked up when assets run."""
+
+
+def _instance() -> DagsterInstance:
+    """Dagster's own storage, in memory; it would connect anew for each event, a fifth of what a run costs here."""
+    instance = DagsterInstance.ephemeral()
+    for storage in (instance.event_log_storage, instance.run_storage):
+        url = storage._engine.url  # type: ignore[attr-defined]
+        storage._engine = create_engine(url, poolclass=QueuePool, connect_args={"check_same_thread": False})  # type: ignore[attr-defined]
+    return instance
 
 
 @cache
