@@ -146,7 +146,9 @@ class Folder:
                         progress.note(f"bytes of {version.key}")
                         digest.update(chunk)
                         size += sink.write(chunk)
-                if _etag(os.fstat(source.fileno())) != version.etag or size != version.size:
+                # By its name: another file may have taken it, and is then the version that counts.
+                after = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if _etag(after) != version.etag or size != version.size:
                     raise ObjectChangedError(f"{version.key} changed while it was read")
         except FileNotFoundError as error:
             raise ObjectGoneError(f"{version.key} is gone") from error

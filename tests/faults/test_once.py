@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import obstore
 import pytest
 from psycopg.sql import Identifier
 
+from cinestream_platform.lake import folder
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import corrections, ledger
@@ -184,13 +186,31 @@ def overwrite_while_it_is_read(patch: pytest.MonkeyPatch, overwrite: Callable[[]
     get = obstore.get
     patch.setattr(obstore, "get", lambda *args, **more: Overwritten(get(*args, **more), overwrite))
 
-    def first_part_then_the_rest(store: ObjectStore, key: str) -> Iterator[bytes]:
-        with (store.folder / key).open("rb") as source:
-            yield source.read(1)
-            overwrite()
-            yield source.read()
+    opened = folder.open_in
+    patch.setattr(folder, "open_in", lambda *args: Interrupted(opened(*args), overwrite))
 
-    patch.setattr(ObjectStore, "_chunks", first_part_then_the_rest)
+
+class Interrupted:
+    """An opened file; after its first byte ``overwrite`` is called."""
+
+    def __init__(self, file: FileIO, overwrite: Callable[[], object]) -> None:
+        self._file, self._overwrite = file, overwrite
+
+    def read(self, size: int) -> bytes:
+        if self._file.tell():
+            return self._file.read(size)
+        first = self._file.read(1)
+        self._overwrite()
+        return first
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def __enter__(self) -> Interrupted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 def test_an_object_overwritten_while_it_is_read_is_left_to_the_next_scan(
