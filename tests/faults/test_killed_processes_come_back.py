@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from tests.support.command_line import CommandLine
@@ -94,14 +95,20 @@ def test_a_port_that_is_taken_is_refused_in_one_sentence_before_anything_starts(
 def test_a_daemon_of_another_home_on_the_same_database_is_refused(ui: Ui, tmp_path: Path):
     """As in containers, or on two machines: the daemon's session in Dagster's database is what gives it away."""
     port = ui.line.output("services", "status").split(", data in")[0].rsplit(":", 1)[1]
+    password = (ui.line.home / "services" / "postgres" / "password").read_text().strip()
     other = CommandLine(
         tmp_path / "other",
         {
             "CINESTREAM_POSTGRES_HOST": "127.0.0.1",
             "CINESTREAM_POSTGRES_PORT": port,
-            "CINESTREAM_POSTGRES_PASSWORD": (ui.line.home / "services" / "postgres" / "password").read_text().strip(),
+            "CINESTREAM_POSTGRES_PASSWORD": password,
         },
     )
+    dagster = f"host=127.0.0.1 port={port} user=cinestream password={password} dbname=dagster"
+    with psycopg.connect(dagster, autocommit=True) as conn:
+        present = "SELECT FROM pg_stat_activity WHERE application_name = 'cinestream daemon'"
+        # After a restart of Postgres the daemon is there again when it looks next.
+        ui.wait(lambda: conn.execute(present).fetchone() is not None, "the daemon's session")
     error = other.error("ui", "--port", "1024")
     assert "another daemon works on dagster" in error
 
