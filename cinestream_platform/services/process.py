@@ -176,12 +176,18 @@ def make_private(folder: Path) -> None:
 
 
 def write_whole(path: Path, text: str, *, mode: int) -> None:
-    """Write a file with these permissions from its first moment; readers see all of it or the former one."""
+    """Write a file with these permissions from its first moment; readers see all of it or the former one.
+
+    It belongs to the owner of its folder.
+    """
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mkstemp opens with 0600
     try:
         with os.fdopen(descriptor, "w") as stream:
             stream.write(text)
             os.fchmod(stream.fileno(), mode)
+            if os.geteuid() == 0:  # in another account's home, what root writes is that account's to read
+                owner = path.parent.stat()
+                os.fchown(stream.fileno(), owner.st_uid, owner.st_gid)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).replace(path)

@@ -502,6 +502,10 @@ def test_a_closed_checkout_of_root_works_with_a_copy_of_the_programs(home, tmp_p
 @pytest.mark.skipif(not IS_ROOT, reason="only root's server account can be shut out")
 def test_an_open_home_of_root_keeps_the_data_within(open_folder):
     home = open_folder / "home"
+    home.mkdir()
+    (home / "services" / "postgres").mkdir(parents=True)
+    for folder in (home, home / "services", home / "services" / "postgres"):
+        folder.chmod(0o755)  # as homes were made before they were closed
     try:
         server = ensure_postgres(home)
         assert server.data_dir.is_relative_to(home)
