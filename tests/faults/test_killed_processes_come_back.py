@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -25,16 +25,6 @@ def ui(tmp_path_factory: pytest.TempPathFactory, manifest_home: Path) -> Iterato
 
 def others_than(ui: Ui, *roles: str) -> dict[str, int]:
     return {role: process.pid for role, process in ui.processes().items() if role not in roles}
-
-
-def not_of(ui: Ui) -> set[int]:
-    """Processes of the home that the running UI did not start."""
-    found = set()
-    for process in processes_of(ui.line.home).values():
-        with suppress(psutil.NoSuchProcess):
-            if ui.process.pid not in {parent.pid for parent in process.parents()}:
-                found.add(process.pid)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -78,10 +68,12 @@ def test_postgres_is_not_stopped_below_a_running_ui(ui: Ui):
 
 
 def test_a_second_ui_of_the_home_is_refused_in_one_sentence(ui: Ui):
-    before = not_of(ui)
+    before = {process.pid for process in processes_of(ui.line.home).values()}
     error = ui.line.error("ui", "--port", "1")
-    assert f"process {ui.process.pid}, http://127.0.0.1:{ui.port}" in error
-    assert not_of(ui) <= before
+    first = re.search(rf"is alive \(process (\d+), http://127.0.0.1:{ui.port}\)", error)
+    assert first, error
+    for process in processes_of(ui.line.home).values():  # of a new one the first UI is the parent
+        assert process.pid in before or int(first[1]) in {parent.pid for parent in process.parents()}
 
 
 def test_a_port_that_is_taken_is_refused_in_one_sentence_before_anything_starts(ui: Ui, tmp_path: Path):
