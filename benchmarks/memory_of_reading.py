@@ -111,7 +111,14 @@ def measure(name: str, size: int) -> dict[str, object]:
 
 
 def _peak() -> int:
-    """The greatest resident size so far, in kB."""
+    """The greatest resident size of this program so far, in kB.
+
+    Linux counts a parent's size before the program began into ``ru_maxrss``, but not into ``VmHWM``.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
