@@ -216,7 +216,7 @@ def test_reasons_that_quoted_records_lose_them_when_the_warehouse_is_upgraded(pl
                 " reason) VALUES ('s', 'd', 'b', %s, 'e', 1, now(), 'parked', %s)",
                 (key, reason),
             )
-        migration = files("cinestream_platform.warehouse.migrations") / "0030_reasons_without_records.sql"
+        migration = files("cinestream_platform.warehouse.migrations") / "0004_reasons_without_records.sql"
         conn.execute(migration.read_text(encoding="utf-8"))  # type: ignore[arg-type]
     new = dict(platform.query("SELECT key, reason FROM ops.landed_file WHERE source = 's'"))
     for key, reason in new.items():
