@@ -12,11 +12,12 @@ from dagster import (
 )
 
 from cinestream_platform.automation.retention import delete_old
+from cinestream_platform.lake.raw_rows import object_keys
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.services.postgres import shorten_server_log
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import ledger, locks
+from cinestream_platform.warehouse import lake_objects, locks
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 SPARED = timedelta(days=1)
@@ -25,13 +26,13 @@ NIGHTLY_SECONDS = 1_800
 
 
 def sweep_lake(target: PostgresTarget, lake: ObjectStore) -> int:
-    """Delete folders that attempts of this ledger left in the lake, and nothing else there; how many."""
+    """Delete what this ledger left in the lake and names no more, and nothing else; how many folders and objects."""
     swept = 0
     with connect(target) as conn:
-        for file_id, path in ledger.leftovers(conn, SPARED):
-            keys = [item.key for item in lake.list(f"{path}/")]
+        for path in lake_objects.leftovers(conn, SPARED):
+            keys = object_keys(lake, path)
             lake.delete(keys)
-            ledger.forget_attempt(conn, file_id, path)
+            lake_objects.forget(conn, path)
             swept += bool(keys)
         locks.forget_dead_turns(conn)
     return swept

@@ -3,9 +3,11 @@
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.lake.raw_rows import object_keys
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.orchestration import warehouse
 from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse import lake_objects
 from cinestream_platform.warehouse.connection import connect
 
 
@@ -19,17 +21,11 @@ def empty_warehouse(keys: list[str]) -> None:
     schemas = {table.schema for table in TABLES} | {table.staging_schema for table in TABLES} | {*MART_SCHEMAS, "ops"}
     target = warehouse.prepared_target()
     with connect(target) as conn, conn.transaction():
-        folders = [
-            row[0]
-            for row in conn.execute(
-                "SELECT lake_path FROM ops.landed_file WHERE lake_path IS NOT NULL"
-                " UNION SELECT unnest(lake_attempts) FROM ops.landed_file"
-            )
-        ]
+        paths = lake_objects.every_path(conn)
         for schema in sorted(schemas):
             conn.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
     landing = open_landing(get_settings())
     landing.delete(sorted({item.key for item in landing.list()} & set(keys)))
     lake = open_lake(get_settings())
-    lake.delete([item.key for folder in folders for item in lake.list(f"{folder}/")])
+    lake.delete([key for path in paths for key in object_keys(lake, path)])
     warehouse.prepare_again()

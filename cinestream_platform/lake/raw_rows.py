@@ -1,7 +1,8 @@
-"""The rows of raw tables as Parquet in the lake: writing a file's rows, scanning them, finding repeated events.
+"""The rows of raw tables as Parquet in the lake: writing a file's rows, scanning them, and those that count.
 
-``<lake>/raw/<source>/<table>/file-<file_id>-<run>-<attempt>/partition_key=<fact partition>/part-<n>.parquet``.
-Which of these folders count is said by the ledger alone; others are garbage of crashed attempts.
+``<lake>/raw/<source>/<table>/file-<file_id>-<run>-<attempt>/partition_key=<fact partition>/part-<n>.parquet``, or of
+small files together ``<lake>/raw/<source>/<table>/<name>.parquet``, with ``partition_key`` as a column. Which of these
+count, and for which files, is said by the ledger alone; others are garbage of crashed attempts.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from typing import Any
 
 import polars as pl
 
+from cinestream_platform.lake.contest import group_by_group, key_hash, ranked, repeated
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.warehouse.deliveries import Input, touches
 from cinestream_platform.warehouse.frames import polars_schema
 from cinestream_platform.warehouse.groups import from_multirange
+from cinestream_platform.warehouse.lake_objects import SHARED, LakeObject
 from cinestream_platform.warehouse.ledger import LandedFile
-from cinestream_platform.warehouse.raw_publish import Overlap
-from cinestream_platform.warehouse.table import WHOLE, Kind, PartitionUnit, Table, WriteMode
+from cinestream_platform.warehouse.table import WHOLE, PartitionUnit, Table, WriteMode
 
 PARTITION_KEY = "partition_key"
 EFFECTIVE_AT = "_effective_at"
@@ -31,8 +33,10 @@ ROWS_AT_A_TIME = 8_000_000
 """So many rows of a file wait in memory (some 300 MB of ratings) before they are written by partition."""
 BYTES_AT_A_TIME = 400_000_000
 """Rows with long texts are written sooner."""
-GROUPS_AT_A_TIME = 1_000
-"""Repeated events are looked for in so many groups at once (of the Netflix Prize: 5.7 million ratings)."""
+OBJECT = "_object"
+"""The name of the shared object that a row is in; null in a folder."""
+ROWS_PER_GROUP = 50_000
+"""Rows of a shared object that are read together: they are sorted by partition, so that others are passed over."""
 
 
 class Spool:
@@ -96,7 +100,7 @@ class Spool:
 
     def scan(self) -> pl.LazyFrame:
         """The rows with their ``partition_key``."""
-        return _scan(self._feed.table, [escape(str(path)) for path in self.paths], None)
+        return scan_spools(self._feed, [self])
 
 
 def _scan(table: Table, locations: list[str], storage_options: dict[str, Any] | None) -> pl.LazyFrame:
@@ -123,124 +127,82 @@ def scan_files(
     store: ObjectStore, table: Table, files: Sequence[LandedFile], scope: Scope | None = None
 ) -> pl.LazyFrame:
     """The raw rows of loaded files, those for one partition or all, with their own ``partition_key``."""
+    folders, shared, wanted = [], set(), set()
+    for file in files:
+        keys = [key for key in file.partition_rows if scope is None or touches([key], scope.unit, scope.partition_key)]
+        path = file.lake_path or ""
+        if not path.endswith(SHARED):
+            folders += [f"{path}/{PARTITION_KEY}={key}" for key in sorted(keys)]
+        elif keys:
+            shared.add((path, file.file_id))
+            wanted.update(keys)
+    rows = _scan(table, [store.location(f"{folder}/*.parquet") for folder in folders], store.storage_options())
+    if not shared:
+        return rows
+    paths = sorted({path for path, _ in shared})
+    together = _scan_shared(store, table, paths).filter(pl.col(PARTITION_KEY).is_in(sorted(wanted)))
+    return pl.concat([rows, of_files(together, shared).drop(OBJECT)])
+
+
+def scan_objects(store: ObjectStore, table: Table, objects: Sequence[LakeObject]) -> pl.LazyFrame:
+    """All rows in these objects, with their ``partition_key`` and the ``_object``; also those that do not count."""
     folders = [
-        f"{file.lake_path}/{PARTITION_KEY}={key}"
-        for file in files
-        for key in sorted(file.partition_rows)
-        if scope is None or touches([key], scope.unit, scope.partition_key)
+        store.location(f"{item.path}/{PARTITION_KEY}={key}/*.parquet")
+        for item in objects
+        if not item.is_shared
+        for key in item.partitions
     ]
-    return _scan(table, [store.location(f"{folder}/*.parquet") for folder in folders], store.storage_options())
+    rows = _scan(table, folders, store.storage_options()).with_columns(pl.lit(None, pl.String()).alias(OBJECT))
+    shared = sorted(item.path for item in objects if item.is_shared)
+    return pl.concat([rows, _scan_shared(store, table, shared)]) if shared else rows
 
 
-def _key_hash(table: Table) -> pl.Expr:
-    """64 bits of the natural key, for finding candidates only: a collision costs a look, never a row."""
-    kinds = [table.column(name).type.kind for name in table.natural_key]
-    if kinds == [Kind.INTEGER, Kind.INTEGER]:  # side by side, a quarter of the time of hashing them
-        first, second = (pl.col(name).cast(pl.Int64) for name in table.natural_key)
-        return (first * 2**32 + second).reinterpret(signed=False).alias("key_hash")
-    return pl.struct(table.natural_key).hash().alias("key_hash")
+def of_files(rows: pl.LazyFrame, owners: Iterable[tuple[str, int]]) -> pl.LazyFrame:
+    """The rows of shared objects that belong to a file there: (path, file). A file may have moved to another."""
+    schema: Any = {OBJECT: pl.String(), "_file_id": pl.Int64()}
+    pairs = pl.LazyFrame([(object_name(path), file_id) for path, file_id in owners], schema=schema, orient="row")
+    return rows.join(pairs, on=[OBJECT, "_file_id"], how="semi", maintain_order="left")
 
 
-def _repeated(hashes: pl.Series) -> pl.Series:
-    """Values that occur more than once; sorting 64-bit numbers takes a third of a group_by's memory."""
-    ordered = hashes.sort()
-    return ordered.filter(ordered == ordered.shift(1)).unique()
+def object_keys(store: ObjectStore, lake_path: str) -> list[str]:
+    """The keys of what there is at a path: a folder's, or the shared object's own."""
+    return [lake_path] if lake_path.endswith(SHARED) else [item.key for item in store.list(f"{lake_path}/")]
 
 
-def _ranked(rows: pl.LazyFrame, table: Table, files: Sequence[LandedFile]) -> pl.DataFrame:
-    """Contested rows with ``wins`` (the row that counts) and ``is_equal`` (the same values as the winner).
+def object_name(path: str) -> str:
+    """By which the shared objects of a table are told apart."""
+    return path.rpartition("/")[2]
 
-    Of one event the greatest ``latest_by`` wins, then the file that landed later, then the later line.
-    """
-    order = pl.DataFrame(
-        {"_file_id": [file.file_id for file in files], "landed": range(len(files))},
-        schema={"_file_id": pl.Int64(), "landed": pl.Int64()},
+
+def _scan_shared(store: ObjectStore, table: Table, paths: Sequence[str]) -> pl.LazyFrame:
+    rows = pl.scan_parquet(
+        [store.location(path) for path in paths],
+        hive_partitioning=False,
+        storage_options=store.storage_options(),
+        schema={**polars_schema(table), PARTITION_KEY: pl.String()},
+        missing_columns="insert",
+        extra_columns="ignore",
+        cast_options=pl.ScanCastOptions(integer_cast="upcast", float_cast="upcast"),
+        include_file_paths=OBJECT,
     )
-    by = [*((table.latest_by,) if table.latest_by else ()), "landed", "_line"]
-    key = list(table.natural_key)
-    values = [c.name for c in table.columns if c.name not in key and not c.name.startswith("_")]
-    contested = rows.collect().join(order, on="_file_id", how="left").sort(by)
-    contested = contested.filter(pl.len().over(key) > 1)
-    same = [pl.col(name).eq_missing(pl.col(name).last().over(key)) for name in values]
-    return contested.with_columns(
-        wins=pl.int_range(pl.len()).over(key) == pl.len().over(key) - 1,
-        is_equal=pl.all_horizontal(same) if same else pl.lit(True),
-    )
+    name = pl.col(OBJECT).str.replace_all("\\", "/", literal=True).str.split("/").list.last()
+    return rows.select(*polars_schema(table), PARTITION_KEY, name.alias(OBJECT))
 
 
-def find_overlap(
-    store: ObjectStore, feed: Feed, spool: Spool, file: LandedFile, others: Sequence[LandedFile]
-) -> Overlap:
-    """Which events of a new file occur more than once, in it or together with other loaded files.
-
-    Args:
-        store: The lake.
-        feed: The feed of all these files.
-        spool: The new file's rows.
-        file: The new file.
-        others: The files that stay loaded beside it (of a grouped feed at least those with common groups).
-    """
-    landed = sorted([*others, file], key=lambda f: (f.last_modified, f.key, f.file_id))
-    rest = scan_files(store, feed.table, others)
-    parts = [
-        _overlap(spool.scan().filter(here), rest.filter(here) if others else None, feed, file, landed)
-        for here in _group_by_group(feed, spool.groups)
-    ]
-    partitions: dict[int, frozenset[str]] = {}
-    for file_id, touched in (item for part in parts for item in part.partitions.items()):
-        partitions[file_id] = partitions.get(file_id, frozenset()) | touched
-    return Overlap(
-        sum(part.repeated for part in parts),
-        sum(part.conflicting for part in parts),
-        partitions,
-        frozenset().union(*(part.groups for part in parts)),
-    )
+def scan_spools(feed: Feed, spools: Iterable[Spool]) -> pl.LazyFrame:
+    """The rows of several files on local disk, with their ``partition_key``."""
+    paths = [path for spool in spools for path in spool.paths]
+    return _scan(feed.table, [escape(str(path)) for path in paths], None)
 
 
-def _group_by_group(feed: Feed, groups: Iterable[int]) -> Iterator[pl.Expr]:
-    """Conditions that take the rows of a bounded number of groups each; of a feed without groups all rows."""
-    if feed.grouped_by is None:
-        yield pl.lit(True)
+def put_together(rows: pl.DataFrame, lake: ObjectStore, lake_path: str, scratch: Path) -> None:
+    """Store rows with their ``partition_key`` as a shared object; nothing if there are none."""
+    if rows.is_empty():
         return
-    ordered = sorted(groups)
-    for begin in range(0, len(ordered), GROUPS_AT_A_TIME):
-        some = ordered[begin : begin + GROUPS_AT_A_TIME]
-        column = pl.col(feed.grouped_by)
-        yield column.is_between(some[0], some[-1]) & column.is_in(pl.Series(some, dtype=pl.Int64).implode())
-
-
-def _overlap(
-    mine: pl.LazyFrame, rest: pl.LazyFrame | None, feed: Feed, file: LandedFile, landed: Sequence[LandedFile]
-) -> Overlap:
-    """The overlap of some rows of a new file with the same part of the others'."""
-    table = feed.table
-    hashes = mine.select(_key_hash(table)).collect().to_series()
-    candidates = [_repeated(hashes)]
-    if rest is not None and hashes.len():
-        # implode: is_in with a plain Series of the same length would be ambiguous to polars.
-        shared = rest.select(_key_hash(table)).filter(pl.col("key_hash").is_in(hashes.unique().implode()))
-        candidates.append(shared.collect(engine="streaming").to_series().unique())
-    contested = pl.concat(candidates).unique()
-    if contested.is_empty():
-        return Overlap()
-    both = (mine if rest is None else pl.concat([rest, mine])).filter(_key_hash(table).is_in(contested.implode()))
-    ranked = _ranked(both, table, landed)
-    key = list(table.natural_key)
-    is_mine = pl.col("_file_id") == file.file_id
-    # Every record that loses is counted once, by the file that beat it: mine, and who won before mine came.
-    rank = pl.int_range(pl.len()).over(key)
-    won_before = rank == pl.when(~is_mine).then(rank).max().over(key)
-    losers = ranked.filter(~pl.col("wins") & (is_mine | won_before.fill_null(False)))
-    touched = ranked.filter(is_mine.any().over(key)).with_columns(
-        years=pl.col(PARTITION_KEY).unique().implode().over(key)
-    )
-    per_file = touched.explode("years").group_by("_file_id").agg(pl.col("years").unique())
-    return Overlap(
-        repeated=int(losers["is_equal"].sum()),
-        conflicting=losers.height - int(losers["is_equal"].sum()),
-        partitions={file_id: frozenset(years) for file_id, years in per_file.iter_rows()} if feed.event_time else {},
-        groups=frozenset(ranked[feed.grouped_by]) if feed.grouped_by else frozenset(),
-    )
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    ordered = rows.sort(PARTITION_KEY, maintain_order=True)
+    ordered.write_parquet(scratch, compression="zstd", compression_level=1, row_group_size=ROWS_PER_GROUP)
+    lake.put_file(lake_path, scratch)
 
 
 @dataclass
@@ -306,11 +268,11 @@ class RawRows:
         return pl.concat(
             [
                 pl.DataFrame(schema=schema),
-                *(self._losers(everything.filter(here)) for here in _group_by_group(self.feed, groups)),
+                *(self._losers(everything.filter(here)) for here in group_by_group(self.feed, groups)),
             ]
         )
 
     def _losers(self, rows: pl.LazyFrame) -> pl.DataFrame:
-        hashes = rows.select(_key_hash(self.table)).collect(engine="streaming").to_series()
-        candidates = rows.filter(_key_hash(self.table).is_in(_repeated(hashes).implode()))
-        return _ranked(candidates, self.table, self.files).filter(~pl.col("wins")).select("_file_id", "_line")
+        hashes = rows.select(key_hash(self.table)).collect(engine="streaming").to_series()
+        candidates = rows.filter(key_hash(self.table).is_in(repeated(hashes).implode()))
+        return ranked(candidates.collect(), self.table, self.files).filter(~pl.col("wins")).select("_file_id", "_line")

@@ -19,6 +19,7 @@ from psycopg import Connection
 
 from cinestream_platform import progress
 from cinestream_platform.lake.blocks import REJECT_SCHEMA
+from cinestream_platform.lake.compaction import compact
 from cinestream_platform.lake.csv_reader import read_csv
 from cinestream_platform.lake.database_reader import (
     PASSING_FAULTS,
@@ -29,23 +30,23 @@ from cinestream_platform.lake.database_reader import (
     open_snapshot,
 )
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.raw_rows import RawRows, Spool, find_overlap
+from cinestream_platform.lake.overlap import Newcomer
+from cinestream_platform.lake.raw_rows import RawRows, Spool
 from cinestream_platform.lake.reject_words import reject_words
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.messages import describe
 from cinestream_platform.orchestration.file_reading import CLOCK_SLACK
+from cinestream_platform.orchestration.publishing import COMPARISONS, Compared, claim, compare
 from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import extractions, ledger, locks
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.extractions import Extraction, Known
 from cinestream_platform.warehouse.ledger import LandedFile
-from cinestream_platform.warehouse.raw_publish import FileResult, FileTransaction, Overlap
+from cinestream_platform.warehouse.raw_publish import FileResult, FileTransaction, RawTableChangedError
 from cinestream_platform.warehouse.table import WriteMode
 
 READERS = 2
-COMPARISONS = 3
-"""So often what was read is compared anew, as somebody retracts or reloads a file meanwhile."""
 
 
 class TooManyRejectedError(RuntimeError):
@@ -63,17 +64,15 @@ class ExtractedTable:
     rejected: pl.DataFrame
     is_whole: bool
 
+    @property
+    def contents(self) -> dict[int, str]:
+        """The hash of its content."""
+        return {self.file.file_id: self.sha256}
 
-class FilesChangedError(RuntimeError):
-    """Other files are loaded by now than those that were compared with."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What an extracted table has in common with the files that stay loaded beside it."""
-
-    file_ids: list[int]
-    overlap: Overlap
+    @property
+    def replaces_all(self) -> bool | None:
+        """Whether it takes the place of all rows; ``None`` where that follows from the table."""
+        return None if self.feed.table.mode is WriteMode.HISTORY else self.is_whole
 
 
 @dataclass(frozen=True)
@@ -152,6 +151,8 @@ class Extractor:
         for table in tables:
             table.spool.put(self.lake, _lake_path(table.feed, self.run_id, table.sha256))
         self._publish(conn, snapshot, tables, is_full=not since)
+        for table in tables:
+            compact(self.target, self.lake, table.feed)
         rows = {t.feed.dataset: (t.spool.rows, t.rejected.height) for t in tables}
         return Extracted(not since, snapshot, rows)
 
@@ -234,41 +235,30 @@ class Extractor:
             snapshot.fingerprint,
             changed,
         )
-        for attempt in range(1, COMPARISONS + 1):
+        for _ in range(COMPARISONS):
             compared = [self._compare(conn, table) for table in tables]
             try:
                 with connect(self.target, autocommit=False) as writing:
-                    for table, comparison in zip(tables, compared, strict=True):
-                        self._write(conn, writing, table, comparison)
+                    for table, found in zip(tables, compared, strict=True):
+                        self._write(writing, table, found)
                     extractions.record(writing, extraction)
                     writing.commit()
                 return
-            except FilesChangedError:
-                if attempt == COMPARISONS:
-                    raise
+            except RawTableChangedError:
+                continue
+        raise RawTableChangedError(f"raw tables of {self.source} are being changed all the time")
 
-    def _compare(self, conn: Connection[Any], table: ExtractedTable) -> Comparison:
-        """Look for rows that other files hold too: in the lake, so while no transaction is open and nothing locked."""
-        feed = table.feed
-        stays = feed.table.mode is WriteMode.HISTORY or not table.is_whole
-        others = ledger.loaded(conn, feed.source, feed.dataset) if stays else []
-        overlap = find_overlap(self.lake, feed, table.spool, table.file, others)
-        return Comparison([other.file_id for other in others], overlap)
+    def _compare(self, conn: Connection[Any], table: ExtractedTable) -> Compared:
+        newcomers = [Newcomer(table.file, table.spool)]
+        compared = compare(conn, self.lake, table.feed, newcomers, table.contents, replaces_all=table.replaces_all)
+        for error in compared.standing.refused.values():
+            raise error
+        return compared
 
-    def _write(
-        self, conn: Connection[Any], writing: Connection[Any], table: ExtractedTable, comparison: Comparison
-    ) -> None:
+    def _write(self, writing: Connection[Any], table: ExtractedTable, compared: Compared) -> None:
         feed, file, spool = table.feed, table.file, table.spool
-        transaction = FileTransaction(writing, feed.table, file, self.run_id)
-        replaces_all = None if feed.table.mode is WriteMode.HISTORY else table.is_whole
-        transaction.claim(table.sha256, replaces_all=replaces_all)
-        others = [
-            other.file_id
-            for other in ledger.loaded(conn, feed.source, feed.dataset)
-            if other.file_id not in transaction.replaced
-        ]
-        if others != comparison.file_ids:
-            raise FilesChangedError(f"{feed.table.qualified_name}: files came or left while rows were compared")
+        transaction = FileTransaction(writing, feed.table, [file], self.run_id)
+        claim(transaction, feed, table.contents, compared, replaces_all=table.replaces_all)
         rejected = table.rejected.select(pl.lit(file.file_id, pl.Int64).alias("file_id"), "line", "rule", "raw")
         transaction.write(spool.frames(), [rejected], spool.rows)
         result = FileResult(
@@ -279,7 +269,7 @@ class Extractor:
             _lake_path(feed, self.run_id, table.sha256),
             dict(sorted(spool.partition_rows.items())),
         )
-        transaction.complete(result, comparison.overlap)
+        transaction.complete({file.file_id: result}, compared.overlaps)
 
 
 def _is_known(copy: TableCopy, feed: Feed, known: Known | None, *, is_whole: bool) -> bool:

@@ -1,39 +1,47 @@
-"""The way of one file from the landing zone into a raw table: fetch, read, audit, write, publish.
+"""The way of files from the landing zone into a raw table: fetch, read, audit, write, publish.
 
 Joins the lake with the warehouse; knows nothing of Dagster. What becomes of a file that fails is decided here:
-content that cannot be loaded is parked at once, a passing fault is tried again later.
+content that cannot be loaded is parked at once, a passing fault is tried again later. Small files are published
+together (``file_batches``); each is read, judged and accounted for by itself.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from psycopg import Connection
 from psycopg.sql import Identifier
 
 from cinestream_platform.lake.bundle import object_key
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.raw_rows import find_overlap
+from cinestream_platform.lake.overlap import Newcomer
+from cinestream_platform.lake.raw_rows import PARTITION_KEY, put_together, scan_spools
 from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
 from cinestream_platform.lake.store_errors import explain, is_store_error
 from cinestream_platform.lake.stored import NotRegularError
 from cinestream_platform.messages import bounded, describe
+from cinestream_platform.orchestration.file_batches import file_batches
 from cinestream_platform.orchestration.file_reading import Reading, Refusal, read_delivery
+from cinestream_platform.orchestration.publishing import COMPARISONS, Compared, claim, compare
 from cinestream_platform.services.disk import DiskFullError, is_for_lack_of_room, shortage
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import ledger, locks
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from cinestream_platform.warehouse.groups import to_multirange
+from cinestream_platform.warehouse.lake_objects import SHARED
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import (
     FileResult,
-    FileSettledError,
+    NotToBeLoadedError,
+    RawTableChangedError,
     SnapshotOvertakenError,
     TwinLoadedError,
     file_transaction,
@@ -65,16 +73,24 @@ class Report:
 
 @dataclass
 class _Attempt:
-    """An attempt at a file: where it is read, and what came of it: a reading to be published, or a report.
+    """An attempt at files: where they are read, and what came of each.
 
-    ``known_sha256`` is its hash if the same content is loaded already, so that it was not read.
+    To be published are ``readings``, from ``lake_path``. Of ``known`` files the content (its hash) is loaded already:
+    they were not read. ``reports`` are of those for which no more is to be done, ``begun`` those tried now.
     """
 
-    file: LandedFile
-    scratch: tempfile.TemporaryDirectory[str] | None = None
-    reading: Reading | None = None
-    known_sha256: str | None = None
-    report: Report | None = None
+    files: list[LandedFile]
+    lake_path: str
+    scratch: tempfile.TemporaryDirectory[str]
+    begun: set[int] = field(default_factory=set)
+    readings: dict[int, Reading] = field(default_factory=dict)
+    known: dict[int, str] = field(default_factory=dict)
+    reports: list[Report] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Scratch space on local disk."""
+        return Path(self.scratch.name)
 
 
 @dataclass(frozen=True)
@@ -100,58 +116,62 @@ class FileLoader:
         Raises:
             DiskFullError: A disk filled; the files that are not loaded wait.
         """
-        with connect(self.target) as conn, ThreadPoolExecutor(1, "publish") as publisher:
-            publishing: list[Future[Report]] = []
-            for file in ledger.pending(conn, self.feed.source, self.feed.dataset, file_ids=self.file_ids):
+        with (
+            connect(self.target) as conn,
+            connect(self.target) as writing,
+            ThreadPoolExecutor(1, "publish") as publisher,
+        ):
+            publishing: list[tuple[_Attempt, Future[list[Report]]]] = []
+            pending = ledger.pending(conn, self.feed.source, self.feed.dataset, file_ids=self.file_ids)
+            for batch in file_batches(self.feed, pending):
                 if shortage(self.settings, 0.5):
                     break
-                if file.attempts:
-                    yield from _finished(publishing)
-                if not locks.try_turn(conn, locks.file_turn(file.file_id)):
-                    continue  # another run has it
-                attempt = self._attempt(conn, file)
-                yield from _finished(publishing)
-                publishing.append(publisher.submit(self._settle, conn, attempt))
-                if file.attempts:
-                    yield from _finished(publishing)
-            yield from _finished(publishing)
+                is_suspect = bool(batch[0].attempts)
+                if is_suspect:
+                    yield from _finished(conn, publishing)
+                files = [file for file in batch if locks.try_turn(conn, locks.file_turn(file.file_id))]
+                if not files:
+                    continue  # another run has them
+                attempt = self._attempt(conn, files)
+                yield from _finished(conn, publishing)
+                publishing.append((attempt, publisher.submit(self._settle, writing, attempt)))
+                if is_suspect:
+                    yield from _finished(conn, publishing)
+            yield from _finished(conn, publishing)
         if reason := shortage(self.settings, 0.5):
             raise DiskFullError(reason)
 
-    def _attempt(self, conn: Connection[Any], file: LandedFile) -> _Attempt:
-        """Everything up to the file's publication; whatever can go wrong is a report."""
-        if file.attempts >= self.settings.load_attempts:
+    def _attempt(self, conn: Connection[Any], files: list[LandedFile]) -> _Attempt:
+        """Everything up to the files' publication; whatever can go wrong is a report."""
+        attempt = _Attempt(files, self._lake_path(files), tempfile.TemporaryDirectory(prefix="cinestream-"))
+        if (tried := files[0].attempts) >= self.settings.load_attempts:
             reason = (
-                f"{file.attempts} attempts ended without a result: each time the process was killed, perhaps for lack "
+                f"{tried} attempts ended without a result: each time the process was killed, perhaps for lack "
                 "of memory. cinestream reload asks for it again."
             )
-            ledger.park(conn, file, reason)
-            return _Attempt(file, report=Report(file, Outcome.PARKED, reason=reason))
+            ledger.park(conn, files[0], reason)
+            attempt.reports.append(Report(files[0], Outcome.PARKED, reason=reason))
+            return attempt
         backoff = self.settings.load_backoff_seconds
-        if not ledger.begin_attempt(conn, file, self._lake_path(file), backoff_seconds=backoff):
-            return _Attempt(file, report=Report(file, Outcome.LEFT, reason="another run was faster"))
-        attempt = _Attempt(file, tempfile.TemporaryDirectory(prefix="cinestream-"))
-        attempt.report = self._guarded(conn, file, lambda: self._prepare(conn, attempt))
+        attempt.begun = ledger.begin_attempts(conn, files, attempt.lake_path, backoff_seconds=backoff)
+        for file in files:
+            if file.file_id not in attempt.begun:
+                attempt.reports.append(Report(file, Outcome.LEFT, reason="another run was faster"))
+            elif report := self._guarded(conn, file, partial(self._prepare, conn, attempt, file)):
+                attempt.reports.append(report)
         return attempt
 
-    def _settle(self, conn: Connection[Any], attempt: _Attempt) -> Report:
-        """Publish what was read, if nothing has spoken against it, and clean up."""
-        file, reading = attempt.file, attempt.reading
+    def _settle(self, conn: Connection[Any], attempt: _Attempt) -> list[Report]:
+        """Publish what was read and not refused, and clean up."""
         try:
-            report = attempt.report or self._guarded(
-                conn,
-                file,
-                lambda: self._publish(conn, file, reading) if reading else self._give_way(conn, attempt),
-            )
-            if report is None:
-                raise AssertionError(f"{file.key} was published without a report")
-            if attempt.scratch and report.outcome is Outcome.LEFT:
-                ledger.end_attempt(conn, file)
-            return report
+            known = [file for file in attempt.files if file.file_id in attempt.known]
+            gave_way = (self._guarded(conn, file, partial(self._give_way, conn, attempt, file)) for file in known)
+            reports = [*attempt.reports, *filter(None, gave_way), *self._publish(conn, attempt)]
+            left = [report.file for report in reports if report.outcome is Outcome.LEFT]
+            ledger.end_attempts(conn, [file for file in left if file.file_id in attempt.begun])
+            return reports
         finally:
-            if attempt.scratch:
-                attempt.scratch.cleanup()
-            locks.end_turn(conn, locks.file_turn(file.file_id))
+            attempt.scratch.cleanup()
 
     def _guarded(self, conn: Connection[Any], file: LandedFile, do: Callable[[], Report | None]) -> Report | None:
         """What a step says of the file; errors decide whether it is tried again."""
@@ -163,7 +183,7 @@ class FileLoader:
         except NotRegularError as error:
             ledger.park(conn, file, str(error))
             return Report(file, Outcome.PARKED, reason=str(error))
-        except (ObjectChangedError, FileSettledError) as error:
+        except ObjectChangedError as error:
             return Report(file, Outcome.LEFT, reason=str(error))
         except Exception as error:
             reason = describe(error)
@@ -174,14 +194,15 @@ class FileLoader:
             ledger.mark_failed(conn, file, reason, attempts=self.settings.load_attempts)
             return Report(file, Outcome.FAILED, reason=reason)
 
-    def _prepare(self, conn: Connection[Any], attempt: _Attempt) -> Report | None:
+    def _prepare(self, conn: Connection[Any], attempt: _Attempt, file: LandedFile) -> Report | None:
         """Fetch, read and audit; ``None`` if the file may be published."""
-        file, scratch = attempt.file, Path(attempt.scratch.name if attempt.scratch else "")
+        scratch = attempt.folder / str(file.file_id)
+        scratch.mkdir()
         listed = StoredObject(object_key(file.key), file.etag, file.size_bytes, file.last_modified)
         copy = self.landing.fetch(listed, scratch / "object")
         same_delivery = self.feed.table.mode is WriteMode.HISTORY
         if ledger.loaded_twin(conn, file, copy.sha256, same_delivery=same_delivery):
-            attempt.known_sha256 = copy.sha256
+            attempt.known[file.file_id] = copy.sha256
             return None
         reading = read_delivery(copy, file, self.feed, scratch)
         if isinstance(reading, Refusal):
@@ -189,52 +210,104 @@ class FileLoader:
             _, rejected = reading.counts or (0, 0)
             return Report(file, Outcome.PARKED, 0, rejected, reading.reason)
         copy.path.unlink()
-        reading.spool.put(self.lake, self._lake_path(file))
-        attempt.reading = reading
+        if not attempt.lake_path.endswith(SHARED):
+            reading.spool.put(self.lake, attempt.lake_path)
+        attempt.readings[file.file_id] = reading
         return None
 
-    def _lake_path(self, file: LandedFile) -> str:
+    def _lake_path(self, files: Sequence[LandedFile]) -> str:
         """The attempt is part of the path: a crashed attempt's leftovers never mix with this one's rows."""
-        return f"raw/{self.feed.source}/{self.feed.table.name}/file-{file.file_id}-{self.run_id[:8]}-{file.attempts}"
+        first, name, end = files[0], *(("file", "") if len(files) == 1 else ("files", SHARED))
+        place = f"raw/{self.feed.source}/{self.feed.table.name}"
+        return f"{place}/{name}-{first.file_id}-{self.run_id[:8]}-{first.attempts}{end}"
 
-    def _give_way(self, conn: Connection[Any], attempt: _Attempt) -> Report:
+    def _give_way(self, conn: Connection[Any], attempt: _Attempt, file: LandedFile) -> Report:
         """Mark a file whose content was loaded when it was fetched; what was published since may have replaced that."""
-        file, sha256 = attempt.file, attempt.known_sha256
+        sha256 = attempt.known[file.file_id]
         same_delivery = self.feed.table.mode is WriteMode.HISTORY
-        if sha256 and (twin := ledger.loaded_twin(conn, file, sha256, same_delivery=same_delivery)):
+        if twin := ledger.loaded_twin(conn, file, sha256, same_delivery=same_delivery):
             return self._duplicate(conn, file, sha256, twin)
         return Report(file, Outcome.LEFT, reason="the file with the same content has left meanwhile")
 
-    def _publish(self, conn: Connection[Any], file: LandedFile, reading: Reading) -> Report:
-        result = FileResult(
-            reading.sha256,
-            reading.loaded,
-            reading.rejects.rows,
-            reading.ends_without_line_end,
-            self._lake_path(file),
-            dict(sorted(reading.spool.partition_rows.items())),
-            frozenset(reading.spool.groups),
-        )
-        rejected = reading.rejects.rows_of(file.file_id)
-        sharing = to_multirange(reading.spool.groups) if self.feed.grouped_by else None
+    def _publish(self, conn: Connection[Any], attempt: _Attempt) -> list[Report]:
+        """Publish what was read; where that fails for files together, each by itself."""
+        files = [file for file in attempt.files if file.file_id in attempt.readings]
+        if len(files) == 1:
+            [file] = files
+            reports: list[Report] = []
+            failed = self._guarded(conn, file, lambda: reports.extend(self._publish_together(conn, attempt, files)))
+            return [failed] if failed else reports
         try:
-            with file_transaction(self.target, self.feed.table, file, self.run_id) as transaction:
-                transaction.claim(reading.sha256)
-                others = [
-                    other
-                    for other in ledger.loaded(conn, self.feed.source, self.feed.dataset, sharing=sharing)
-                    if other.file_id not in transaction.replaced
-                ]
-                overlap = find_overlap(self.lake, self.feed, reading.spool, file, others)
-                transaction.write(reading.spool.frames(), rejected, reading.loaded)
-                transaction.complete(result, overlap)
-                transaction.commit()
-        except TwinLoadedError as error:
-            return self._duplicate(conn, file, reading.sha256, error.file_id)
-        except SnapshotOvertakenError as error:
-            stands_back = ledger.mark_overtaken(conn, file, reading.sha256, error.file_id)
+            return self._publish_together(conn, attempt, files) if files else []
+        except Exception:  # it may be the fault of one of them, or none's: whoever fails again says why
+            ledger.end_attempts(conn, files)
+            attempt.begun -= {file.file_id for file in files}
+            return [report for file in files for report in self._settle(conn, self._attempt(conn, [file]))]
+
+    def _publish_together(self, conn: Connection[Any], attempt: _Attempt, files: Sequence[LandedFile]) -> list[Report]:
+        """Publish files by one transaction, but for those that turn out to stand back."""
+        rows = self._rows(attempt, files)
+        contents = {file_id: reading.sha256 for file_id, reading in attempt.readings.items()}
+        firsts, twins = _twins(files, contents)
+        reports = []
+        for _ in range(COMPARISONS):
+            newcomers = [Newcomer(file, attempt.readings[file.file_id].spool) for file in firsts]
+            compared = compare(conn, self.lake, self.feed, newcomers, contents)
+            refused = compared.standing.refused
+            reports += [self._stand_back(conn, f, contents, refused[f.file_id]) for f in firsts if f.file_id in refused]
+            firsts = [file for file in firsts if file.file_id not in refused]
+            if refused and firsts:
+                continue
+            try:
+                reports += self._write(attempt, firsts, contents, compared, rows) if firsts else []
+            except RawTableChangedError:
+                continue
+            return reports + [self._duplicate(conn, file, contents[file.file_id], twin) for file, twin in twins]
+        raise RawTableChangedError(f"other files of {self.feed.table.qualified_name} are being loaded all the time")
+
+    def _rows(self, attempt: _Attempt, files: Sequence[LandedFile]) -> pl.DataFrame | None:
+        """The rows of small files, which go to the lake together; ``None`` for a file by itself, which is there."""
+        if not attempt.lake_path.endswith(SHARED):
+            return None
+        rows = scan_spools(self.feed, [attempt.readings[file.file_id].spool for file in files]).collect()
+        put_together(rows, self.lake, attempt.lake_path, attempt.folder / "together.parquet")
+        return rows.drop(PARTITION_KEY)
+
+    def _write(
+        self,
+        attempt: _Attempt,
+        files: Sequence[LandedFile],
+        contents: Mapping[int, str],
+        compared: Compared,
+        rows: pl.DataFrame | None,
+    ) -> list[Report]:
+        """The transaction: rows, rejected records and ledger rows of these files."""
+        readings = {file.file_id: attempt.readings[file.file_id] for file in files}
+        results = {file_id: _result(reading, attempt.lake_path) for file_id, reading in readings.items()}
+        rejected = chain.from_iterable(reading.rejects.rows_of(file_id) for file_id, reading in readings.items())
+        own = pl.col("_file_id").is_in(list(readings))
+        frames = readings[files[0].file_id].spool.frames() if rows is None else iter([rows.filter(own)])
+        with file_transaction(self.target, self.feed.table, files, self.run_id) as transaction:
+            claim(transaction, self.feed, {file.file_id: contents[file.file_id] for file in files}, compared)
+            transaction.write(frames, rejected, sum(result.rows_loaded for result in results.values()))
+            transaction.complete(results, compared.overlaps)
+            transaction.commit()
+        return [
+            Report(file, Outcome.LOADED, results[file.file_id].rows_loaded, results[file.file_id].rows_rejected)
+            for file in files
+        ]
+
+    def _stand_back(
+        self, conn: Connection[Any], file: LandedFile, contents: Mapping[int, str], error: NotToBeLoadedError
+    ) -> Report:
+        """What becomes of a file that is not to be loaded after all."""
+        sha256 = contents[file.file_id]
+        if isinstance(error, TwinLoadedError):
+            return self._duplicate(conn, file, sha256, error.file_id)
+        if isinstance(error, SnapshotOvertakenError):
+            stands_back = ledger.mark_overtaken(conn, file, sha256, error.file_id)
             return Report(file, Outcome.OVERTAKEN if stands_back else Outcome.LEFT, reason=str(error))
-        return Report(file, Outcome.LOADED, result.rows_loaded, result.rows_rejected)
+        return Report(file, Outcome.LEFT, reason=str(error))
 
     def _duplicate(self, conn: Connection[Any], file: LandedFile, sha256: str, twin: int) -> Report:
         raw_table = Identifier(self.feed.table.schema, self.feed.table.name)
@@ -242,7 +315,35 @@ class FileLoader:
         return Report(file, Outcome.DUPLICATE if marked else Outcome.LEFT, reason=f"same content as file {twin}")
 
 
-def _finished(publishing: list[Future[Report]]) -> Iterator[Report]:
-    """Wait for what is being published."""
+def _twins(
+    files: Sequence[LandedFile], contents: Mapping[int, str]
+) -> tuple[list[LandedFile], list[tuple[LandedFile, int]]]:
+    """The first file of each content, and those that repeat one: (file, the first)."""
+    firsts: dict[str, LandedFile] = {}
+    twins = []
+    for file in files:
+        first = firsts.setdefault(contents[file.file_id], file)
+        if first is not file:
+            twins.append((file, first.file_id))
+    return list(firsts.values()), twins
+
+
+def _result(reading: Reading, lake_path: str) -> FileResult:
+    return FileResult(
+        reading.sha256,
+        reading.loaded,
+        reading.rejects.rows,
+        reading.ends_without_line_end,
+        lake_path,
+        dict(sorted(reading.spool.partition_rows.items())),
+        frozenset(reading.spool.groups),
+    )
+
+
+def _finished(conn: Connection[Any], publishing: list[tuple[_Attempt, Future[list[Report]]]]) -> Iterator[Report]:
+    """Wait for what is being published, and let others have its files."""
     while publishing:
-        yield publishing.pop().result()
+        attempt, reports = publishing.pop()
+        yield from reports.result()
+        for file in attempt.files:
+            locks.end_turn(conn, locks.file_turn(file.file_id))

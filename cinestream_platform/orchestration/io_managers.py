@@ -9,10 +9,11 @@ from dagster import ConfigurableIOManager, InputContext, OutputContext, Resource
 
 from cinestream_platform import progress
 from cinestream_platform.catalog import feed_of_table
+from cinestream_platform.lake.compaction import compact
 from cinestream_platform.lake.raw_rows import RawRows
-from cinestream_platform.messages import quotes_no_values
+from cinestream_platform.messages import describe, quotes_no_values
 from cinestream_platform.orchestration.checks import exact_measures
-from cinestream_platform.orchestration.file_loading import Report
+from cinestream_platform.orchestration.file_loading import Outcome, Report
 from cinestream_platform.orchestration.parallel import MAX_AT_ONCE, in_parallel
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.services.disk import keep_room
@@ -25,6 +26,9 @@ from cinestream_platform.warehouse.publications import Publication
 from cinestream_platform.warehouse.publish import delete_retired_versions, publish_table
 from cinestream_platform.warehouse.table import WHOLE, Table, WriteMode
 from cinestream_platform.warehouse.validation import BrokenRulesError, RuleResult, validate
+
+NAMED_FILES = 100
+"""So many loaded files of a run are named in its log; the ledger (``cinestream status --files``) has them all."""
 
 
 @dataclass
@@ -61,17 +65,38 @@ class RawIOManager(ConfigurableIOManager):
 
     @quotes_no_values
     def handle_output(self, context: OutputContext, delivery: Delivery) -> None:
-        """Load every file that the delivery is for; each is published by a transaction of its own."""
+        """Load every file that the delivery is for, then write small objects of the lake together.
+
+        Each message is a row in Dagster's database: files that are loaded as they should be are named up to a number.
+        """
+        loaded = rows = rejected = 0
         for report in delivery.files:
             delivery.reports.append(report)
-            context.log.info(
-                "%s: %s, %s rows loaded, %s rejected. %s",
-                report.file.key,
-                report.outcome,
-                f"{report.rows_loaded:,}",
-                f"{report.rows_rejected:,}",
-                report.reason,
-            )
+            if report.outcome is Outcome.LOADED:
+                loaded, rows, rejected = loaded + 1, rows + report.rows_loaded, rejected + report.rows_rejected
+            if len(delivery.reports) <= NAMED_FILES or report.outcome is not Outcome.LOADED:
+                context.log.info(
+                    "%s: %s, %s rows loaded, %s rejected. %s",
+                    report.file.key,
+                    report.outcome,
+                    f"{report.rows_loaded:,}",
+                    f"{report.rows_rejected:,}",
+                    report.reason,
+                )
+        if len(delivery.reports) > NAMED_FILES:
+            context.log.info("%s files loaded, %s rows, %s rejected.", f"{loaded:,}", f"{rows:,}", f"{rejected:,}")
+        if loaded:
+            self._compact(context)
+
+    def _compact(self, context: OutputContext) -> None:
+        """Write small objects of the lake together. The files are loaded, whatever comes of it: the next load tries."""
+        try:
+            together = compact(self.warehouse.target(), self.stores.lake(), feed_of_table(*context.asset_key.path))
+        except Exception as error:
+            context.log.warning("Small objects of the lake stay as they are: %s", describe(error))
+        else:
+            if together:
+                context.log.info("%s small objects of the lake are written together into one.", f"{together:,}")
 
     @quotes_no_values
     def load_input(self, context: InputContext) -> RawRows:

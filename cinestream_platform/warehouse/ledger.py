@@ -7,9 +7,9 @@ The one place that decides which version of which file counts. What does not bel
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from psycopg import Connection, sql
@@ -192,7 +192,7 @@ def _supersede_older_versions(conn: Connection[Any], file: LandedFile, twin: int
     ]
     if older:
         remove_rows(conn, raw_table, older)
-        turns.supersede(conn, older, by=file.file_id)
+        turns.supersede(conn, dict.fromkeys(older, file.file_id))
 
 
 def mark_overtaken(conn: Connection[Any], file: LandedFile, sha256: str, by: int) -> bool:
@@ -218,53 +218,34 @@ def _stays_loaded(conn: Connection[Any], file_id: int) -> bool:
     return bool(row and row[0] == "loaded")
 
 
-def begin_attempt(conn: Connection[Any], file: LandedFile, lake_path: str, *, backoff_seconds: float) -> bool:
-    """Count an attempt before it is made, since a process that is killed cannot count it afterwards.
+def begin_attempts(
+    conn: Connection[Any], files: Iterable[LandedFile], lake_path: str, *, backoff_seconds: float
+) -> set[int]:
+    """Count an attempt at each file before it is made, since a process that is killed cannot count it afterwards.
 
     ``lake_path`` is where the attempt will write: what it leaves there if it dies is known to be ours.
 
     Returns:
-        False if the file waits no longer.
+        The files that still wait; of others no attempt is to be made.
     """
-    return bool(
-        conn.execute(
-            """
-            UPDATE ops.landed_file SET attempts = attempts + 1, lake_attempts = array_append(lake_attempts, %s),
-                cancelled_at = NULL, reason = CASE WHEN cancelled_at IS NULL THEN reason END,
-                next_attempt_at = clock_timestamp() + make_interval(secs => %s * power(2, attempts))
-            WHERE file_id = %s AND status = 'pending'
-            """,
-            (lake_path, backoff_seconds, file.file_id),
-        ).rowcount
-    )
-
-
-def leftovers(conn: Connection[Any], spared: timedelta) -> list[tuple[int, str]]:
-    """(file, lake folder) of attempts that ended without a result longer ago than ``spared``."""
-    return conn.execute(
+    rows = conn.execute(
         """
-        SELECT file_id, path FROM ops.landed_file f CROSS JOIN unnest(lake_attempts) path
-        WHERE next_attempt_at < clock_timestamp() - %s
-          AND NOT EXISTS (SELECT FROM ops.landed_file k WHERE k.lake_path = path)
+        UPDATE ops.landed_file SET attempts = attempts + 1, lake_attempts = array_append(lake_attempts, %s),
+            cancelled_at = NULL, reason = CASE WHEN cancelled_at IS NULL THEN reason END,
+            next_attempt_at = clock_timestamp() + make_interval(secs => %s * power(2, attempts))
+        WHERE file_id = ANY (%s) AND status = 'pending' RETURNING file_id
         """,
-        (spared,),
-    ).fetchall()
-
-
-def forget_attempt(conn: Connection[Any], file_id: int, lake_path: str) -> None:
-    """What an attempt left in the lake is deleted."""
-    conn.execute(
-        "UPDATE ops.landed_file SET lake_attempts = array_remove(lake_attempts, %s) WHERE file_id = %s",
-        (lake_path, file_id),
+        (lake_path, backoff_seconds, [file.file_id for file in files]),
     )
+    return {file_id for (file_id,) in rows}
 
 
-def end_attempt(conn: Connection[Any], file: LandedFile) -> None:
-    """Do not count the attempt: nothing was wrong with the file, it is only not this version's turn."""
+def end_attempts(conn: Connection[Any], files: Iterable[LandedFile]) -> None:
+    """Do not count the attempt: nothing was wrong with these files, it is only not their turn."""
     conn.execute(
         "UPDATE ops.landed_file SET attempts = attempts - 1, next_attempt_at = 'epoch'"
-        " WHERE file_id = %s AND status = 'pending'",
-        (file.file_id,),
+        " WHERE file_id = ANY (%s) AND status = 'pending'",
+        ([file.file_id for file in files],),
     )
 
 

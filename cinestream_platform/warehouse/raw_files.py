@@ -25,13 +25,16 @@ LOCK_TIMEOUT_MS = 500
 """How long readers can queue behind a partition that is to be dropped; then its rows are deleted instead."""
 
 
-def add_rows(conn: Connection[Any], table: Table, file_id: int, rows: Iterable[pl.DataFrame], count: int) -> None:
-    """Bring a file's rows; they belong to the connection's transaction."""
+def add_rows(
+    conn: Connection[Any], table: Table, file_ids: Sequence[int], rows: Iterable[pl.DataFrame], count: int
+) -> None:
+    """Bring the rows of a file, or of several small ones; they belong to the connection's transaction."""
     names = [column.name for column in table.columns]
     target = Identifier(table.schema, table.name)
-    if not table.by_file or count < OWN_PARTITION_FROM:
+    if not table.by_file or count < OWN_PARTITION_FROM or len(file_ids) > 1:
         copy_frames(conn, target, names, rows, declared=table.columns)
         return
+    [file_id] = file_ids
     part = Identifier(table.schema, table.partition_name(f"file-{file_id}"))
     conn.execute(SQL("CREATE TABLE {} (LIKE {} INCLUDING CONSTRAINTS)").format(part, target))
     only = SQL("ALTER TABLE {} ADD CONSTRAINT one_file CHECK (_file_id = {})")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import Connection
 
 
-def supersede(conn: Connection[Any], replaced: Sequence[int], *, by: int) -> None:
-    """Let loaded files give way to another, and their duplicates have their turn."""
+def supersede(conn: Connection[Any], replaced: Mapping[int, int]) -> None:
+    """Let loaded files give way to others (old to new), and their duplicates have their turn."""
     conn.execute(
-        "UPDATE ops.landed_file SET status = 'superseded', superseded_by = %s WHERE file_id = ANY (%s)",
-        (by, list(replaced)),
+        "UPDATE ops.landed_file f SET status = 'superseded', superseded_by = r.new"
+        " FROM unnest(%s::bigint[], %s::bigint[]) AS r (old, new) WHERE f.file_id = r.old",
+        (list(replaced), list(replaced.values())),
     )
-    release_duplicates(conn, replaced)
+    release_duplicates(conn, list(replaced))
 
 
 def release_duplicates(conn: Connection[Any], left: Sequence[int]) -> None:

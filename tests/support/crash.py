@@ -147,7 +147,7 @@ def die_after_lake_upload() -> None:
     """(b) The rows are in the lake, nothing is in Postgres."""
     from cinestream_platform.warehouse.raw_publish import FileTransaction
 
-    _before(FileTransaction, "claim", lambda self, _: self._table.name == "ratings")
+    _before(FileTransaction, "claim", lambda self, *_, **__: self._table.name == "ratings")
     load()
 
 
@@ -172,6 +172,16 @@ def die_after_raw_commit() -> None:
     from cinestream_platform.warehouse.raw_publish import FileTransaction
 
     _after(FileTransaction, "commit", lambda self, *_: self._table.name == "ratings")
+    load()
+
+
+def die_in_compaction() -> None:
+    """Small objects of the lake are written together, the ledger does not know it yet."""
+    from cinestream_platform.lake import compaction
+    from cinestream_platform.warehouse import lake_objects
+
+    compaction.MOST_OBJECTS = 3
+    _before(lake_objects, "replace")
     load()
 
 

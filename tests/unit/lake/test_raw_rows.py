@@ -15,13 +15,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cinestream_platform.lake import raw_rows
+from cinestream_platform.lake import contest, raw_rows
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.raw_rows import RawRows, Scope, Spool, find_overlap, scan_files
+from cinestream_platform.lake.overlap import Newcomer, find_overlaps
+from cinestream_platform.lake.raw_rows import RawRows, Scope, Spool, put_together, scan_files, scan_spools
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.sources.movielens.feeds import MOVIES, RATINGS, TAGS
 from cinestream_platform.warehouse.frames import polars_schema
 from cinestream_platform.warehouse.groups import to_multirange
+from cinestream_platform.warehouse.lake_objects import LakeObject
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import Overlap
 from cinestream_platform.warehouse.table import PartitionUnit
@@ -39,6 +41,15 @@ def in_year(year: str | None) -> Scope | None:
 def rating_rows(events: Sequence[Event], file_id: int) -> pl.DataFrame:
     rows = [(u, m, Decimal(r), t, file_id, line) for line, (u, m, r, t) in enumerate(events, start=2)]
     return pl.DataFrame(rows, schema=polars_schema(RATINGS.table), orient="row")
+
+
+def overlap_of(store: ObjectStore, feed: Feed, spool: Spool, file: LandedFile, others: Sequence[LandedFile]) -> Overlap:
+    """The overlap of one file with others that have a folder each."""
+    objects = [LakeObject(f.lake_path or "", sorted(f.partition_rows), 1) for f in others]
+    found = find_overlaps(
+        store, feed, [Newcomer(file, spool)], objects, lambda ids: [f for f in others if f.file_id in ids]
+    )
+    return found[file.file_id]
 
 
 @dataclass
@@ -75,7 +86,7 @@ class Lake:
             for other in self.files.values()
             if not self.feed.grouped_by or self.groups[other.file_id] & spool.groups
         ]
-        overlap = find_overlap(self.store, self.feed, spool, file, others)
+        overlap = overlap_of(self.store, self.feed, spool, file, others)
         file = replace(
             file,
             rows_repeated=overlap.repeated,
@@ -247,14 +258,14 @@ def test_the_same_tag_again_is_one_event_and_another_spelling_is_another(lake: L
     tags = [(1, 1, "Noir", IN_2004, 1, 2), (1, 1, "noir", IN_2004, 1, 3), (1, 1, "Noir", IN_2005, 1, 4)]
     spool = lake.spool(pl.DataFrame(tags, schema=schema, orient="row"), TAGS)
     file = landed(1, key="movielens/tags/a.csv")
-    assert find_overlap(lake.store, TAGS, spool, file, []) == Overlap(0, 1, {1: frozenset({"2004", "2005"})})
+    assert overlap_of(lake.store, TAGS, spool, file, []) == Overlap(0, 1, {1: frozenset({"2004", "2005"})})
 
 
 def test_a_snapshot_that_repeats_a_key_has_no_partitions_to_touch(lake: Lake):
     movies = [(1, "a", "x", 1, 2), (1, "a", "x", 1, 3), (1, "b", "x", 1, 4), (2, "c", "x", 1, 5)]
     spool = lake.spool(pl.DataFrame(movies, schema=polars_schema(MOVIES.table), orient="row"), MOVIES)
     file = landed(1, key="movielens/movies/a.csv")
-    assert find_overlap(lake.store, MOVIES, spool, file, []) == Overlap(0, 2, {})
+    assert overlap_of(lake.store, MOVIES, spool, file, []) == Overlap(0, 2, {})
 
 
 events = st.tuples(
@@ -320,6 +331,69 @@ def test_winners_overlaps_and_touched_years_are_those_of_a_dict_whatever_the_ord
             assert set(alone.select("_file_id", "_line").collect().rows()) == winners
 
 
+@settings(max_examples=30, deadline=None)
+@given(worlds, st.integers(0, 3))
+def test_files_that_are_loaded_together_overlap_as_if_they_were_loaded_one_after_the_other(world, alone):
+    files, order = world
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(ObjectStore((Path(folder) / "lake").as_uri()))
+        done: dict[int, list[Event]] = {}
+        for file_id in order[:alone]:
+            done[file_id] = files[file_id - 1]
+            lake.load(done[file_id], file_id)
+        loaded = dict(lake.files)
+        together = [
+            Newcomer(
+                landed(
+                    file_id, last_modified=NEW_YEAR + timedelta(days=file_id), key=f"movielens/ratings/{file_id}.csv"
+                ),
+                lake.spool(rating_rows(files[file_id - 1], file_id), RATINGS),
+            )
+            for file_id in order[alone:]
+        ]
+        objects = [LakeObject(f.lake_path or "", sorted(f.partition_rows), 1) for f in loaded.values()]
+        found = find_overlaps(
+            lake.store, RATINGS, together, objects, lambda ids: [f for f in loaded.values() if f.file_id in ids]
+        )
+        for file_id in order[alone:]:
+            done[file_id] = files[file_id - 1]
+            assert found[file_id] == expected_overlap(file_id, done)
+
+
+# ---- objects that files share ----------------------------------------------------------------------------------------
+
+
+def test_of_a_shared_object_only_the_rows_of_the_files_that_are_said_to_be_there_are_read(lake: Lake):
+    """A file that was retracted and loaded again has rows in two objects; those of the first count no more."""
+    first, second = "raw/movielens/ratings/files-1.parquet", "raw/movielens/ratings/files-2.parquet"
+    for path, rows in {
+        first: [
+            rating_rows([(1, 1, "1.0", IN_2004), (1, 2, "1.0", IN_2005)], 1),
+            rating_rows([(2, 2, "2.0", IN_2005)], 2),
+        ],
+        second: [rating_rows([(1, 1, "1.0", IN_2004), (1, 2, "1.0", IN_2005)], 1)],
+    }.items():
+        spools = [lake.spool(part, RATINGS) for part in rows]
+        put_together(scan_spools(RATINGS, spools).collect(), lake.store, path, lake.store.folder.parent / "x.parquet")
+    one = landed(1, lake_path=second, partition_rows={"2004": 1, "2005": 1})
+    two = landed(2, lake_path=first, partition_rows={"2005": 1})
+
+    def read(files, partition_key=None):
+        rows = scan_files(lake.store, RATINGS.table, files, in_year(partition_key))
+        return sorted(rows.select("_file_id", "_line", "partition_key").collect().rows())
+
+    assert read([one, two]) == [(1, 2, "2004"), (1, 3, "2005"), (2, 2, "2005")]
+    assert read([one, two], "2005") == [(1, 3, "2005"), (2, 2, "2005")]
+    assert read([two], "2004") == []
+    assert read([two]) == [(2, 2, "2005")]
+
+
+def test_an_empty_shared_object_is_not_written(lake: Lake, tmp_path: Path):
+    empty = scan_spools(RATINGS, [lake.spool(rating_rows([], 1), RATINGS)]).collect()
+    put_together(empty, lake.store, "raw/movielens/ratings/files-1.parquet", tmp_path / "x.parquet")
+    assert list(lake.store.list()) == []
+
+
 # ---- group by group --------------------------------------------------------------------------------------------------
 
 GROUPED = replace(RATINGS, grouped_by="movie_id")
@@ -336,7 +410,7 @@ def test_film_by_film_the_same_overlaps_and_losers_are_found_as_at_once(world):
         tempfile.TemporaryDirectory() as folder,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(raw_rows, "GROUPS_AT_A_TIME", 1)
+        patch.setattr(contest, "GROUPS_AT_A_TIME", 1)
         at_once, by_film = (Lake(ObjectStore((Path(folder) / name / "lake").as_uri())) for name in ("once", "film"))
         by_film.feed = GROUPED
         done: dict[int, list[Event]] = {}
