@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.warehouse import raw_files
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.table import WriteMode
 
@@ -41,4 +42,5 @@ def _fits(feed: Feed, file: LandedFile, batch: list[LandedFile]) -> bool:
 
 
 def _is_small(file: LandedFile) -> bool:
-    return file.size_bytes <= SMALL_BYTES and not file.attempts
+    # A row takes more than a byte: a file that is to be a partition of its raw table is never small.
+    return file.size_bytes <= min(SMALL_BYTES, raw_files.OWN_PARTITION_FROM) and not file.attempts
