@@ -197,7 +197,6 @@ def open_transactions(behind_proxy: Platform, proxy: Proxy) -> Iterator[list[tup
         proxy.on_request = lambda _: None
 
 
-@pytest.mark.xfail(reason="a file's rows are still compared with the lake inside its transaction", strict=False)
 def test_no_request_to_a_store_is_made_while_a_transaction_is_open(
     behind_proxy: Platform, proxy: Proxy, open_transactions: list[tuple[Any, ...]]
 ) -> None:
