@@ -89,9 +89,20 @@ HEADER = "userId,movieId,rating,timestamp\r\n"
 
 def land(files: int) -> None:
     """Put all files into the landing zone."""
-    store = open_landing(get_settings())._store
     for name, rows in contents(files):
-        obstore.put(store, f"movielens/ratings/many/{name}", (HEADER + rows).encode())
+        put(f"movielens/ratings/many/{name}", HEADER + rows)
+
+
+def put(key: str, content: str) -> None:
+    """Land one file as another program would; in a folder it appears when it is whole."""
+    landing = open_landing(get_settings())
+    if not landing.is_folder:
+        obstore.put(landing._store, key, content.encode())
+        return
+    path = landing.folder / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(f".{path.name}").write_text(content, newline="")
+    path.with_name(f".{path.name}").replace(path)
 
 
 class Bench:
@@ -155,10 +166,10 @@ class Bench:
 
     def cost_of_one(self, name: str, times: int = 10) -> float:
         """Median seconds from listing to commit of a single small file that lands now."""
-        store, found = open_landing(get_settings())._store, []
+        found = []
         for number in range(times):
             rows = f"{9_000_000 + abs(hash((name, number))) % 900_000},{number + 1},4.0,{FIRST}\r\n"
-            obstore.put(store, f"movielens/ratings/single/{name}-{number}.csv", (HEADER + rows).encode())
+            put(f"movielens/ratings/single/{name}-{number}.csv", HEADER + rows)
             begun = time.perf_counter()
             _, result = self.tick()
             for request in result.run_requests:
@@ -232,7 +243,7 @@ def load_one(files: int) -> Bench:
     """Load the same rows from one file."""
     bench = Bench()
     whole = HEADER + "".join(rows for _, rows in contents(files))
-    obstore.put(open_landing(get_settings())._store, "movielens/ratings/whole.csv", whole.encode())
+    put("movielens/ratings/whole.csv", whole)
     bench.load_all()
     return bench
 
