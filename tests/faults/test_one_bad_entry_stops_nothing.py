@@ -205,6 +205,7 @@ def test_a_landing_zone_that_cannot_be_listed_is_shown_and_what_the_ledger_knows
     platform.land("movielens/ratings/a.csv", rows(1))
     platform.load()
     (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COLUMNS", "200")  # narrow tables break names
     monkeypatch.setenv("CINESTREAM_LANDING_URL", (tmp_path / "file" / "zone").as_uri())
     get_settings.cache_clear()
     lines = status_lines(capsys)
