@@ -14,7 +14,7 @@ def test_many_small_files_are_loaded_once_each(platform: Platform) -> None:
     for first in range(0, files, step):
         numbers = range(first, min(first + step, files))
         for number in numbers:
-            rows = [(3 * number + n, 1 + n, "4.0", Y2005 + number) for n in range(3)]
+            rows = [(1 + 3 * number + n, 1 + n, "4.0", Y2005 + number) for n in range(3)]
             platform.land(f"movielens/ratings/{number:06}.csv", ratings_csv(rows))
         began = time.monotonic()
         platform.load()
