@@ -275,7 +275,7 @@ def services_status() -> None:
 
 
 def main() -> Any:
-    """Entry point: errors that a user can mend are one line and no traceback.
+    """Entry point: what a user can mend is said in one line; a fault of ours shows its traceback.
 
     What this process and those that it starts write (Dagster's, dbt's) is closed to other accounts.
     """
@@ -288,27 +288,10 @@ def main() -> Any:
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
-        from cinestream_platform.messages import bounded, harmless
+        from cinestream_platform.commands.failures import what_to_say
 
-        message = _message_for_users(error)
-        if message is None:
-            raise harmless(error) from None
-        click.echo(f"Error: {bounded(message)}", err=True)
+        click.echo(what_to_say(error), err=True)
         sys.exit(1)
-
-
-def _message_for_users(error: Exception) -> str | None:
-    """What to say where that is all it takes: errors of our own, of object stores, and wrong values."""
-    module = type(error).__module__.partition(".")[0]
-    if module in ("botocore", "obstore"):
-        from cinestream_platform.lake.store_errors import explain
-
-        return " ".join(f"{part}." for part in explain(error)).replace("..", ".")
-    if module == "psycopg":
-        from cinestream_platform.messages import describe
-
-        return describe(error)
-    return str(error) if module == "cinestream_platform" or isinstance(error, (ValueError, OSError)) else None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettingError
 
+from cinestream_platform.errors import CineStreamError
+
 
 def _known_zone(name: str) -> str:
     try:
@@ -137,7 +139,7 @@ def is_secret(name: str) -> bool:
     return name.startswith(("CINESTREAM_", "AWS_", "PG")) and any(word in name for word in words)
 
 
-class SettingsError(ValueError):
+class SettingsError(CineStreamError):
     """Variables have values that cannot be; the message names them, without the values: they may be secrets."""
 
 

@@ -19,6 +19,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from psycopg import Connection
 
 from cinestream_platform import progress
+from cinestream_platform.errors import CineStreamError
 
 FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 RUNS_AT_ONCE, ROWS_AT_ONCE = 100, 5_000
@@ -51,7 +52,7 @@ KEPT_RUNS = """
 """
 
 
-class UnknownStorageError(RuntimeError):
+class UnknownStorageError(CineStreamError):
     """Dagster's tables are not those that this was written for; nothing was deleted."""
 
 

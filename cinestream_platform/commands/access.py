@@ -5,6 +5,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.settings import get_settings
@@ -14,7 +15,7 @@ from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.role_drift import differences, mend
 
 
-class NoLoginError(LookupError):
+class NoLoginError(CineStreamError):
     """The role has no login."""
 
 

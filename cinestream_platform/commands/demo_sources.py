@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.regular import is_regular
 from cinestream_platform.settings import Settings
 
@@ -14,7 +15,7 @@ LEAST_NETFLIX_RATINGS = 20_000
 """Among fewer the planted dirt would be too large a share of a file."""
 
 
-class DemoError(RuntimeError):
+class DemoError(CineStreamError):
     """The demo cannot go on; the message says what to do."""
 
 

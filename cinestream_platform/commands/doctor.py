@@ -14,7 +14,7 @@ from rich.console import Console
 from cinestream_platform.commands.findings import FAILED, OK, WARNING, Finding, mask_secrets
 from cinestream_platform.messages import describe
 from cinestream_platform.services.disk import disks, shortage
-from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.settings import Settings, SettingsError, get_settings
 
 OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
 LOW_DISK_GB = 10
@@ -43,7 +43,7 @@ def _findings() -> Iterator[Finding]:
     yield from _guarded("packages", _packages)
     try:
         settings = get_settings()
-    except ValueError as error:
+    except SettingsError as error:
         yield Finding(FAILED, "settings", str(error), "correct these environment variables")
         return
     yield from _guarded("home", lambda: _home(settings))

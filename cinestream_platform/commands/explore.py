@@ -6,6 +6,7 @@ from rich.text import Text
 
 from cinestream_platform.catalog import TABLES, raw_tables_of, relations_of
 from cinestream_platform.commands.tables import narrow_table
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.warehouse import profile_text
 from cinestream_platform.warehouse.connection import connect
@@ -13,7 +14,7 @@ from cinestream_platform.warehouse.profile import SourceProfile, TableProfile, p
 from cinestream_platform.warehouse.table import Layer
 
 
-class UnknownSourceError(ValueError):
+class UnknownSourceError(CineStreamError):
     """No raw table is declared for a source of that name."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from psycopg.sql import Identifier
 
 from cinestream_platform.catalog import EXTRACTS, PLACES, member_keys, placement_problem, places_of
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.bundle import Bundle, object_key
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.keys import is_in_transit
@@ -19,7 +20,7 @@ from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.table import WHOLE
 
 
-class NotLandableError(ValueError):
+class NotLandableError(CineStreamError):
     """A file belongs to no feed, its name is no key, or a key is that of no file."""
 
 

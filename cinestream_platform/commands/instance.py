@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -15,7 +16,7 @@ PROJECT_ROOT = Path(__file__).parents[2]
 """Where workspace.yaml, dagster.yaml and dbt_project lie, in a checkout and in the image."""
 
 
-class NoDagsterDatabaseError(RuntimeError):
+class NoDagsterDatabaseError(CineStreamError):
     """Dagster's own database is missing, and this login may not make it."""
 
 

@@ -31,7 +31,7 @@ def generate(
         dirty: Bad records per good rating; netflix only.
 
     Raises:
-        ValueError: No sample can be of that size.
+        SampleSizeError: No sample can be of that size.
     """
     folder = folder or get_settings().home_dir / "sample" / source
     made: SampleCounts

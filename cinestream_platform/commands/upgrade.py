@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from cinestream_platform.catalog import MART_SCHEMAS, PREDICTIONS, TABLES
 from cinestream_platform.commands.instance import prepare_instance
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -17,7 +18,7 @@ DAEMON_ALIVE_SECONDS = 60
 PATIENCE_SECONDS = 90
 
 
-class StillWorkingError(RuntimeError):
+class StillWorkingError(CineStreamError):
     """Other processes of the platform work on the warehouse; the message says what to stop."""
 
 

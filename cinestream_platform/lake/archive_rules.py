@@ -8,21 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from cinestream_platform.errors import CineStreamError
+
 # Deflate cannot do better than 1032:1, and text compresses about 5:1; a tiny member may pass the ratio by chance.
 RATIO_APPLIES_FROM_BYTES = 1024 * 1024
 MAX_MEMBERS = 100_000
 _MAX_FOLDERS_DEEP = 32
 
 
-class UnsafeArchiveError(ValueError):
+class UnsafeArchiveError(CineStreamError):
     """The archive holds a member that must not be unpacked; the message names it. Nothing was unpacked."""
 
 
-class CorruptArchiveError(ValueError):
+class CorruptArchiveError(CineStreamError):
     """The file is no archive, is cut, or a member's checksum is wrong. Nothing was unpacked."""
 
 
-class DiskTooSmallError(RuntimeError):
+class DiskTooSmallError(CineStreamError):
     """The unpacked files would not fit. Nothing was unpacked."""
 
 

@@ -13,6 +13,8 @@ from typing import BinaryIO
 
 import polars as pl
 
+from cinestream_platform.errors import CineStreamError
+
 BLOCK_BYTES = 16 * 1024 * 1024
 MAX_CELLS = 1_200_000
 """A block of very short lines ends after so many fields: in a frame the shortest takes 16 bytes, and several times so
@@ -39,7 +41,7 @@ offending field (never of a personal column), or the number of its fields."""
 MAX_FOUND_CHARS = 100
 
 
-class FileRefusedError(ValueError):
+class FileRefusedError(CineStreamError):
     """The file as a whole cannot be read; the message names the culprit and the remedy.
 
     Names from the file may hold what Postgres cannot store (NUL, half of a surrogate pair): it is shown as escapes.

@@ -20,6 +20,7 @@ from psycopg import Connection, IsolationLevel
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from cinestream_platform import progress
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.messages import describe
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -29,11 +30,11 @@ NULL_TOKEN = "\\N:NULL:\\N"  # noqa: S105 - no secret
 """How NULL is written, so that an empty text stays one."""
 
 
-class SourceDriftError(RuntimeError):
+class SourceDriftError(CineStreamError):
     """The database lacks a table or column; nothing of it is extracted."""
 
 
-class SnapshotLostError(RuntimeError):
+class SnapshotLostError(CineStreamError):
     """The session that holds the snapshot open has ended: it takes another attempt with another snapshot."""
 
 

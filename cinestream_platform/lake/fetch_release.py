@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.archives import CorruptArchiveError, unpack_zip
 from cinestream_platform.lake.download import CONNECT_SECONDS, SILENCE_SECONDS, Download
 
@@ -71,7 +72,7 @@ DVDRENTAL = Release(
 )
 
 
-class ReleaseError(RuntimeError):
+class ReleaseError(CineStreamError):
     """A release could not be fetched; the message says what to do."""
 
 
@@ -83,10 +84,10 @@ def fetch_release(release: str, destination: Path, *, base_url: str | None = Non
     """Download a release of MovieLens and unpack it, as ``fetch_archive`` does.
 
     Raises:
-        ValueError: There is no such release.
+        ReleaseError: There is no such release.
     """
     if release not in RELEASES:
-        raise ValueError(f"there is no release {release!r}; there are {', '.join(RELEASES)}")
+        raise ReleaseError(f"there is no release {release!r}; there are {', '.join(RELEASES)}")
     return fetch_archive(RELEASES[release], destination, base_url=base_url, progress=progress)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from cinestream_platform import progress
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.blocks import MAX_LINE_BYTES, FileRefusedError
 
 PART_CHARS = 256 * 1024
@@ -21,15 +22,15 @@ LOOK_AHEAD = len("e+1")
 """A number may go on where the text ends: 2 may be the beginning of 2e+1."""
 
 
-class NotJsonError(ValueError):
+class NotJsonError(CineStreamError):
     """The file is no JSON; the message says why and quotes nothing."""
 
 
-class NoObjectError(ValueError):
+class NoObjectError(CineStreamError):
     """The file is JSON, but no object."""
 
 
-class RepeatedNameError(ValueError):
+class RepeatedNameError(CineStreamError):
     """An object has a name twice: of two values neither is the right one."""
 
     def __init__(self, name: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from cinestream_platform import progress
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.folder import IN_TRANSIT, Folder
 from cinestream_platform.lake.keys import is_in_transit
 from cinestream_platform.lake.regular import open_below
@@ -45,6 +46,10 @@ __all__ = [
 ]
 
 
+class StoreUrlError(CineStreamError):
+    """No store can have this address."""
+
+
 class ObjectStore:
     """A folder or a bucket prefix. Keys are relative to ``url`` and use ``/``."""
 
@@ -53,7 +58,7 @@ class ObjectStore:
         self._s3 = s3 or S3Access()
         self._parts = urlsplit(self.url)
         if self._parts.scheme not in ("s3", "file"):
-            raise ValueError(f"{url}: a store is s3://bucket/prefix or file:///folder")
+            raise StoreUrlError(f"{url}: a store is s3://bucket/prefix or file:///folder")
         if self.is_folder:
             make_private(self.folder)
 

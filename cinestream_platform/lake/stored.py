@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.keys import MAX_KEY_BYTES
 
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -17,15 +18,15 @@ ESCAPE = "\x1a"
 """Stands before what no key may hold. It is a control character itself, so that the grammar refuses such a key."""
 
 
-class ObjectChangedError(RuntimeError):
+class ObjectChangedError(CineStreamError):
     """The object is no longer the listed version; the next listing sees the new one."""
 
 
-class ObjectGoneError(RuntimeError):
+class ObjectGoneError(CineStreamError):
     """The object was deleted after it was listed."""
 
 
-class NotRegularError(RuntimeError):
+class NotRegularError(CineStreamError):
     """There is no regular file but a link, a FIFO, a device or the like, which is never read."""
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.settings import Settings, get_settings, is_secret
 
 PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
@@ -23,11 +24,11 @@ PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
 _NOT_SOURCES = {"target", "logs", "dbt_packages"}
 
 
-class MartsNotPreparedError(RuntimeError):
+class MartsNotPreparedError(CineStreamError):
     """The manifest of the dbt project is missing, or could not be made."""
 
 
-class DbtFailedError(RuntimeError):
+class DbtFailedError(CineStreamError):
     """dbt ended with an error; the message is dbt's."""
 
 

@@ -18,6 +18,7 @@ import polars as pl
 from psycopg import Connection
 
 from cinestream_platform import progress
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.blocks import REJECT_SCHEMA
 from cinestream_platform.lake.compaction import compact
 from cinestream_platform.lake.csv_reader import read_csv
@@ -49,7 +50,7 @@ from cinestream_platform.warehouse.table import WriteMode
 READERS = 2
 
 
-class TooManyRejectedError(RuntimeError):
+class TooManyRejectedError(CineStreamError):
     """A table has more bad rows than its feed allows; nothing of the extraction is published."""
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import psutil
 
+from cinestream_platform.errors import CineStreamError
+
 LEFTOVER_SECONDS = 15.0  # children of a killed supervisor end within 8 s of it
 DAEMONS = ("dagster._daemon", "dagster-daemon", "cinestream_platform.processes.child")
 
 
-class UiError(RuntimeError):
+class UiError(CineStreamError):
     """The UI cannot be started now; the message is one sentence with the culprit and the remedy."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, session_name
 
@@ -32,7 +33,7 @@ ORDER BY backend_start LIMIT 1
 """
 
 
-class SecondDaemonError(RuntimeError):
+class SecondDaemonError(CineStreamError):
     """Another daemon works on this database; the message says since when and from where."""
 
 
@@ -84,5 +85,5 @@ def _hold(settings: Settings, conn: "psycopg.Connection[Any]") -> None:
             sys.stderr.write(f"{error}\n")
             sys.stderr.flush()
             os._exit(SECOND_DAEMON)
-        except (psycopg.Error, RuntimeError):
+        except (psycopg.Error, CineStreamError):
             conn.close()

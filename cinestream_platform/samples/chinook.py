@@ -31,7 +31,7 @@ from cinestream_platform.samples.chinook_content import (
     UNKNOWN_TRACKS,
 )
 from cinestream_platform.samples.chinook_shop import Record, Shop, numbered
-from cinestream_platform.samples.planting import LF, SampleCounts, write_table
+from cinestream_platform.samples.planting import LF, SampleCounts, SampleSizeError, write_table
 
 ROWS_PER_BAD_RECORD = 120
 """Of fewer good records per bad one the dirt would come near 1 %, over which a file is refused."""
@@ -80,10 +80,10 @@ def generate(folder: Path, *, scale: float = 1.0, seed: int = 1, dirt: bool = Tr
     ``dirt=False`` leaves them out, and changes nothing else.
 
     Raises:
-        ValueError: The scale is below 0.05.
+        SampleSizeError: The scale is below 0.05.
     """
     if scale < 0.05:
-        raise ValueError(f"scale {scale} is too small: below 0.05 there would be fewer than three customers")
+        raise SampleSizeError(f"scale {scale} is too small: below 0.05 there would be fewer than three customers")
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, list[Path]] = {name: [] for name in HEADERS}
     rows: Counter[str] = Counter()

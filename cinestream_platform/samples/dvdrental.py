@@ -21,7 +21,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.samples import dvdrental_content as content
-from cinestream_platform.samples.planting import pick
+from cinestream_platform.samples.planting import SampleSizeError, pick
 from cinestream_platform.samples.words import ADJECTIVES, NOUNS
 
 Variant = Literal["dvdrental", "pagila"]
@@ -61,7 +61,7 @@ def generate(
         variant: "pagila" has timestamptz, an extra column of film, and payment partitioned by month.
 
     Raises:
-        ValueError: The scale is out of bounds.
+        SampleSizeError: The scale is out of bounds.
     """
     tables = rows_of(scale, seed)
     traps = _counted_traps(tables)
@@ -82,10 +82,10 @@ def rows_of(scale: float, seed: int) -> dict[str, list[_Row]]:
     """Table -> its legal rows, in an order in which references hold; the same for one scale and seed.
 
     Raises:
-        ValueError: The scale is out of bounds.
+        SampleSizeError: The scale is out of bounds.
     """
     if not SMALLEST <= scale <= LARGEST:
-        raise ValueError(f"scale {scale} is out of bounds: a dvdrental can be made at {SMALLEST} to {LARGEST:g}")
+        raise SampleSizeError(f"scale {scale} is out of bounds: a dvdrental can be made at {SMALLEST} to {LARGEST:g}")
     return _Shop(scale, seed).tables()
 
 

@@ -39,7 +39,15 @@ from cinestream_platform.samples.movielens_content import (
     TAG_DIRT,
     TAG_WORDS,
 )
-from cinestream_platform.samples.planting import SampleCounts, filled, pick, spread, whole_file, write_table
+from cinestream_platform.samples.planting import (
+    SampleCounts,
+    SampleSizeError,
+    filled,
+    pick,
+    spread,
+    whole_file,
+    write_table,
+)
 from cinestream_platform.samples.words import ADJECTIVES, NOUNS
 
 _CHUNK_ROWS = 1_000_000  # about 100 MB while a chunk is made
@@ -76,10 +84,12 @@ def generate(folder: Path, *, scale: float = 1.0, seed: int = 1, dirt: bool = Tr
     the duplicates; the odd but legal records of the real files are always there.
 
     Raises:
-        ValueError: The scale is below 0.05.
+        SampleSizeError: The scale is below 0.05.
     """
     if scale < 0.05:
-        raise ValueError(f"scale {scale} is too small: below 0.05 the planted dirt would come near 1 % of the ratings")
+        raise SampleSizeError(
+            f"scale {scale} is too small: below 0.05 the planted dirt would come near 1 % of the ratings"
+        )
     rows = round(100_000 * scale)
     folder.mkdir(parents=True, exist_ok=True)
     files = {name: folder / f"{name}.csv" for name in HEADERS}
@@ -111,10 +121,10 @@ def generate_ratings(path: Path, *, rows: int, seed: int = 1, dirt: bool = False
         dirt: Plant bad records and duplicates.
 
     Raises:
-        ValueError: Fewer than 1 row, or fewer than 5,000 with dirt.
+        SampleSizeError: Fewer than 1 row, or fewer than 5,000 with dirt.
     """
     if rows < (least := 5_000 if dirt else 1):
-        raise ValueError(f"{rows} ratings are too few: at least {least:,} {'with' if dirt else 'without'} dirt")
+        raise SampleSizeError(f"{rows} ratings are too few: at least {least:,} {'with' if dirt else 'without'} dirt")
     kinds = _planted_ratings(rows, dirt)
     good = rows - len(kinds)
     places = spread(kinds, good)

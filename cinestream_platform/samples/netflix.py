@@ -50,7 +50,7 @@ from cinestream_platform.samples.netflix_films import (
     rating_table,
 )
 from cinestream_platform.samples.netflix_titles import titles
-from cinestream_platform.samples.planting import LF, SampleCounts, filled, spread, whole_file
+from cinestream_platform.samples.planting import LF, SampleCounts, SampleSizeError, filled, spread, whole_file
 
 _CHUNK_ROWS = 1_000_000  # about 200 MB while a chunk is made
 
@@ -96,8 +96,8 @@ def generate(
         progress: Is told now and then how many good ratings have been written.
 
     Raises:
-        ValueError: Ratings fewer than 1 (20,000 with dirt) or more than films times customers, or dirt not from 0 to
-            0.005.
+        SampleSizeError: Ratings fewer than 1 (20,000 with dirt) or more than films times customers, or dirt not from
+            0 to 0.005.
     """
     _check(ratings, dirty)
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,11 +135,13 @@ def generate(
 
 def _check(ratings: int, dirty: float) -> None:
     if not 0 <= dirty <= MOST_DIRT:
-        raise ValueError(f"dirty {dirty} is not from 0 to {MOST_DIRT}: near 1 % of bad records a file is refused")
+        raise SampleSizeError(f"dirty {dirty} is not from 0 to {MOST_DIRT}: near 1 % of bad records a file is refused")
     if ratings < (least := LEAST_RATINGS if dirty else 1):
-        raise ValueError(f"{ratings} ratings are too few: at least {least:,} {'with' if dirty else 'without'} dirt")
+        raise SampleSizeError(
+            f"{ratings} ratings are too few: at least {least:,} {'with' if dirty else 'without'} dirt"
+        )
     if ratings > FULL_FILMS * FULL_CUSTOMERS:
-        raise ValueError(
+        raise SampleSizeError(
             f"{ratings:,} ratings are too many: {FULL_CUSTOMERS:,} customers can rate {FULL_FILMS:,} films only once"
         )
 

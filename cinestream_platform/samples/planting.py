@@ -11,10 +11,16 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
+from cinestream_platform.errors import CineStreamError
+
 CRLF, LF = "\r\n", "\n"
 STRANGE_ID = 900_000_000
 """Ids from here on are mentioned by no good record: rejecting them must not change anything elsewhere."""
 _ItemT = TypeVar("_ItemT")
+
+
+class SampleSizeError(CineStreamError):
+    """No sample can be of the size that was asked for."""
 
 
 @dataclass(frozen=True)

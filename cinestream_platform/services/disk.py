@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.services.cluster import read_state, room_of
 from cinestream_platform.settings import Settings
 
@@ -22,7 +23,7 @@ LOOK_SECONDS = 1.0
 _looked_at = float("-inf")
 
 
-class DiskFullError(RuntimeError):
+class DiskFullError(CineStreamError):
     """A disk has less free space than is kept free; the message says which, and what to do."""
 
 

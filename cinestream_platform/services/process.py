@@ -18,11 +18,13 @@ from typing import Any
 
 import psutil
 
+from cinestream_platform.errors import CineStreamError
+
 # psutil derives start times from clock ticks and /proc/stat's whole seconds: two readings differ by up to a second.
 SAME_START_SECONDS = 2.0
 
 
-class PostgresServiceError(RuntimeError):
+class PostgresServiceError(CineStreamError):
     """The embedded PostgreSQL cannot do what was asked; the message names the culprit and the remedy."""
 
 

@@ -14,6 +14,7 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Composed, Identifier
 from pydantic import SecretStr
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse.connection import OWNER_ROLE
 from cinestream_platform.warehouse.table import Layer, Table
 
@@ -103,7 +104,7 @@ def declared_grants(tables: Iterable[Table], mart_schemas: Iterable[str]) -> set
     return wanted
 
 
-class MissingRightError(RuntimeError):
+class MissingRightError(CineStreamError):
     """The login may not do what the platform needs once; the message holds the statements that a DBA must run."""
 
     def __init__(self, conn: Connection[Any], statements: list[str]) -> None:

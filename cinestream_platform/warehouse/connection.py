@@ -21,6 +21,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
+from cinestream_platform.errors import CineStreamError
+
 if TYPE_CHECKING:
     from adbc_driver_postgresql import dbapi
     from psycopg import Connection
@@ -42,7 +44,7 @@ NETWORK_LIMITS: dict[str, Any] = {
 Not sooner: the kernel also counts the time in which a server that is there takes no more bytes of a COPY."""
 
 
-class PostgresUnreachableError(RuntimeError):
+class PostgresUnreachableError(CineStreamError):
     """Postgres does not answer or is too old; the message says which and what to do."""
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from psycopg import Connection, sql
 from psycopg.rows import class_row
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse import held_work, ledger, locks, turns
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_files import remove_rows
 
 
-class UnknownFileError(LookupError):
+class UnknownFileError(CineStreamError):
     """No landed file has that key."""
 
 

@@ -16,6 +16,7 @@ from psycopg import Connection, sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse.constraint_drift import constraint_drift
 from cinestream_platform.warehouse.table import (
     SMALL_FILES,
@@ -45,7 +46,7 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 
 
-class SchemaDriftError(RuntimeError):
+class SchemaDriftError(CineStreamError):
     """A table in Postgres differs from its declaration in a way that needs a written migration."""
 
 

@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Connection
 
 from cinestream_platform import progress
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse.connection import OWNER_ROLE, session_name
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ _END = """
 _FORGET = f"DELETE FROM ops.turn t WHERE NOT {_LIVES}"  # noqa: S608 - this module's own words
 
 
-class TurnTakenError(RuntimeError):
+class TurnTakenError(CineStreamError):
     """Another session has had its turn for longer than one may wait; the message says which."""
 
 

@@ -21,6 +21,8 @@ from typing import Any
 
 from psycopg import Connection, errors
 
+from cinestream_platform.errors import CineStreamError
+
 NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 HOME = files("cinestream_platform.warehouse").joinpath("migrations")
 
@@ -42,7 +44,7 @@ class Migration:
         return f"{self.number:04d}_{self.name}"
 
 
-class WarehouseVersionError(RuntimeError):
+class WarehouseVersionError(CineStreamError):
     """This version of the platform cannot work on the database as it is."""
 
 

@@ -16,6 +16,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from cinestream_platform import progress
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse import foreign_keys
 from cinestream_platform.warehouse.access import grant_on_relation
 from cinestream_platform.warehouse.blockers import PATIENCE_SECONDS, end_readers, holders
@@ -43,7 +44,7 @@ ANALYZE_ONLY_FROM = 180_000
 """Older versions of Postgres analyze every partition along with the parent."""
 
 
-class SwapBlockedError(RuntimeError):
+class SwapBlockedError(CineStreamError):
     """Long-running queries held the table for as long as the swap was tried."""
 
 

@@ -18,6 +18,7 @@ import polars as pl
 from psycopg import Connection
 from psycopg.sql import Identifier
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse import locks, turns
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.copy import copy_frames
@@ -28,7 +29,7 @@ from cinestream_platform.warehouse.raw_files import add_rows, remove_rows
 from cinestream_platform.warehouse.table import Table, WriteMode
 
 
-class NotToBeLoadedError(RuntimeError):
+class NotToBeLoadedError(CineStreamError):
     """A file is not to be loaded after all."""
 
 
@@ -52,7 +53,7 @@ class SnapshotOvertakenError(NotToBeLoadedError):
         self.file_id = file_id
 
 
-class RawTableChangedError(RuntimeError):
+class RawTableChangedError(CineStreamError):
     """Other files were loaded, or left, since these were compared with those that were."""
 
 

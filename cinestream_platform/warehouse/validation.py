@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.messages import MAX_VALUE, bounded, form_of, one_line
 from cinestream_platform.warehouse.frames import NamedRule, named_rules, polars_type, rule_expression
 from cinestream_platform.warehouse.table import Rule, Table
@@ -41,11 +42,11 @@ class RuleResult:
         return self.failed_rows == 0
 
 
-class RuleCrashedError(RuntimeError):
+class RuleCrashedError(CineStreamError):
     """A rule could not be evaluated."""
 
 
-class BrokenRulesError(ValueError):
+class BrokenRulesError(CineStreamError):
     """Rows that break the rules of their table: nothing of them was published."""
 
     def __init__(self, table: Table, partition_key: str, results: list[RuleResult]) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from cinestream_platform.errors import CineStreamError
+
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
-class HostsError(ValueError):
+class HostsError(CineStreamError):
     """A name of ``CINESTREAM_UI_HOSTS`` cannot be a host; the message says which."""
 
 

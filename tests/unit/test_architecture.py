@@ -1,6 +1,7 @@
 """The rules of the house (docs/architecture.md), read from the sources themselves."""
 
 import ast
+import builtins
 import re
 from functools import cache
 from pathlib import Path
@@ -27,12 +28,15 @@ LEVELS = [
     (r"samples\.", 12),
     (r"services\.", 11),
     (r"settings|messages", 10),
-    (r"progress", 9),
+    (r"progress|errors", 9),
 ]
 DAGSTER_ALLOWED = re.compile(
     r"definitions|processes\.|web\.|automation\.|orchestration\.|marts\.|commands\.|(sources\.\w+|conformed)\.assets"
 )
 MOST_LINES = 400
+BUILT_IN_ERRORS = {
+    name for name, made in vars(builtins).items() if isinstance(made, type) and issubclass(made, Exception)
+}
 
 
 CONNECTING = {
@@ -142,6 +146,18 @@ def test_modules_import_one_another_without_a_circle():
 
     for name in graph:
         visit(name, ())
+
+
+def test_errors_of_our_own_have_one_base_so_that_others_are_known_as_faults():
+    described = {"CineStreamError", "DescribedError"}  # the base; and what stands for a library's error
+    others = [
+        f"{name_of(path)}.{node.name}"
+        for path in MODULES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Error") and not node.name.startswith("_")
+        if {ast.unparse(base) for base in node.bases} & BUILT_IN_ERRORS and node.name not in described
+    ]
+    assert others == []
 
 
 def test_dagster_is_imported_only_where_assets_and_runs_are_made():

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.database_reader import SourceDatabase
 from cinestream_platform.services.logins import DVDRENTAL_READER, dvdrental_secret
 from cinestream_platform.settings import Settings
@@ -20,7 +21,7 @@ SOURCE_TABLES = (
 """What makes a database a dvdrental; Pagila has them too. Views, and partitions of payment, are not counted."""
 
 
-class SourceDatabaseError(RuntimeError):
+class SourceDatabaseError(CineStreamError):
     """The operational database cannot be used or made; the message says what to do."""
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from errno import ENOSPC
 from pathlib import Path
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.archives import (
     CorruptArchiveError,
     DiskTooSmallError,
@@ -55,7 +56,7 @@ _ARCHIVE_IN_FOLDER = re.compile(
 _CHUNK = 1024 * 1024
 
 
-class ReleaseError(ValueError):
+class ReleaseError(CineStreamError):
     """The archive or folder cannot be taken; the message says why and what to do. Nothing was landed."""
 
 

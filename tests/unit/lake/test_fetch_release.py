@@ -235,7 +235,7 @@ def test_an_archive_of_something_else_is_named_as_such(publisher: Publisher, tmp
 
 
 def test_an_unknown_release_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no release 'ml-1m'; there are ml-latest-small, ml-25m, ml-32m"):
+    with pytest.raises(ReleaseError, match="no release 'ml-1m'; there are ml-latest-small, ml-25m, ml-32m"):
         fetch_release("ml-1m", tmp_path)
     assert all(release.archive == f"{name}.zip" for name, release in RELEASES.items())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cinestream_platform.lake.keys import key_problem
-from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
+from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject, StoreUrlError
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_location_is_a_path_that_polars_can_open_as_it_is(store: ObjectStore):
 
 @pytest.mark.parametrize("url", ["/tmp/landing", "http://host/bucket", "landing", ""])
 def test_a_store_is_a_bucket_or_a_folder(url: str):
-    with pytest.raises(ValueError, match="a store is s3://bucket/prefix or file:///folder"):
+    with pytest.raises(StoreUrlError, match="a store is s3://bucket/prefix or file:///folder"):
         ObjectStore(url)
 
 

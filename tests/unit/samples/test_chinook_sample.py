@@ -21,6 +21,7 @@ from cinestream_platform.lake.feed import Feed
 from cinestream_platform.samples.chinook import Sample, generate, good_records
 from cinestream_platform.samples.chinook_content import DIRT
 from cinestream_platform.samples.chinook_forms import write_json, write_sqlite
+from cinestream_platform.samples.planting import SampleSizeError
 from cinestream_platform.sources.chinook.feeds import FEEDS
 
 HEADERS = {
@@ -292,7 +293,7 @@ def test_the_smallest_sample_is_whole_and_a_smaller_one_is_refused(tmp_path: Pat
     assert len(good(sample.files["customer"][0])) == 3
     assert total_of(sample, "invoice", "total") == sample.sales
     assert all(all_problems(sample, dataset) == sample.planted[dataset] for dataset in DATASETS)
-    with pytest.raises(ValueError, match=r"scale 0\.04 is too small"):
+    with pytest.raises(SampleSizeError, match=r"scale 0\.04 is too small"):
         generate(tmp_path / "none", scale=0.04)
     assert not (tmp_path / "none").exists()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cinestream_platform.samples.dvdrental import rows_of
+from cinestream_platform.samples.planting import SampleSizeError
 
 # Of all rows at scale 1.0 with seed 1: written down so that another machine or version of Python must give the same.
 SHA256 = "fe197f78ac24766f8c5bf9f9f9f54e2e93882157788cd6d340ab9faa5cdc669e"
@@ -42,7 +43,7 @@ def test_at_scale_one_every_table_has_the_published_number_of_rows(full: Tables)
 
 @pytest.mark.parametrize("scale", [0.0, 0.049, 50.1, float("nan"), -1.0])
 def test_a_scale_out_of_bounds_is_refused(scale: float) -> None:
-    with pytest.raises(ValueError, match=r"can be made at 0.05 to 50"):
+    with pytest.raises(SampleSizeError, match=r"can be made at 0.05 to 50"):
         rows_of(scale, 1)
 
 

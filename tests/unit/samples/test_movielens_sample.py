@@ -13,6 +13,7 @@ import pytest
 from cinestream_platform.samples import movielens
 from cinestream_platform.samples.movielens import Sample, generate, generate_ratings
 from cinestream_platform.samples.movielens_content import GENRES, NO_GENRES, RATING_COUNTS
+from cinestream_platform.samples.planting import SampleSizeError
 
 HEADERS = {
     "ratings": "userId,movieId,rating,timestamp",
@@ -181,7 +182,7 @@ def test_the_smallest_sample_stays_below_half_a_percent_of_dirt(tmp_path: Path) 
     for dataset in HEADERS:
         assert problems(sample, dataset) == sample.planted[dataset]
         assert sum(sample.planted[dataset].values()) < 0.005 * sample.rows[dataset]
-    with pytest.raises(ValueError, match=r"scale 0\.04 is too small"):
+    with pytest.raises(SampleSizeError, match=r"scale 0\.04 is too small"):
         generate(tmp_path, scale=0.04)
 
 
@@ -327,8 +328,8 @@ def test_the_size_of_a_chunk_changes_no_byte_and_no_planted_record(
 
 
 def test_too_few_rows_are_refused_and_no_file_appears(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="at least 5,000 with dirt"):
+    with pytest.raises(SampleSizeError, match="at least 5,000 with dirt"):
         generate_ratings(tmp_path / "ratings.csv", rows=4_999, dirt=True)
-    with pytest.raises(ValueError, match="at least 1 without dirt"):
+    with pytest.raises(SampleSizeError, match="at least 1 without dirt"):
         generate_ratings(tmp_path / "ratings.csv", rows=0)
     assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from cinestream_platform.samples import netflix
 from cinestream_platform.samples.netflix import Sample, generate
 from cinestream_platform.samples.netflix_films import customer_count, film_count
 from cinestream_platform.samples.netflix_titles import titles
+from cinestream_platform.samples.planting import SampleSizeError
 from cinestream_platform.settings import get_settings
 
 # Of all five files at 100,000 ratings with seed 1 and the default dirt: written down so that another machine or
@@ -345,7 +346,7 @@ def test_progress_is_told_up_to_the_last_rating(tmp_path: Path) -> None:
     ],
 )
 def test_impossible_sizes_are_refused_and_no_file_appears(tmp_path: Path, arguments: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SampleSizeError, match=message):
         generate(tmp_path, **arguments)
     assert list(tmp_path.iterdir()) == []
 
