@@ -57,12 +57,13 @@ def ui(port: int | None, read_only: bool) -> None:
 @click.argument("source")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--dataset", help="Dataset of the files; by default known from their names.")
-@click.option("--name", help="Name to land a single file under; by default its own.")
-def land(source: str, path: Path, dataset: str | None, name: str | None) -> None:
+@click.option("--as", "--name", "name", help="Name to land a file under, or a folder's files below.")
+@click.option("--replace", is_flag=True, help="Put it in the place of other content under the same key.")
+def land(source: str, path: Path, dataset: str | None, name: str | None, replace: bool) -> None:
     """Put a file, or a folder of files, into the landing zone of SOURCE."""
     from cinestream_platform.commands.files import land_named
 
-    for line in land_named(source, path, dataset=dataset, name=name):
+    for line in land_named(source, path, dataset=dataset, name=name, replace=replace):
         click.echo(line)
 
 
@@ -71,7 +72,11 @@ def land(source: str, path: Path, dataset: str | None, name: str | None) -> None
 @click.argument("archive", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option("--release", default="ml-latest-small", show_default=True, help="Of MovieLens; also ml-25m, ml-32m.")
 @click.option("--base-url", help="Where the archive is, if not at the publisher.")
-def fetch(source: str, archive: Path | None, release: str, base_url: str | None) -> None:
+@click.option("--as", "name", help="Folder of the landing zone to land its files in, beside those of the same names.")
+@click.option("--replace", is_flag=True, help="Put its files in the place of others under the same keys.")
+def fetch(
+    source: str, archive: Path | None, release: str, base_url: str | None, name: str | None, replace: bool
+) -> None:
     """Download the publisher's archive and unpack it safely; land its files, or restore its database.
 
     The Netflix Prize cannot be downloaded for you: give its ARCHIVE, or the unpacked folder; without one, the command
@@ -82,12 +87,14 @@ def fetch(source: str, archive: Path | None, release: str, base_url: str | None)
             raise click.UsageError("netflix is not downloaded, so that --base-url has no use; give an ARCHIVE")
         from cinestream_platform.commands.netflix_release import fetch_netflix
 
-        for line in fetch_netflix(archive):
+        for line in fetch_netflix(archive, name=name, replace=replace):
             click.echo(line)
         return
     if archive:
         raise click.UsageError(f"{source} is downloaded and takes no ARCHIVE; only netflix does")
     if source == "dvdrental":
+        if name or replace:
+            raise click.UsageError("dvdrental is restored as a database: --as and --replace have no use")
         from cinestream_platform.commands.source_database import fetch_and_restore
 
         for line in fetch_and_restore(base_url):
@@ -95,8 +102,8 @@ def fetch(source: str, archive: Path | None, release: str, base_url: str | None)
         return
     from cinestream_platform.commands.files import fetch_and_land
 
-    for key in fetch_and_land(source, release, base_url):
-        click.echo(f"landed {key}")
+    for line in fetch_and_land(source, release, base_url, name=name, replace=replace):
+        click.echo(line)
 
 
 @cli.command("load-source")

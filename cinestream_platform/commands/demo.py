@@ -17,6 +17,7 @@ from rich.console import Console
 from cinestream_platform.commands.demo_sources import DemoError, Supply, generated, published_files
 from cinestream_platform.commands.files import land_path
 from cinestream_platform.commands.instance import prepare_instance
+from cinestream_platform.commands.replacing import KeyTakenError
 from cinestream_platform.commands.reset import empty_warehouse, foreign_files
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.settings import get_settings
@@ -92,9 +93,12 @@ def _feed(console: Console, supplies: list[Supply], *, replace: bool) -> None:
 
 def _land(source: str, path: Path) -> list[str]:
     """Land files, and note that they are the demo's."""
-    keys = list(land_path(source, path))
     marker = get_settings().home_dir / MARKER
     known: dict[str, Any] = json.loads(marker.read_text())
+    try:
+        keys = list(land_path(source, path, own=known["keys"]))
+    except KeyTakenError as error:
+        raise DemoError(f"{error} The demo does neither: use another CINESTREAM_HOME, or --fresh.") from error
     marker.write_text(json.dumps(known | {"keys": sorted({*known["keys"], *keys})}))
     return keys
 

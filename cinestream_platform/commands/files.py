@@ -1,12 +1,13 @@
 """Commands about landed files: land, fetch, reload, retract."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from psycopg.sql import Identifier
 
 from cinestream_platform.catalog import EXTRACTS, PLACES, member_keys, placement_problem, places_of
+from cinestream_platform.commands.replacing import KeyTakenError, Landing, find_replaced, refusal
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.bundle import Bundle, object_key
 from cinestream_platform.lake.feed import Feed
@@ -28,14 +29,14 @@ def _place_for(path: Path, places: list[Feed | Bundle], dataset: str | None) -> 
     return next((p for p in places if (p.dataset == dataset if dataset else p.takes(path.name))), None)
 
 
-def land_path(source: str, path: Path, *, dataset: str | None = None, name: str | None = None) -> Iterator[str]:
-    """Put a file, or every file of a folder that the source takes, into the landing zone; the keys.
+def plan_landing(source: str, path: Path, *, dataset: str | None = None, name: str | None = None) -> list[Landing]:
+    """Which key a file gets in the landing zone, or each file of a folder that the source takes.
 
-    ``path`` may lead through links, but no file that is a link is read.
+    ``path`` may lead through links, but no file that is a link is read. ``name`` is that of a single file, and of a
+    folder's files the folder in which they lie.
 
     Raises:
         NotLandableError: The source is unknown, or it takes no such file (a folder: none of its files).
-        NotRegularError: The file is a link, a FIFO or the like. (In a folder these are left out.)
     """
     places = places_of(source)
     if not places:
@@ -50,42 +51,75 @@ def land_path(source: str, path: Path, *, dataset: str | None = None, name: str 
     candidates = sorted(filter(is_regular, path.iterdir())) if path.is_dir() else [path]
     takers = [(file, place) for file in candidates if (place := _place_for(file, places, dataset))]
     if not takers:
-        if problem := placement_problem(f"{source}/{dataset or places[0].dataset}/{path.name}"):
-            raise NotLandableError(f"{path}: {problem}.")
-        names = ", ".join(f"{p.dataset} ({', '.join(p.file_names)})" for p in places if isinstance(p, Feed))
-        unread = "".join(f" Left out is {line}." for line in islice(left_out(path), 3)) if path.is_dir() else ""
+        raise NotLandableError(_nothing_taken(source, path, places, dataset))
+    return [_landing(file, place, name, is_of_folder=path.is_dir()) for file, place in takers]
+
+
+def _nothing_taken(source: str, path: Path, places: list[Feed | Bundle], dataset: str | None) -> str:
+    if problem := placement_problem(f"{source}/{dataset or places[0].dataset}/{path.name}"):
+        return f"{path}: {problem}."
+    names = ", ".join(f"{p.dataset} ({', '.join(p.file_names)})" for p in places if isinstance(p, Feed))
+    unread = "".join(f" Left out is {line}." for line in islice(left_out(path), 3)) if path.is_dir() else ""
+    return f"{source} takes no such file as {path}; it takes {names}. Name one with --dataset.{unread}"
+
+
+def _landing(file: Path, place: Feed | Bundle, name: str | None, *, is_of_folder: bool) -> Landing:
+    key = f"{place.prefix}{name}/{file.name}" if name and is_of_folder else f"{place.prefix}{name or file.name}"
+    if problem := placement_problem(key):
+        raise NotLandableError(f"{key}: {problem}. Choose another name with --as.")
+    if is_in_transit(key):
         raise NotLandableError(
-            f"{source} takes no such file as {path}; it takes {names}. Name one with --dataset.{unread}"
+            f"{key}: names that begin with a dot are taken for files in transit. Choose another name with --as."
         )
+    return Landing(key, file, has_header=isinstance(place, Feed) and place.lines is None)
+
+
+def land_planned(landings: Sequence[Landing], *, replace: bool = False, own: Collection[str] = ()) -> Iterator[str]:
+    """Put files into the landing zone, a line for people after each.
+
+    Before the first, all are compared with what lies under their keys, but for ``own`` keys: who calls put that there.
+
+    Raises:
+        KeyTakenError: Without ``replace``, other content would be replaced. Nothing was landed.
+        NotRegularError: A file is a link, a FIFO or the like. (In a folder these are left out.)
+    """
     store = open_landing(get_settings())
-    for file, place in takers:
-        key = f"{place.prefix}{name or file.name}"
-        if problem := placement_problem(key):
-            raise NotLandableError(f"{key}: {problem}. Choose another --name.")
-        if is_in_transit(key):
-            raise NotLandableError(
-                f"{key}: names that begin with a dot are taken for files in transit. Choose a --name."
-            )
-        store.put_file(key, file)
-        yield key
+    replaced = find_replaced(store, [landing for landing in landings if landing.key not in own])
+    if replaced and not replace:
+        raise KeyTakenError(refusal(replaced))
+    for landing in landings:
+        store.put_file(landing.key, landing.path)
+        sizes = replaced.get(landing.key)
+        yield f"landed {landing.key}" + (f": {sizes.words}" if sizes else "")
 
 
-def land_named(source: str, path: Path, *, dataset: str | None, name: str | None) -> Iterator[str]:
+def land_path(source: str, path: Path, *, dataset: str | None = None, own: Collection[str] = ()) -> Iterator[str]:
+    """Plan and land a file or folder; the keys."""
+    landings = plan_landing(source, path, dataset=dataset)
+    for landing, _ in zip(landings, land_planned(landings, own=own), strict=True):
+        yield landing.key
+
+
+def land_named(
+    source: str, path: Path, *, dataset: str | None = None, name: str | None = None, replace: bool = False
+) -> Iterator[str]:
     """Land what somebody named, who may have named a link; lines for people, also about what is left out."""
     if path.is_dir():
         yield from (f"left out {line}" for line in left_out(path))
     elif path.is_symlink():
         dataset = dataset or next((place.dataset for place in places_of(source) if place.takes(path.name)), None)
         path, name = path.resolve(), name or path.name
-    yield from (f"landed {key}" for key in land_path(source, path, dataset=dataset, name=name))
+    yield from land_planned(plan_landing(source, path, dataset=dataset, name=name), replace=replace)
 
 
-def fetch_and_land(source: str, release: str, base_url: str | None) -> Iterator[str]:
-    """Download a release into ``<home>/downloads`` and land its files; the keys."""
+def fetch_and_land(
+    source: str, release: str, base_url: str | None, *, name: str | None = None, replace: bool = False
+) -> Iterator[str]:
+    """Download a release into ``<home>/downloads`` and land its files; lines for people."""
     from cinestream_platform.lake.fetch_release import fetch_release
 
     folder = fetch_release(release, get_settings().home_dir / "downloads", base_url=base_url)
-    yield from land_path(source, folder)
+    yield from land_planned(plan_landing(source, folder, name=name), replace=replace)
 
 
 def _full_key(key: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cinestream_platform.commands.files import land_path
+from cinestream_platform.commands.files import land_planned, plan_landing
+from cinestream_platform.commands.replacing import Landing
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.netflix.release import RATINGS, TITLES, WHERE_IT_IS, printable, release_files
 
@@ -18,7 +19,7 @@ _NAMED_AT_MOST = 20
 _LONG_SECONDS = 2.0
 
 
-def fetch_netflix(archive: Path | None) -> Iterator[str]:
+def fetch_netflix(archive: Path | None, *, name: str | None = None, replace: bool = False) -> Iterator[str]:
     """Land an archive or an unpacked folder; without one, say where the data set is. Lines for people."""
     if archive is None:
         yield WHERE_IT_IS
@@ -32,13 +33,19 @@ def fetch_netflix(archive: Path | None) -> Iterator[str]:
         yield from _about_left_out(found.left_out)
         if found.joined:
             yield f"joined {found.films:,} files of films to {len(found.joined):,}"
-        for dataset, path in found.files:
-            with _progress(f"landing {path.name} ({path.stat().st_size:,} bytes)"):
-                keys = list(land_path(SOURCE, path, dataset=dataset))
-            yield from (f"landed {key}" for key in keys)
+        landings = [landing for dataset, path in found.files for landing in _planned(dataset, path, name)]
+        landed = land_planned(landings, replace=replace)
+        for landing in landings:
+            with _progress(f"landing {landing.path.name} ({landing.path.stat().st_size:,} bytes)"):
+                line = next(landed)
+            yield line
     for dataset in (RATINGS, TITLES):
         if dataset not in dict(found.files):
             yield f"warning: {archive} holds no {dataset}"
+
+
+def _planned(dataset: str, path: Path, name: str | None) -> list[Landing]:
+    return plan_landing(SOURCE, path, dataset=dataset, name=f"{name}/{path.name}" if name else None)
 
 
 def _about_left_out(names: list[str]) -> Iterator[str]:

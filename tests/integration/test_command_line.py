@@ -158,7 +158,10 @@ def test_a_folder_is_landed_by_the_publishers_names(tmp_path: Path, sample: Path
         (["retract", "dvdrental/rental/20260101T000000.000000Z"], "Extract again instead"),
         (["land", "movielens", "{file}"], "Name one with --dataset"),
         (["land", "movielens", "{file}", "--dataset", "films"], "has no dataset films; datasets are movies"),
-        (["land", "movielens", "{file}", "--dataset", "ratings", "--name", "../x.csv"], "Choose another --name"),
+        (
+            ["land", "movielens", "{file}", "--dataset", "ratings", "--name", "../x.csv"],
+            "Choose another name with --as",
+        ),
         (["reload", "movielens/ratings/rating.csv"], "See cinestream status --files"),
         (["reload", "ratings.csv"], "Did you mean movielens/ratings/ratings.csv?"),
         (["retract", "movielens/ratings/nothing.csv"], "no landed file has the key"),

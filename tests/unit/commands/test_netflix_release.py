@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from cinestream_platform.cli import cli
 from cinestream_platform.commands import netflix_release as module
+from cinestream_platform.commands.replacing import Landing
 from cinestream_platform.sources.netflix.release import ReleaseError
 
 Landed = list[tuple[str, str, str | None, bytes]]
@@ -29,11 +30,13 @@ def landed(monkeypatch: pytest.MonkeyPatch) -> Landed:
     """What the landing zone was given: source, name, dataset, content."""
     given: Landed = []
 
-    def land_path(source: str, path: Path, *, dataset: str | None = None) -> Iterator[str]:
-        given.append((source, path.name, dataset, path.read_bytes()))
-        yield f"{source}/{dataset}/{path.name}"
+    def land_planned(landings: list[Landing], *, replace: bool) -> Iterator[str]:
+        for landing in landings:
+            source, dataset, *_ = landing.key.split("/")
+            given.append((source, landing.path.name, dataset, landing.path.read_bytes()))
+            yield f"landed {landing.key}"
 
-    monkeypatch.setattr(module, "land_path", land_path)
+    monkeypatch.setattr(module, "land_planned", land_planned)
     return given
 
 
@@ -83,6 +86,14 @@ def test_many_films_land_as_one_file(tmp_path: Path, home: Path, landed: Landed)
         f"warning: {archive} holds no movie-titles",
     ]
     assert len(landed[0][3]) == 101 * 19
+
+
+def test_under_another_name_the_files_land_in_a_folder_of_that_name(tmp_path: Path, home: Path, landed: Landed) -> None:
+    archive = zip_of(tmp_path / "a.zip", "combined_data_1.txt", "movie_titles.csv")
+    assert list(module.fetch_netflix(archive, name="kaggle")) == [
+        "landed netflix/ratings/kaggle/combined_data_1.txt",
+        "landed netflix/movie-titles/kaggle/movie_titles.csv",
+    ]
 
 
 def test_of_very_many_names_left_out_the_first_are_shown(tmp_path: Path, home: Path, landed: Landed) -> None:

@@ -1,0 +1,143 @@
+"""Landing a file never puts it in the place of another one unless somebody says so."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cinestream_platform.cli import cli
+from cinestream_platform.commands import files, netflix_release
+from cinestream_platform.commands.demo import _land
+from cinestream_platform.commands.demo_sources import DemoError
+from cinestream_platform.commands.files import fetch_and_land, land_named, land_path
+from cinestream_platform.commands.replacing import KeyTakenError
+from cinestream_platform.lake import fetch_release
+from cinestream_platform.settings import get_settings
+from tests.support.platform import Y2005, Platform, ratings_csv
+
+KEY = "movielens/ratings/ratings.csv"
+OLD = ratings_csv([(1, 1, 3.0, Y2005), (1, 2, 3.0, Y2005)])
+NEW = ratings_csv([(2, 1, 4.0, Y2005)])
+SIZES = f"{KEY} would hold 1 rows ({len(NEW)} bytes) in place of 2 rows ({len(OLD)} bytes)"
+
+
+@pytest.fixture
+def ratings(platform: Platform, tmp_path: Path) -> Path:
+    """A file of other content than the one under its key."""
+    path = tmp_path / "ratings.csv"
+    path.write_bytes(OLD)
+    assert list(land_named("movielens", path)) == [f"landed {KEY}"]
+    path.write_bytes(NEW)
+    return path
+
+
+def content(platform: Platform, key: str = KEY) -> bytes:
+    return (platform.landing.folder / key).read_bytes()
+
+
+def keys(platform: Platform) -> set[str]:
+    return {found.key for found in platform.landing.list()}
+
+
+def test_a_key_with_other_content_is_not_replaced_and_rows_and_bytes_of_both_are_told(
+    platform: Platform, ratings: Path
+) -> None:
+    with pytest.raises(KeyTakenError, match=r"--replace.*--as NAME") as refused:
+        list(land_named("movielens", ratings))
+    assert SIZES in str(refused.value)
+    assert content(platform) == OLD
+    with pytest.raises(KeyTakenError):
+        list(land_path("movielens", ratings))
+
+
+def test_the_command_line_says_so_in_one_line_and_takes_both_ways_out(platform: Platform, ratings: Path) -> None:
+    refused = CliRunner().invoke(cli, ["land", "movielens", str(ratings)])
+    assert isinstance(refused.exception, KeyTakenError)
+    beside = CliRunner().invoke(cli, ["land", "movielens", str(ratings), "--as", "ratings-2.csv"])
+    assert beside.output == "landed movielens/ratings/ratings-2.csv\n"
+    assert (content(platform), content(platform, "movielens/ratings/ratings-2.csv")) == (OLD, NEW)
+    replaced = CliRunner().invoke(cli, ["land", "movielens", str(ratings), "--replace"])
+    assert replaced.output == f"landed {KEY}: 1 rows ({len(NEW)} bytes) in place of 2 rows ({len(OLD)} bytes)\n"
+    assert content(platform) == NEW
+
+
+def test_the_same_content_may_land_again(platform: Platform, ratings: Path) -> None:
+    ratings.write_bytes(OLD)
+    assert list(land_named("movielens", ratings)) == [f"landed {KEY}"]
+
+
+def test_other_content_of_the_same_size_is_other_content(platform: Platform, ratings: Path) -> None:
+    ratings.write_bytes(OLD.replace(b"3.0", b"4.5"))
+    with pytest.raises(KeyTakenError):
+        list(land_named("movielens", ratings))
+
+
+def test_of_a_folder_nothing_lands_if_one_of_its_files_would_replace_another(platform: Platform, ratings: Path) -> None:
+    (ratings.parent / "movies.csv").write_bytes(b"movieId,title,genres\n")
+    with pytest.raises(KeyTakenError):
+        list(land_named("movielens", ratings.parent))
+    assert keys(platform) == {KEY}
+    assert list(land_named("movielens", ratings.parent, name="march")) == [
+        "landed movielens/movies/march/movies.csv",
+        "landed movielens/ratings/march/ratings.csv",
+    ]
+    assert content(platform) == OLD
+    assert content(platform, "movielens/ratings/march/ratings.csv") == NEW
+    assert len(list(land_named("movielens", ratings.parent, replace=True))) == 2
+    assert content(platform) == NEW
+
+
+def test_a_fetched_release_replaces_no_other_one(
+    platform: Platform, ratings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_release, "fetch_release", lambda *_, **__: ratings.parent)
+    with pytest.raises(KeyTakenError):
+        list(fetch_and_land("movielens", "ml-25m", None))
+    assert content(platform) == OLD
+    assert list(fetch_and_land("movielens", "ml-25m", None, name="ml-25m")) == [
+        "landed movielens/ratings/ml-25m/ratings.csv"
+    ]
+    assert list(fetch_and_land("movielens", "ml-25m", None, replace=True))
+    assert content(platform) == NEW
+
+
+def test_of_an_archive_of_netflix_nothing_lands_if_one_file_would_replace_another(
+    platform: Platform, tmp_path: Path
+) -> None:
+    def archive(titles: str) -> Path:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+            packed.writestr("combined_data_1.txt", "1:\n10,3,2005-01-01\n")
+            packed.writestr("movie_titles.csv", titles)
+        return tmp_path / "a.zip"
+
+    list(netflix_release.fetch_netflix(archive("1,2003,One\n")))
+    (platform.landing.folder / "netflix/ratings/combined_data_1.txt").unlink()
+    with pytest.raises(KeyTakenError, match=r"1 rows \(12 bytes\) in place of 1 rows \(11 bytes\)"):
+        list(netflix_release.fetch_netflix(archive("1,2003,Two!\n")))
+    assert keys(platform) == {"netflix/movie-titles/movie_titles.csv"}
+
+
+def test_what_lies_there_is_different_if_it_cannot_be_read(
+    platform: Platform, ratings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "permission denied")
+
+    monkeypatch.setattr(files.open_landing(get_settings()).__class__, "fetch", closed)
+    with pytest.raises(KeyTakenError, match=rf"1 rows \({len(NEW)} bytes\) in place of {len(OLD)} bytes"):
+        list(land_named("movielens", ratings))
+
+
+def test_the_demo_replaces_its_own_files_only(platform: Platform, ratings: Path) -> None:
+    marker = get_settings().home_dir / "demo.json"
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.write_text('{"data": {}, "keys": []}')
+    with pytest.raises(DemoError, match="--fresh"):
+        _land("movielens", ratings)
+    assert content(platform) == OLD
+    marker.write_text(f'{{"data": {{}}, "keys": ["{KEY}"]}}')
+    assert _land("movielens", ratings) == [KEY]
+    assert content(platform) == NEW
