@@ -20,7 +20,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@rm -f $(VENV)/installed-* && touch $@
 
 demo: install  ## land sample files (or DATA=<folder> [RELEASE=…]) and materialize everything
-	@$(BIN)/cinestream demo $(if $(DATA),--data "$(DATA)") $(if $(RELEASE),--release "$(RELEASE)") $(if $(SCALE),--scale $(SCALE)) $(if $(SOURCE),--source $(SOURCE)) $(if $(FRESH),--fresh)
+	@$(BIN)/cinestream demo $(if $(DATA),--data "$(DATA)") $(if $(RELEASE),--release "$(RELEASE)") $(if $(SCALE),--scale $(SCALE)) $(foreach source,$(SOURCE),--source $(source)) $(if $(FRESH),--fresh)
 
 ui: install  ## Dagster UI and daemon on http://127.0.0.1:3000 (PORT=…)
 	@$(BIN)/cinestream ui --port $(PORT)

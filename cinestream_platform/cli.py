@@ -30,15 +30,19 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with one sub-folder per source.")
-@click.option("--release", default="ml-latest-small", show_default=True, help="MovieLens release below --data.")
-@click.option("--scale", type=float, default=1.0, show_default=True, help="Size of the generated sample.")
+@click.option("--release", help="Folder of a MovieLens release below --data; by default ml-latest-small.")
+@click.option("--scale", type=float, help="Size of the generated sample, 1 by default.")
 @click.option("--source", "sources", multiple=True, type=click.Choice(SOURCES), help="Only this source (repeatable).")
 @click.option("--fresh", is_flag=True, help="Empty the warehouse first, whatever it holds.")
-def demo(data: Path | None, release: str, scale: float, sources: tuple[str, ...], fresh: bool) -> None:
+def demo(data: Path | None, release: str | None, scale: float | None, sources: tuple[str, ...], fresh: bool) -> None:
     """Land files, materialize everything, and say what was done."""
+    if data is None and release:
+        raise click.UsageError("--release chooses a folder below --data; generated files have no release")
+    if data and scale is not None:
+        raise click.UsageError("--scale is the size of generated files; those of --data are taken as they are")
     from cinestream_platform.commands.demo import run_demo
 
-    sys.exit(run_demo(data, release=release, scale=scale, sources=sources or SOURCES, fresh=fresh))
+    sys.exit(run_demo(data, release=release, scale=scale or 1.0, sources=sources or SOURCES, fresh=fresh))
 
 
 @cli.command()
@@ -215,6 +219,19 @@ def dsn(role: str | None) -> None:
     from cinestream_platform.commands.access import dsn_of
 
     click.echo(dsn_of(role))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.option("--role", type=click.Choice(ROLES), help="Log in as a member of this role; without, as the owner.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(role: str | None, arguments: tuple[str, ...]) -> None:
+    """Open the warehouse in the psql that comes along; ARGUMENTS are psql's, such as -c "SELECT 1".
+
+    The role's rights are what its members have: data_analyst reads stars and marts, but no personal columns.
+    """
+    from cinestream_platform.commands.access import run_psql
+
+    run_psql(role, arguments)
 
 
 @cli.command()

@@ -1,6 +1,9 @@
-"""``cinestream dsn`` and ``cinestream roles``: who gets in, and who may do what."""
+"""``cinestream dsn``, ``psql`` and ``roles``: who gets in, and who may do what."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -8,10 +11,11 @@ from cinestream_platform.catalog import MART_SCHEMAS, TABLES
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.services.logins import login_secrets
+from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import apply_grants, drift, login_name
-from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.role_drift import differences, mend
 
 
@@ -25,15 +29,36 @@ def dsn_of(role: str | None) -> str:
     Raises:
         NoLoginError: An external Postgres, and no secret was given for the role.
     """
+    return _target_of(role).uri()
+
+
+def run_psql(role: str | None, arguments: Sequence[str]) -> NoReturn:
+    """Become the psql that comes along, logged in; the password is in its environment, where no process list shows it.
+
+    Raises:
+        NoLoginError: An external Postgres, and no secret was given for the role.
+        PostgresServiceError: There is no psql.
+    """
+    program = str(postgres_binary(get_settings().home_dir, "psql"))
+    inherited = {name: value for name, value in os.environ.items() if not is_login_setting(name)}
+    os.execve(program, [program, *arguments], inherited | _target_of(role).client_environment())  # noqa: S606
+
+
+def is_login_setting(name: str) -> bool:
+    """Whether a variable of the shell would say to libpq where to log in, or as whom or how."""
+    return name.startswith("PG") or name.startswith("CINESTREAM_")
+
+
+def _target_of(role: str | None) -> PostgresTarget:
     settings, target = get_settings(), prepared_target()
     if role is None:
-        return target.uri()
+        return target
     secrets = login_secrets(settings)
     if role not in secrets:
         raise NoLoginError(
             f"{role} has no login. Set CINESTREAM_LOGIN_{role.upper()}_PASSWORD; cinestream doctor then creates it."
         )
-    return replace(target, user=login_name(role), password=secrets[role]).uri()
+    return replace(target, user=login_name(role), password=secrets[role])
 
 
 def report_grants(*, apply: bool) -> int:

@@ -8,38 +8,45 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from cinestream_platform.commands.demo_sources import DemoError, Supply, generated, published_files
-from cinestream_platform.commands.files import land_path
+from cinestream_platform.commands.demo_data import choose, described
+from cinestream_platform.commands.demo_sources import DemoError, Supply, generated
+from cinestream_platform.commands.files import land_planned, plan_landing
 from cinestream_platform.commands.instance import prepare_instance
+from cinestream_platform.commands.next_steps import next_steps
 from cinestream_platform.commands.replacing import KeyTakenError
 from cinestream_platform.commands.reset import empty_warehouse, foreign_files
+from cinestream_platform.commands.tables import say
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.settings import get_settings
 
 MARKER = "demo.json"
 
 
-def run_demo(data: Path | None, *, release: str, scale: float, sources: Collection[str], fresh: bool) -> int:
+def run_demo(data: Path | None, *, release: str | None, scale: float, sources: Collection[str], fresh: bool) -> int:
     """Run the demo of these sources; 0 if everything was loaded, built and checked as it should be."""
     console = Console(file=sys.stdout)
     started = time.monotonic()
+    settings = get_settings()
+    choices = choose(settings, data, release, sources) if data else []
+    for line in described(data, choices) if data else ():
+        say(console, line)
     with console.status("starting Postgres"):
         from cinestream_platform.orchestration.warehouse import prepared_target
 
         target = prepared_target()
-    console.print(f"Postgres      {target}")
-    with console.status("making files"):
-        settings = get_settings()
-        found = published_files(settings, data, release) if data else generated(settings, scale)
-    supplies = [supply for supply in found if supply.source in sources]
+    say(console, f"Postgres      {target}")
+    supplies = [choice.supply for choice in choices if choice.supply]
+    if data is None:
+        with console.status("making files"):
+            supplies = generated(settings, scale, sources)
     is_new = _make_room(console, {supply.source: supply.what for supply in supplies}, fresh=fresh)
-    _feed(console, supplies, replace=is_new)
+    keys = _feed(console, supplies, replace=is_new)
     with console.status("loading the definitions"):
         from cinestream_platform.marts.project import ensure_manifest
 
@@ -51,7 +58,9 @@ def run_demo(data: Path | None, *, release: str, scale: float, sources: Collecti
     summary.run(settings.home_dir / "demo.log")
     planted = [supply.planted for supply in supplies if supply.planted is not None]
     problems = summary.print(sum(planted) if len(planted) == len(supplies) else None)
-    _print_next_steps(console, time.monotonic() - started, is_sample=data is None)
+    console.print(f"\nDone in {time.monotonic() - started:,.0f} s. What next:", style="bold")
+    for what, how in next_steps(settings, [supply.source for supply in supplies], keys, is_sample=data is None):
+        say(console, f"  {what:<14}{how}")
     return 1 if problems else 0
 
 
@@ -68,7 +77,7 @@ def _make_room(console: Console, data: dict[str, str], *, fresh: bool) -> bool:
             " to empty it."
         )
     if fresh or differs:
-        console.print("emptied       the warehouse, for a release is its own world")
+        say(console, "emptied       the warehouse, for a release is its own world")
         empty_warehouse(known["keys"] + (others if fresh else []))
         known = {"data": {}, "keys": []}
     marker.parent.mkdir(parents=True, exist_ok=True)
@@ -76,49 +85,33 @@ def _make_room(console: Console, data: dict[str, str], *, fresh: bool) -> bool:
     return fresh or differs
 
 
-def _feed(console: Console, supplies: list[Supply], *, replace: bool) -> None:
-    """Land each source's files, or fill its operational database."""
+def _feed(console: Console, supplies: list[Supply], *, replace: bool) -> list[str]:
+    """Land each source's files, or fill its operational database; the keys of what landed."""
+    landed: list[str] = []
     for supply in supplies:
         if supply.files:
-            keys = [key for path in supply.files for key in _land(supply.source, path)]
-            where = f"{len(keys)} files in {get_settings().landing}/{supply.source}/"
-            console.print(f"landed        {where}", soft_wrap=True, highlight=False)
+            keys = _land(supply.source, supply.files)
+            say(console, f"landed        {len(keys)} files in {get_settings().landing}/{supply.source}/")
+            landed += keys
         if supply.load:
             with console.status(f"filling the database {get_settings().dvdrental_database}"):
                 supply.load(replace)
-            console.print(f"database      {get_settings().dvdrental_database}: {supply.what}", soft_wrap=True)
+            say(console, f"database      {get_settings().dvdrental_database}: {supply.what}")
     settle = get_settings().landing_settle_seconds if open_landing(get_settings()).is_folder else 0
     time.sleep(settle + 0.1 if settle else 0)
+    return landed
 
 
-def _land(source: str, path: Path) -> list[str]:
+def _land(source: str, paths: Sequence[Path]) -> list[str]:
     """Land files, and note that they are the demo's."""
     marker = get_settings().home_dir / MARKER
     known: dict[str, Any] = json.loads(marker.read_text())
+    landings = [landing for path in paths for landing in plan_landing(source, path)]
     try:
-        keys = list(land_path(source, path, own=known["keys"]))
+        for _ in land_planned(landings, own=known["keys"]):
+            pass
     except KeyTakenError as error:
         raise DemoError(f"{error} The demo does neither: use another CINESTREAM_HOME, or --fresh.") from error
+    keys = [landing.key for landing in landings]
     marker.write_text(json.dumps(known | {"keys": sorted({*known["keys"], *keys})}))
     return keys
-
-
-def _print_next_steps(console: Console, seconds: float, *, is_sample: bool) -> None:
-    settings = get_settings()
-    home = "" if settings.home == Path(".cinestream") else f"CINESTREAM_HOME={settings.home} "
-    console.print(f"\nDone in {seconds:,.0f} s. What next:", style="bold")
-    for what, how in (
-        ("Dagster UI", f"{home}make ui   then http://127.0.0.1:3000 (runs, checks and lineage of this demo are there)"),
-        ("psql", f'psql "$({home}.venv/bin/cinestream dsn --role data_analyst)"'),
-        ("drop a file", f"into {settings.landing}/movielens/ratings/ while the UI runs, or"),
-        ("", f"{home}.venv/bin/cinestream land movielens my-ratings.csv --dataset ratings"),
-        ("raw data", f"{home}.venv/bin/cinestream explore movielens"),
-        ("ledger", f"{home}.venv/bin/cinestream status --files"),
-        ("undo a file", f"{home}.venv/bin/cinestream retract movielens/ratings/ratings.csv"),
-        *(
-            [("real files", "make demo DATA=<folder with movielens/, chinook/, dvdrental/, netflix/>")]
-            if is_sample
-            else []
-        ),
-    ):
-        console.print(f"  {what:<12}{how}", markup=False, highlight=False, soft_wrap=True)

@@ -112,6 +112,19 @@ class PostgresTarget:
         database = quote(self.database, safe="")
         return f"postgresql://{login}@{self.host}:{self.port}/{database}?sslmode={self.sslmode}{ca}"
 
+    def client_environment(self) -> dict[str, str]:
+        """The variables that psql logs in by, password included; for ``exec`` and ``subprocess``."""
+        return {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGPASSWORD": self.password.get_secret_value(),
+            "PGDATABASE": self.database,
+            "PGCONNECT_TIMEOUT": str(NETWORK_LIMITS["connect_timeout"]),
+            "PGCLIENTENCODING": "UTF8",
+            **self.tls_environment(),
+        }
+
     def tls_environment(self) -> dict[str, str]:
         """The variables of libpq for programs and libraries that take TLS from nowhere else (Dagster's storage)."""
         return {"PGSSLMODE": self.sslmode, "PGSSLROOTCERT": self.sslrootcert}

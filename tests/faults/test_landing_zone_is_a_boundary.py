@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from cinestream_platform.commands.demo_sources import DemoError, Supply, published_files
+from cinestream_platform.catalog import SOURCES
+from cinestream_platform.commands.demo_data import choose
+from cinestream_platform.commands.demo_sources import DemoError
 from cinestream_platform.commands.files import NotLandableError, land_named, land_path
 from cinestream_platform.lake import folder, regular
 from cinestream_platform.lake.archives import Limits, unpack
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.lake.stored import NotRegularError
-from cinestream_platform.sources.netflix.release import ReleaseError, release_files
+from cinestream_platform.sources.netflix.release import release_files
 from tests.support.platform import Y2005, Platform, ratings_csv
 
 ROWS = ratings_csv([(1, 1, 3.0, Y2005)])
@@ -331,21 +333,18 @@ def test_the_demo_follows_no_link_in_its_data(platform: Platform, secret_file: P
     ):
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).symlink_to(target)
-        with pytest.raises((DemoError, ReleaseError), match=r"nothing for any source|no ratings\.csv|holds no file"):
-            published_files(platform.settings, data, "ml")
+        with pytest.raises(DemoError, match="has nothing for any source"):
+            choose(platform.settings, data, None, SOURCES)
         (data / name).unlink()
     (data / "movielens" / "ml" / "ratings.csv").write_bytes(ROWS)
-    [supply] = [one for one in published_files_without_netflix(platform, data) if one.source == "movielens"]
-    assert supply.files == (data / "movielens" / "ml",)
+    (data / "movielens" / "ml" / "tags.csv").symlink_to(secret_file)
+    [chosen] = [one for one in choose(platform.settings, data, None, SOURCES) if one.supply]
+    assert chosen.supply is not None
+    assert chosen.supply.files == (data / "movielens" / "ml" / "ratings.csv",)
     (data / "movielens").rename(tmp_path / "elsewhere")
     (data / "movielens").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DemoError, match="movielens is a link, and links in DATA are never followed"):
-        published_files(platform.settings, data, "ml")
-
-
-def published_files_without_netflix(platform: Platform, data: Path) -> list[Supply]:
-    (data / "netflix").rmdir()
-    return published_files(platform.settings, data, "ml")
+        choose(platform.settings, data, None, SOURCES)
 
 
 @pytest.mark.parametrize("form", ["zip", "tar"])

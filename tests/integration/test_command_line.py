@@ -168,7 +168,7 @@ def test_a_folder_is_landed_by_the_publishers_names(tmp_path: Path, sample: Path
         (["retract", "nothing"], "See cinestream status --files"),
         (["land", "movielens", "{file}", "--dataset", "ratings", "--name", ".x.csv"], "in transit"),
         (["demo", "--data", "/nowhere"], "there is no folder /nowhere"),
-        (["demo", "--data", "{folder}"], "has nothing for any source: movielens/ml-latest-small/ratings.csv"),
+        (["demo", "--data", "{folder}"], "has nothing for any source (movielens: there is no folder movielens"),
         (["fetch", "movielens", "--release", "ml-1900"], "there are ml-latest-small, ml-25m, ml-32m"),
         (["fetch", "movielens", "--base-url", "http://127.0.0.1:1"], "Check the network"),
         (["sample", "movielens", "{folder}", "--scale", "0.001"], "too small"),
