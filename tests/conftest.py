@@ -20,6 +20,7 @@ from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import Platform, database, environment_of, real_data, settled
+from tests.support.proxy import Proxy
 
 # Looking through all that dagster, polars and dbt have made is a quarter of the time that their imports take.
 gc.set_threshold(50_000, 20, 50)
@@ -118,6 +119,14 @@ def s3_server() -> Iterator[S3Server]:
         yield S3Server(f"http://{host}:{port}", KEY_ID, SECRET)
     finally:
         server.stop()
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server) -> Iterator[Proxy]:
+    """The S3 server behind a proxy that stalls, resets, truncates or throttles."""
+    proxy = Proxy(s3_server.endpoint)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture(scope="session")

@@ -36,13 +36,6 @@ ENOUGH_SECONDS = 120
 
 
 @pytest.fixture
-def proxy(s3_server: S3Server) -> Iterator[Proxy]:
-    proxy = Proxy(s3_server.endpoint)
-    yield proxy
-    proxy.close()
-
-
-@pytest.fixture
 def store(proxy: Proxy, s3_server: S3Server) -> ObjectStore:
     """A bucket behind the proxy with a Parquet file; no byte for a second is silence."""
     store = ObjectStore(f"s3://{s3_server.create_bucket()}/zone", impatient(proxy.endpoint, s3_server, retries=1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +20,6 @@ from tests.support.stores import impatient
 
 CONTENT = random.Random(7).randbytes(3_000_000)
 RANGE = 1_000_000
-
-
-@pytest.fixture
-def proxy(s3_server: S3Server) -> Iterator[Proxy]:
-    proxy = Proxy(s3_server.endpoint)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture
