@@ -16,6 +16,7 @@ import polars as pl
 from cinestream_platform.errors import CineStreamError
 
 BLOCK_BYTES = 16 * 1024 * 1024
+MIN_READ_BYTES = 64 * 1024
 MAX_CELLS = 1_200_000
 """A block of very short lines ends after so many fields: in a frame the shortest takes 16 bytes, and several times so
 while it is judged."""
@@ -87,6 +88,7 @@ class Blocks:
 
     def __init__(self, source: BinaryIO, size: int, *, fields: int, first_line: int = 1) -> None:
         self._source, self._size = source, size
+        self._aim = size  # bytes of the next block: fewer where lines are so short that the last had to end early
         self._most_lines = max(MAX_CELLS // fields, 1)
         self._rest = b""
         self._next_line = first_line
@@ -116,9 +118,9 @@ class Blocks:
         """What was left, with as much more as makes a block and ends a line; and whether the source ends with it."""
         # More lines than were given back, or a record in them would never end.
         parts, size, ends_line = [self._rest], len(self._rest), self._rest.find(b"\n", self._given_bytes) >= 0
-        enough = self._size + self._given_bytes
+        enough = self._aim + self._given_bytes
         while not (ends_line and (size >= enough or len(parts) > 1)):
-            chunk = self._source.read(self._size)
+            chunk = self._source.read(max(enough - size, min(MIN_READ_BYTES, self._size)))
             if not chunk:
                 return self._checked(b"".join(parts)), True
             parts.append(chunk)
@@ -132,7 +134,8 @@ class Blocks:
         """Where the last line ends of those that a block may have, before ``end``; the count halves the rest."""
         most = self._most_lines + self._given_lines
         self._given_lines = self._given_bytes = 0
-        if data.count(b"\n", 0, end) <= most:
+        if end <= most or data.count(b"\n", 0, end) <= most:
+            self._aim = min(self._size, self._aim * 5 // 4)
             return end
         begin = 0
         while end - begin > 1:
@@ -142,6 +145,7 @@ class Blocks:
                 begin, most = middle, most - lines
             else:
                 end = middle
+        self._aim = end
         return end
 
     def _checked(self, data: bytes) -> bytes:
