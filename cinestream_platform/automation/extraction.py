@@ -17,9 +17,14 @@ from dagster import (
 from cinestream_platform.automation.build_sensor import BUILD_TAG, is_running, must_wait
 from cinestream_platform.automation.cancellations import is_extraction_held
 from cinestream_platform.automation.jobs import JOBS, load_job_name
-from cinestream_platform.lake.database_reader import SourceDatabase, read_fingerprint
+from cinestream_platform.lake.database_reader import (
+    PASSING_FAULTS,
+    SourceDatabase,
+    SourceDriftError,
+    read_fingerprint,
+)
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.messages import quotes_no_values
+from cinestream_platform.messages import describe, quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import Settings, get_settings
@@ -61,8 +66,8 @@ def source_change_sensor(
             return SensorResult(skip_reason=SkipReason("An extraction is running."))
         try:
             now = read_fingerprint(find(), feeds)
-        except (PostgresUnreachableError, SourceDatabaseError) as error:
-            return SensorResult(skip_reason=SkipReason(str(error)))
+        except (PostgresUnreachableError, SourceDatabaseError, SourceDriftError, *PASSING_FAULTS) as error:
+            return SensorResult(skip_reason=SkipReason(describe(error)))
         with kept_connection(warehouse.target()) as conn:
             last = extractions.last(conn, source)
             is_done = last is not None and last.fingerprint == now

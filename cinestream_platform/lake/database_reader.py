@@ -22,6 +22,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from cinestream_platform import progress
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.source_shape import drift, may_use, read_shape
 from cinestream_platform.messages import describe
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.table import Column, Kind
@@ -31,7 +32,7 @@ NULL_TOKEN = "\\N:NULL:\\N"  # noqa: S105 - no secret
 
 
 class SourceDriftError(CineStreamError):
-    """The database lacks a table or column; nothing of it is extracted."""
+    """Tables or columns are not what is declared, or may not be read whole; nothing of the database is extracted."""
 
 
 class SnapshotLostError(CineStreamError):
@@ -70,15 +71,24 @@ class Snapshot:
         ]
 
 
-SESSION = {"DateStyle": "ISO", "TimeZone": "UTC", "idle_in_transaction_session_timeout": "0"}
-"""What must not depend on the source's own settings; who holds a snapshot is idle while others read."""
+SESSION = {
+    "DateStyle": "ISO",
+    "TimeZone": "UTC",
+    "idle_in_transaction_session_timeout": "0",
+    "search_path": "pg_catalog",
+    "row_security": "off",
+}
+"""What must not depend on the source's own settings.
+
+Who holds a snapshot is idle while others read. Without row security Postgres refuses what it
+would filter in silence."""
 
 
 @contextmanager
 def _read_only(database: SourceDatabase) -> Iterator[Connection[Any]]:
-    with connect(database.target, role=None, autocommit=False) as conn:
+    with connect(database.target, role=None, autocommit=False, any_encoding=True) as conn:
         for name, value in SESSION.items():
-            conn.execute("SELECT set_config(%s, %s, false)", (name, value))
+            conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
         conn.commit()
         conn.isolation_level = IsolationLevel.REPEATABLE_READ
         conn.read_only = True
@@ -86,16 +96,34 @@ def _read_only(database: SourceDatabase) -> Iterator[Connection[Any]]:
 
 
 @contextmanager
+def _naming_drift(database: SourceDatabase) -> Iterator[None]:
+    """Turn Postgres' refusal of a statement into drift: a table was changed, or a right taken away, meanwhile."""
+    try:
+        yield
+    except psycopg.ProgrammingError as error:
+        raise _drifted(database, [describe(error)]) from error
+
+
+def _drifted(database: SourceDatabase, problems: Sequence[str]) -> SourceDriftError:
+    return SourceDriftError(
+        f"{database.target}, schema {database.schema}: {'; '.join(problems)}. Nothing was extracted. Put it back in "
+        "the source, or change the declaration in sources/."
+    )
+
+
+@contextmanager
 def open_snapshot(database: SourceDatabase, feeds: Sequence[Feed]) -> Iterator[Snapshot]:
     """Hold one moment of the database open.
 
     Raises:
-        SourceDriftError: Tables or columns are missing; the message names them all.
+        SourceDriftError: The tables are not what is declared, or may not be read whole; the message names them all.
     """
     with _read_only(database) as conn:
-        [(name, taken_at)] = conn.execute("SELECT pg_export_snapshot(), transaction_timestamp()").fetchall()
-        columns = _columns(conn, database, feeds)
-        yield Snapshot(name, _origin(conn, database, feeds), taken_at, columns, _fingerprint(conn, database, feeds))
+        with _naming_drift(database):
+            [(name, taken_at)] = conn.execute("SELECT pg_export_snapshot(), transaction_timestamp()").fetchall()
+            columns = _columns(conn, database, feeds)
+            origin, fingerprint = _origin(conn, database, feeds), _fingerprint(conn, database, feeds)
+        yield Snapshot(name, origin, taken_at, columns, fingerprint)
 
 
 def _origin(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> str:
@@ -109,50 +137,27 @@ def _origin(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Fee
 
 
 def _columns(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> dict[str, dict[str, str]]:
-    """Table to column to type, domains as their base types; a partitioned table counts, its partitions too.
+    """Table to column to type, domains as their base types.
 
     Raises:
-        SourceDriftError: Tables or columns are missing; the message names them all.
+        SourceDriftError: Tables or columns are missing, of another type or closed; the message names them all.
     """
-    found: dict[str, dict[str, str]] = {}
-    for table, column, data_type in conn.execute(
-        """
-        SELECT c.relname, a.attname, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), NULL)
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        JOIN pg_type t ON t.oid = a.atttypid
-        WHERE n.nspname = %s AND c.relkind IN ('r', 'p') ORDER BY c.relname, a.attnum
-        """,
-        (database.schema,),
-    ):
-        found.setdefault(table, {})[column] = data_type
-    if missing := _missing(found, feeds):
-        raise SourceDriftError(
-            f"{database.target}, schema {database.schema}: {'; '.join(missing)}. Nothing was extracted. Put it "
-            "back in the source, or change the declaration in sources/."
-        )
-    return found
-
-
-def _missing(columns: Mapping[str, Mapping[str, str]], feeds: Sequence[Feed]) -> list[str]:
-    problems = []
-    for feed in feeds:
-        table = feed.table
-        if table.name not in columns:
-            problems.append(f"table {table.name} is missing")
-            continue
-        lacking = [c.source_name for c in table.columns if c.source_name and c.source_name not in columns[table.name]]
-        problems += [f"column {table.name}.{name} is missing" for name in lacking]
-    return problems
+    shape, reader = read_shape(conn, database.schema), database.target.user
+    problems = drift(shape, feeds, reader)
+    if not may_use(conn, database.schema):
+        problems.insert(0, f"permission denied for the schema (GRANT USAGE ON SCHEMA {database.schema} TO {reader})")
+    if problems:
+        raise _drifted(database, problems)
+    return {table: {name: column.type for name, column in found.columns.items()} for table, found in shape.items()}
 
 
 def read_fingerprint(database: SourceDatabase, feeds: Sequence[Feed]) -> str:
     """A short text that changes when rows come, go, or are updated (``last_update``): what a sensor asks for often.
 
     Raises:
-        SourceDriftError: Tables or columns are missing; the message names them all.
+        SourceDriftError: The tables are not what is declared, or may not be read whole; the message names them all.
     """
-    with _read_only(database) as conn:
+    with _read_only(database) as conn, _naming_drift(database):
         _columns(conn, database, feeds)
         return _fingerprint(conn, database, feeds)
 
@@ -219,7 +224,7 @@ def copy_table(database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: P
             conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot.name)))
         except psycopg.DatabaseError as error:
             raise SnapshotLostError(f"{database.target}: {describe(error)}") from error
-        with conn.cursor().copy(query) as rows:
+        with _naming_drift(database), conn.cursor().copy(query) as rows:
             for data in rows:
                 progress.note(f"rows of {feed.table.name}")
                 digest.update(data)

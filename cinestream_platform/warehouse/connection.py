@@ -159,9 +159,16 @@ def tls_remedy(target: PostgresTarget, said: str) -> str | None:
 
 @contextmanager
 def connect(
-    target: PostgresTarget, *, role: str | None = OWNER_ROLE, autocommit: bool = True, name: str | None = None
+    target: PostgresTarget,
+    *,
+    role: str | None = OWNER_ROLE,
+    autocommit: bool = True,
+    name: str | None = None,
+    any_encoding: bool = False,
 ) -> Iterator[Connection[Any]]:
     """A psycopg connection acting as ``role``; closed at the end, rolled back on an error. ``name`` is its session's.
+
+    ``any_encoding`` is for reading what others wrote: the server converts to UTF-8 then.
 
     Raises:
         PostgresUnreachableError: No answer within ten seconds, a version before 15, or an encoding but UTF-8.
@@ -178,7 +185,7 @@ def connect(
             raise PostgresUnreachableError(
                 f"{target} is version {conn.info.server_version}; {MINIMUM_VERSION} is needed"
             )
-        if (encoding := conn.info.parameter_status("server_encoding")) != "UTF8":
+        if (encoding := conn.info.parameter_status("server_encoding")) != "UTF8" and not any_encoding:
             raise PostgresUnreachableError(
                 f"{target} is encoded in {encoding}: titles and tags would not fit. Create the database anew: "
                 f"CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0;"

@@ -1,0 +1,166 @@
+"""An operational database that changes under us is named, never read in part: rights, row-level security, shapes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from cinestream_platform.catalog import EXTRACTS
+from cinestream_platform.lake import database_reader
+from cinestream_platform.lake.database_reader import SourceDriftError, copy_table, open_snapshot
+from cinestream_platform.services.postgres import postgres_binary
+from cinestream_platform.settings import get_settings
+from cinestream_platform.sources.dvdrental.database import source_database
+from tests.support.shop import FEEDS, Shop
+
+SENSOR = "dvdrental_change_sensor"
+
+
+def test_whatever_changed_is_one_skipped_tick_that_names_it_and_nothing_is_published(shop: Shop) -> None:
+    shop.extract()
+    before = shop.published()
+    shop.execute("INSERT INTO actor (first_name, last_name) VALUES ('Ada', 'New')")
+    for change, undo, named in (
+        (
+            "ALTER TABLE rental ENABLE ROW LEVEL SECURITY",
+            "ALTER TABLE rental DISABLE ROW LEVEL SECURITY",
+            "row-level security hides rows of rental from dvdrental_reader (ALTER ROLE dvdrental_reader BYPASSRLS",
+        ),
+        (
+            "ALTER TABLE language RENAME TO l; CREATE VIEW language AS SELECT * FROM l",
+            "DROP VIEW language; ALTER TABLE l RENAME TO language",
+            "language is a view and no table",
+        ),
+        (
+            "ALTER TABLE store RENAME TO s; CREATE MATERIALIZED VIEW store AS SELECT * FROM s",
+            "DROP MATERIALIZED VIEW store; ALTER TABLE s RENAME TO store",
+            "store is a materialized view and no table",
+        ),
+        (
+            "REVOKE SELECT ON staff FROM dvdrental_reader",
+            "GRANT SELECT ON staff TO dvdrental_reader",
+            "permission denied for table staff (GRANT SELECT ON staff TO dvdrental_reader)",
+        ),
+        (
+            "REVOKE SELECT ON city FROM dvdrental_reader; GRANT SELECT (city_id, city) ON city TO dvdrental_reader",
+            "GRANT SELECT ON city TO dvdrental_reader",
+            "permission denied for column city.country_id",
+        ),
+        (
+            "REVOKE USAGE ON SCHEMA public FROM PUBLIC, dvdrental_reader",
+            "GRANT USAGE ON SCHEMA public TO PUBLIC, dvdrental_reader",
+            "permission denied for the schema (GRANT USAGE ON SCHEMA public TO dvdrental_reader)",
+        ),
+        (
+            "ALTER TABLE film RENAME COLUMN length TO minutes",
+            "ALTER TABLE film RENAME COLUMN minutes TO length",
+            "column film.length is missing (is it minutes now?)",
+        ),
+        (
+            "ALTER TABLE payment ALTER COLUMN amount TYPE text",
+            "ALTER TABLE payment ALTER COLUMN amount TYPE numeric(5,2) USING amount::numeric",
+            "column payment.amount is of type text, declared as numeric(5,2)",
+        ),
+        (
+            "ALTER TABLE payment ALTER COLUMN payment_date TYPE date",
+            "ALTER TABLE payment ALTER COLUMN payment_date TYPE timestamp",
+            "column payment.payment_date is of type date, declared as timestamptz",
+        ),
+    ):
+        shop.execute(*change.split("; "))
+        tick = shop.platform.tick(SENSOR)
+        assert tick.run_requests == [], change
+        assert named in tick.skip_message, change
+        assert len(tick.skip_message) < 500
+        with pytest.raises(SourceDriftError, match=re.escape(named)):
+            shop.extract()
+        shop.execute(*undo.split("; "))
+
+    assert shop.published() == before
+    assert shop.platform.query("SELECT DISTINCT status FROM ops.landed_file") == [("loaded",)]
+    assert shop.messages == []  # trying again would not help
+    assert "actor" in shop.extract().rows
+
+
+def test_row_level_security_names_every_table_and_whoever_may_bypass_it_reads_all_rows(shop: Shop) -> None:
+    shop.extract()
+    rows = shop.raw_counts()
+    shop.execute(
+        "ALTER TABLE customer ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE payment ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE rental ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY p ON rental FOR SELECT USING (staff_id = 1)",
+    )
+    with pytest.raises(SourceDriftError, match="hides rows of customer, rental, payment from dvdrental_reader"):
+        shop.extract(full=True)
+    assert shop.raw_counts() == rows
+    shop.execute("ALTER ROLE dvdrental_reader BYPASSRLS")
+    try:
+        assert shop.extract(full=True).rows == {}
+    finally:
+        shop.execute("ALTER ROLE dvdrental_reader NOBYPASSRLS")
+    assert shop.raw_counts() == rows
+
+
+def test_what_the_catalog_does_not_show_is_refused_by_postgres_itself(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = source_database(get_settings())
+    with open_snapshot(database, EXTRACTS) as snapshot:
+        shop.execute("REVOKE SELECT ON rental FROM dvdrental_reader")  # others wait until the snapshot is closed
+        with pytest.raises(SourceDriftError, match="permission denied for table rental"):
+            copy_table(database, snapshot, FEEDS["rental"], tmp_path / "rental")
+    shop.execute("GRANT SELECT ON rental TO dvdrental_reader", "ALTER TABLE rental ENABLE ROW LEVEL SECURITY")
+    monkeypatch.setattr(database_reader, "drift", lambda *_: [])
+    with (
+        pytest.raises(SourceDriftError, match=r"row-level security policy for table .rental"),
+        open_snapshot(database, EXTRACTS),
+    ):
+        pass
+
+
+def test_types_that_hold_the_same_values_are_no_drift(shop: Shop) -> None:
+    shop.extract()
+    shop.execute(
+        "ALTER TABLE payment ALTER COLUMN payment_id TYPE bigint",
+        "ALTER TABLE payment ALTER COLUMN payment_date TYPE timestamptz USING payment_date AT TIME ZONE 'UTC'",
+        "ALTER TABLE customer ALTER COLUMN email TYPE text",
+        "CREATE DOMAIN short AS smallint",
+        "CREATE DOMAIN shorter AS short",
+        "ALTER TABLE film ALTER COLUMN rental_duration TYPE shorter",
+    )
+    assert shop.extract(full=True).rows == {}
+
+
+def test_a_database_in_latin_1_is_converted(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.extract()
+    name = f"{shop.source.database}_latin1"
+    latin = Shop(replace(shop.source, database=name))
+    with psycopg.connect(replace(shop.source, database="postgres").conninfo(), autocommit=True) as conn:
+        conn.execute(SQL("CREATE DATABASE {} ENCODING LATIN1 LOCALE 'C' TEMPLATE template0").format(Identifier(name)))
+    try:
+        archive, home = tmp_path / "shop.dump", shop.platform.settings.home_dir
+        for program, *arguments in (
+            ("pg_dump", "-Fc", "-f", archive, "-d", shop.source.conninfo()),
+            ("pg_restore", "--no-owner", "-d", latin.source.conninfo(), archive),
+        ):
+            subprocess.run([postgres_binary(home, program), *map(str, arguments)], check=True, timeout=120)
+        latin.execute("UPDATE language SET name = 'Île, de' WHERE language_id = 2")
+        assert latin.rows(
+            "SELECT pg_encoding_to_char(encoding), octet_length(name::text) FROM pg_database, language"
+            " WHERE datname = current_database() AND language_id = 2"
+        ) == [("LATIN1", 7)]
+        monkeypatch.setenv("CINESTREAM_DVDRENTAL_DATABASE", name)
+        get_settings.cache_clear()
+        extracted = latin.extract()
+        assert extracted.rows.keys() == {"language"}
+        assert latin.current("language").filter(language_id=2)["name"].to_list() == ["Île, de"]
+    finally:
+        with psycopg.connect(replace(shop.source, database="postgres").conninfo(), autocommit=True) as conn:
+            conn.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
