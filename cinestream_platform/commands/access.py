@@ -8,6 +8,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.commands.tables import say
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.services.logins import login_secrets
@@ -73,13 +74,13 @@ def report_grants(*, apply: bool) -> int:
         if not apply:
             lines = [f"missing: {grant}" for grant in missing] + [f"nobody declared: {grant}" for grant in surplus]
             for line in [*lines, *map(str, others)]:
-                console.print(line, markup=False)
+                say(console, line)
             console.print("cinestream roles --apply makes them so.")
             return 1
         with conn.transaction():
             for change in apply_grants(conn, TABLES, MART_SCHEMAS):
-                console.print(change, markup=False)
+                say(console, change)
         for difference, outcome in mend(as_login, others):
-            console.print(f"{difference}: {outcome}", markup=False)
+            say(console, f"{difference}: {outcome}")
         limits.apply_where_possible(as_login, limits.wanted(as_login, [settings.postgres_dagster_database]))
         return 1 if differences(as_login, TABLES, MART_SCHEMAS, settings.role_members) else 0

@@ -22,6 +22,7 @@ from cinestream_platform.commands.next_steps import next_steps
 from cinestream_platform.commands.replacing import KeyTakenError
 from cinestream_platform.commands.reset import empty_warehouse, foreign_files
 from cinestream_platform.commands.tables import say
+from cinestream_platform.commands.working import working
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.settings import get_settings
 
@@ -36,18 +37,18 @@ def run_demo(data: Path | None, *, release: str | None, scale: float, sources: C
     choices = choose(settings, data, release, sources) if data else []
     for line in described(data, choices) if data else ():
         say(console, line)
-    with console.status("starting Postgres"):
+    with working(console, "starting Postgres"):
         from cinestream_platform.orchestration.warehouse import prepared_target
 
         target = prepared_target()
     say(console, f"Postgres      {target}")
     supplies = [choice.supply for choice in choices if choice.supply]
     if data is None:
-        with console.status("making files"):
+        with working(console, "making files"):
             supplies = generated(settings, scale, sources)
     is_new = _make_room(console, {supply.source: supply.what for supply in supplies}, fresh=fresh)
     keys = _feed(console, supplies, replace=is_new)
-    with console.status("loading the definitions"):
+    with working(console, "loading the definitions"):
         from cinestream_platform.marts.project import ensure_manifest
 
         ensure_manifest()
@@ -94,7 +95,7 @@ def _feed(console: Console, supplies: list[Supply], *, replace: bool) -> list[st
             say(console, f"landed        {len(keys)} files in {get_settings().landing}/{supply.source}/")
             landed += keys
         if supply.load:
-            with console.status(f"filling the database {get_settings().dvdrental_database}"):
+            with working(console, f"filling the database {get_settings().dvdrental_database}"):
                 supply.load(replace)
             say(console, f"database      {get_settings().dvdrental_database}: {supply.what}")
     settle = get_settings().landing_settle_seconds if open_landing(get_settings()).is_folder else 0

@@ -13,12 +13,11 @@ from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, E
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from cinestream_platform.automation.catch_up import build_stale, extract_databases, load_landed
 from cinestream_platform.catalog import EXTRACTS, FEEDS, TABLES
-from cinestream_platform.commands.tables import narrow_table
+from cinestream_platform.commands.tables import print_table, say
+from cinestream_platform.commands.working import following
 from cinestream_platform.definitions import defs
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.marts.user_item_matrix import MATRIX
@@ -62,40 +61,36 @@ class Summary:
 
     def run(self, log: Path) -> None:
         """Load what landed, then build all assets, with progress; what dbt prints goes to ``log``."""
-        columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with DagsterInstance.get() as instance, Progress(*columns, console=self._console) as progress:
-            task = progress.add_task("starting", total=None)
+        with DagsterInstance.get() as instance, following(self._console) as steps:
 
             def follow(event: DagsterEvent) -> None:
                 if event.event_type is DagsterEventType.STEP_START:
-                    progress.update(task, description=(event.step_key or "").replace("__", " "))
+                    steps.follow(_shown(event.step_key))
+                elif event.event_type is DagsterEventType.ASSET_MATERIALIZATION and event.step_key in STEPS:
+                    steps.follow(f"{_shown(event.step_key)}: {_name(event.asset_key)}")
                 elif event.event_type is DagsterEventType.STEP_SUCCESS:
-                    progress.advance(task)
+                    steps.follow(steps.now, done=1)
 
-            def begin(steps: int) -> None:
-                progress.update(task, total=(progress.tasks[0].total or 0) + steps)
-
-            run: Any = {"instance": instance, "target": self._target, "begin": begin, "follow": follow}
+            run: Any = {"instance": instance, "target": self._target, "begin": steps.begin, "follow": follow}
             with log.open("w", encoding="utf-8") as sink, redirect_stdout(sink):  # dbt talks to stdout
                 self._results += load_landed(defs, landing=open_landing(get_settings()), **run)
                 self._results += extract_databases(defs, sources=self._sources, **run)
                 self._results += build_stale(defs, sources=self._sources, everything=True, **run)
-            progress.update(task, description="done", total=progress.tasks[0].completed)
 
     def print(self, planted: int | None) -> int:
         """Print the table, and how many bad records were found of those planted; how many things are wrong."""
         problems = [problem for result in self._results for problem in _failures(result)]
         with connect(self._target) as conn:
             lines = self._lines(conn)
-            self._console.print(_as_table(lines))
+            _print_lines(self._console, lines)
             problems += _unreadable(conn)
             if planted is not None:
                 problems += self._compare(conn, planted)
         if not self._results:
-            self._console.print("Nothing new: every landed file is loaded, and every table is made from them.")
+            say(self._console, "Nothing new: every landed file is loaded, and every table is made from them.")
         problems += [f"{key}: a check failed" for key, line in lines.items() if line.failed]
         for problem in problems:
-            self._console.print(f"NOT AS IT SHOULD BE: {problem}", style="red", markup=False)
+            say(self._console, f"NOT AS IT SHOULD BE: {problem}", "red")
         return len(problems)
 
     def _lines(self, conn: Connection[Any]) -> dict[str, _Line]:
@@ -129,9 +124,10 @@ class Summary:
         ).fetchone()
         rejected = row[0] if row else 0
         verdict = "equal" if planted == rejected else "NOT EQUAL"
-        self._console.print(
+        say(
+            self._console,
             f"Quarantine: {planted:,} bad records were planted, {rejected:,} were rejected ({verdict}); "
-            "they are in ops.rejected_row with file, line, rule and text."
+            "they are in ops.rejected_row with file, line, rule and text.",
         )
         return [] if planted == rejected else ["planted and rejected records differ"]
 
@@ -175,18 +171,26 @@ def _name(key: AssetKey | None) -> str:
     return key.to_user_string() if key else "?"
 
 
-def _as_table(lines: dict[str, _Line]) -> Table:
-    table = narrow_table("What was done", ["asset", "rows", "rejected", "pass", "warn", "fail", "seconds"])
+def _print_lines(console: Console, lines: dict[str, _Line]) -> None:
+    """The table of assets."""
+    rows: list[tuple[str, ...]] = []
+    styles: list[str | None] = []
     for name, line in lines.items():
         seconds = f"{line.seconds:,.1f}" if line.seconds else ""
-        style = "red" if line.failed else ("yellow" if line.warned else None)
+        styles.append("red" if line.failed else ("yellow" if line.warned else None))
         if name in STEPS or line == _Line(seconds=line.seconds):  # several marts at once, or a check across tables
-            table.add_row(STEPS.get(name, name), "", "", "", "", "", seconds)
+            rows.append((STEPS.get(name, name), "", "", "", "", "", seconds))
             continue
         rejected = "" if line.rejected is None else f"{line.rejected:,}"
         checks = (f"{count:,}" for count in (line.passed, line.warned, line.failed))
-        table.add_row(name, f"{line.rows:,}", rejected, *checks, seconds, style=style)
-    return table
+        rows.append((name, f"{line.rows:,}", rejected, *checks, seconds))
+    headings = ("asset", "rows", "rejected", "pass", "warn", "fail", "seconds")
+    print_table(console, "What was done", headings, rows, styles=styles)
+
+
+def _shown(step_key: str | None) -> str:
+    """A step as people know it."""
+    return STEPS.get(step_key or "", (step_key or "").replace("__", "/"))
 
 
 def _unreadable(conn: Connection[Any]) -> list[str]:

@@ -1,11 +1,9 @@
 """``cinestream explore``: the relationship report of a source in the terminal."""
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
 
 from cinestream_platform.catalog import TABLES, raw_tables_of, relations_of
-from cinestream_platform.commands.tables import narrow_table
+from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.warehouse import profile_text
@@ -34,39 +32,27 @@ def print_report(source: str) -> None:
 
 
 def show(console: Console, profile: SourceProfile) -> None:
-    """The report within 80 columns: texts are folded, numbers never."""
+    """The report, of which no name is broken."""
     if profile.is_empty:
-        console.print(profile_text.nothing_loaded(profile.source), markup=False, highlight=False)
+        say(console, profile_text.nothing_loaded(profile.source))
         return
-    _print_cells(
-        console,
-        f"Raw tables of {profile.source}",
-        profile_text.TABLE_HEADINGS,
-        [profile_text.table_cells(table) for table in profile.tables],
-    )
+    cells = [profile_text.table_cells(table) for table in profile.tables]
+    print_table(console, f"Raw tables of {profile.source}", profile_text.TABLE_HEADINGS, cells, texts=1)
+    say(console, "")
     for table in profile.tables:
         if table.rows:
             _print_columns(console, table)
-    console.print("Relations", style="bold")
+    say(console, "Relations", "bold")
     for found in profile.relations:
-        console.print(Padding(Text(str(found.relation)), (0, 0, 0, 2), expand=False))
+        say(console, f"  {found.relation}")
         for sentence in profile_text.relation_sentences(found):
-            console.print(Padding(Text(sentence), (0, 0, 0, 4), expand=False))
+            say(console, f"    {sentence}")
 
 
 def _print_columns(console: Console, table: TableProfile) -> None:
     title = f"{table.table.name}: {table.rows:,} rows"
     cells = [profile_text.column_cells(column, table) for column in table.columns]
-    _print_cells(console, title, profile_text.COLUMN_HEADINGS, cells)
+    print_table(console, title, profile_text.COLUMN_HEADINGS, cells, texts=1)
     if note := profile_text.sample_note(table):
-        console.print(Text(f"{note}\n"))
-
-
-def _print_cells(console: Console, title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """A table whose last column is text and folded; ``Text``, since what stands in it is no markup."""
-    table = narrow_table(title, list(headings[:-1]))
-    table.add_column(headings[-1], overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
-    console.print()
+        say(console, note)
+    say(console, "")

@@ -1,29 +1,21 @@
 """``cinestream status``: the ledger for people."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg import Connection
 from rich.console import Console
-from rich.table import Table
 
-from cinestream_platform.commands.tables import narrow_table
+from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.commands.waiting import waiting_entries
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.held_work import BUILD_REASON
-from cinestream_platform.warehouse.profile_text import printable
 from cinestream_platform.warehouse.table import WHOLE
 
 WAITING_SHOWN = 50
-
-
-def _table(title: str, columns: list[str], rows: list[tuple[Any, ...]]) -> Table:
-    table = narrow_table(title, columns)
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    return table
 
 
 def _cell(value: Any) -> str:
@@ -37,19 +29,11 @@ def _cell(value: Any) -> str:
 def print_status(*, every_file: bool) -> None:
     """Print feeds, files that need a person, and the last publications."""
     console = Console()
-    console.print(f"landing zone: {get_settings().landing}")
+    say(console, f"landing zone: {get_settings().landing}")
     if reason := shortage(get_settings()):
-        _print_line(console, reason)
+        say(console, reason)
     with connect(prepared_target()) as conn:
-        columns = ["feed", "loaded", "waits", "parked", "dup.", "past", "rows", "rejected", "last (UTC)"]
-        feeds = conn.execute(
-            """
-            SELECT source || '/' || dataset, loaded, waiting, parked, duplicate, past, rows_loaded, rows_rejected,
-                last_loaded_at
-            FROM ops.v_feed ORDER BY 1
-            """
-        ).fetchall()
-        console.print(_table("Feeds", columns, feeds))
+        _print_feeds(console, conn)
         _print_files(console, conn, every_file=every_file)
         _print_held(console, conn)
         _print_waiting(console, conn, every_file=every_file)
@@ -59,7 +43,24 @@ def print_status(*, every_file: bool) -> None:
             WHERE is_latest GROUP BY 1 ORDER BY 1
             """
         ).fetchall()
-        console.print(_table("Published", ["table", "partitions", "rows", "last (UTC)"], published))
+        _print_rows(console, "Published", ("table", "partitions", "rows", "last (UTC)"), published)
+
+
+def _print_feeds(console: Console, conn: Connection[Any]) -> None:
+    headings = ("feed", "loaded", "waits", "parked", "dup.", "past", "rows", "rejected", "last (UTC)")
+    feeds = conn.execute(
+        """
+        SELECT source || '/' || dataset, loaded, waiting, parked, duplicate, past, rows_loaded, rows_rejected,
+            last_loaded_at
+        FROM ops.v_feed ORDER BY 1
+        """
+    ).fetchall()
+    _print_rows(console, "Feeds", headings, feeds)
+
+
+def _print_rows(console: Console, title: str, headings: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    print_table(console, title, headings, [[_cell(value) for value in row] for row in rows])
+    say(console, "")
 
 
 def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -> None:
@@ -75,13 +76,13 @@ def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -
     ).fetchall()
     if files:
         title = "Files" if every_file else "Files that need a look (cinestream reload KEY, or land them corrected)"
-        console.print(title, style="bold")
+        say(console, title, "bold")
     for key, status, loaded, rejected, attempts, reason in files:
         # As lines and never cut: the key is what other commands ask for.
-        _print_line(console, f"  {key}")
+        say(console, f"  {key}")
         numbers = f", {loaded:,} rows, {rejected:,} rejected" if status == "loaded" else ""
         tried = f" after {attempts:,} attempts" if status != "loaded" and attempts else ""
-        _print_line(console, f"      {status}{tried}{numbers}{f': {reason}' if reason else ''}")
+        say(console, f"      {status}{tried}{numbers}{f': {reason}' if reason else ''}")
 
 
 def _print_held(console: Console, conn: Connection[Any]) -> None:
@@ -91,24 +92,19 @@ def _print_held(console: Console, conn: Connection[Any]) -> None:
         " GROUP BY work ORDER BY work"
     ).fetchall()
     if found:
-        console.print(f"Work that was {BUILD_REASON}", style="bold")
+        say(console, f"Work that was {BUILD_REASON}", "bold")
     for work, count, first, last, held_at in found:
         partitions = f" {first}" if count == 1 else f" {first} to {last} ({count:,} partitions)"
-        _print_line(console, f"  {work}{partitions if last != WHOLE else ''}, {_cell(held_at)} UTC")
+        say(console, f"  {work}{partitions if last != WHOLE else ''}, {_cell(held_at)} UTC")
 
 
 def _print_waiting(console: Console, conn: Connection[Any], *, every_file: bool) -> None:
     entries = list(waiting_entries(conn))
     if entries:
-        console.print("Waiting in the landing zone, not in the ledger yet", style="bold")
+        say(console, "Waiting in the landing zone, not in the ledger yet", "bold")
     shown = entries if every_file else entries[:WAITING_SHOWN]
     for key, reason in shown:
-        _print_line(console, f"  {key}")
-        _print_line(console, f"      waits: {reason}")
+        say(console, f"  {key}")
+        say(console, f"      waits: {reason}")
     if len(shown) < len(entries):
-        _print_line(console, f"  … and {len(entries) - len(shown):,} more (--files shows all)")
-
-
-def _print_line(console: Console, text: str) -> None:
-    """One line, whatever a key or a file's content holds."""
-    console.print(printable(text), soft_wrap=True, markup=False, highlight=False)
+        say(console, f"  … and {len(entries) - len(shown):,} more (--files shows all)")

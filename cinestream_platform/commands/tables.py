@@ -1,29 +1,57 @@
-"""How tables look in a terminal."""
+"""How tables and lines look in a terminal and in a pipe: no name is ever broken, so that grep finds it.
 
-from rich.box import SIMPLE_HEAD
+A line that is wider than the terminal is the terminal's to wrap: it can still be copied whole.
+"""
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 
 from cinestream_platform.warehouse.profile_text import printable
 
-
-def narrow_table(title: str, columns: list[str]) -> Table:
-    """An empty table of a name and numbers: names may be folded, numbers never, so that 80 columns are enough."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column(columns[0], overflow="fold")
-    for name in columns[1:]:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+RULE = 79
+"""Characters of the line below a table's headings, at most."""
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:
-    """One line, never broken, whatever a key or a file's content holds: names are found by grep and copied whole."""
+    """One line, whatever a key or a file's content holds."""
     console.print(printable(text), style=style, soft_wrap=True, markup=False, highlight=False)
+
+
+def print_table(
+    console: Console,
+    title: str,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    texts: int = 0,
+    styles: Sequence[str | None] = (),
+) -> None:
+    """A table of a name and numbers.
+
+    Args:
+        console: Where it is printed.
+        title: A line above it.
+        headings: One a column.
+        rows: The cells; the first of each is a name.
+        texts: How many of the last columns are texts, which begin at the left.
+        styles: Of each row, if any.
+    """
+    cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    left = {0, *range(len(headings) - texts, len(headings))}
+    say(console, title, "bold")
+    for index, row in enumerate(cells):
+        padded = (
+            _padded(cell, width, column in left) for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        style = "bold" if index == 0 else styles[index - 1] if index <= len(styles) else None
+        say(console, " ".join(padded).rstrip(), style)
+        if index == 0:
+            say(console, "─" * min(sum(widths) + len(widths) - 1, RULE))
+
+
+def _padded(cell: str, width: int, is_left: bool) -> str:
+    blanks = " " * (width - cell_len(cell))
+    return f"{cell}{blanks}" if is_left else f"{blanks}{cell}"

@@ -7,10 +7,11 @@ look in a terminal (``commands.explore``).
 import re
 from collections.abc import Sequence
 
-from cinestream_platform.warehouse.profile import ColumnProfile, RelationProfile, SourceProfile, TableProfile
+from cinestream_platform.warehouse.profile import OWN, ColumnProfile, RelationProfile, SourceProfile, TableProfile
 
 SHOWN_CHARACTERS = 28
 """A longer value is cut: two of them and their column's numbers fit a terminal of 80 columns."""
+DELIVERY = "_file_id"
 TABLE_HEADINGS = ("table", "rows", "key candidates")
 COLUMN_HEADINGS = ("column", "NULL", "share", "empty", "distinct", "from … to")
 
@@ -43,10 +44,17 @@ def table_cells(profile: TableProfile) -> tuple[str, str, str]:
 def _keys(profile: TableProfile) -> str:
     """Key candidates, and what is wrong with the declared key if it is none."""
     declared, candidates = profile.table.natural_key, profile.key_candidates
-    words = [" + ".join(key) for key in candidates]
+    words = [_key(key) for key in candidates]
     if declared and profile.counted and declared not in candidates:
-        words.append(f"not {' + '.join(declared)}: {profile.counted - profile.natural_keys:,} rows repeat one")
+        repeated = profile.counted - profile.natural_keys
+        words.append(f"not {_key(declared)}: {f'{repeated:,} rows repeat one' if repeated else 'a part of it is NULL'}")
     return ", ".join(words)
+
+
+def _key(columns: Sequence[str]) -> str:
+    """A key in words: the platform's own column of a delivery has no name that people know."""
+    named = " + ".join(name for name in columns if not name.startswith(OWN))
+    return f"{named} (in each delivery)" if DELIVERY in columns else named
 
 
 def sample_note(profile: TableProfile) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from cinestream_platform.commands.explore import show
 from cinestream_platform.warehouse.profile import ColumnProfile, RelationProfile, SourceProfile, TableProfile
-from cinestream_platform.warehouse.profile_text import markdown, printable, relation_sentences, share
+from cinestream_platform.warehouse.profile_text import markdown, printable, relation_sentences, share, table_cells
 from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import INTEGER, TEXT, Column, Table, WriteMode, raw_table
 
@@ -88,21 +89,19 @@ def test_the_markdown_has_tables_relations_and_columns_with_values_shown_as_they
     assert "| email | 0 | 0 % | 0 | 599 | personal, not shown |" in lines
 
 
-def test_the_terminal_has_the_same_within_80_columns_and_takes_no_value_for_markup() -> None:
+def test_the_terminal_has_the_same_and_takes_no_value_for_markup() -> None:
     printed = in_terminal(SHOP)
-    assert max(len(line) for line in printed.splitlines()) <= 80
     assert r"a|b\n[red]*bold*" in printed
     assert "personal, not shown" in printed
-    assert " ".join(relation_sentences(PAYS_PROFILE)[1].split()) in " ".join(printed.split())
+    assert relation_sentences(PAYS_PROFILE)[1] in printed
 
 
-def test_a_wide_column_folds_and_numbers_are_never_cut() -> None:
+def test_neither_names_nor_numbers_are_ever_broken() -> None:
     wide = Column("a_column_with_quite_a_long_name", TEXT, "Text.")
     profile = ColumnProfile(wide, 100_480_506, 99_999_999, 88_888_888, "a" * 100, "ä" * 100)
     long = TableProfile(table("long", wide, ID), 100_480_507, 5_000_000, (profile,), 4_000_000)
     printed = in_terminal(SourceProfile("shop", (long,), ()))
-    assert max(len(line) for line in printed.splitlines()) <= 80
-    for number in ("100,480,506", "99,999,999", "≥ 88,888,888"):
+    for number in (wide.name, "100,480,506", "99,999,999", "≥ 88,888,888"):
         assert number in printed
 
 
@@ -121,6 +120,19 @@ def test_without_a_row_the_report_says_where_to_look() -> None:
     assert nothing.is_empty
     assert markdown(nothing).startswith("No raw table of shop has a row yet; `cinestream status`")
     assert in_terminal(nothing).startswith("No raw table of shop has a row yet")
+
+
+def test_the_declared_key_of_deliveries_is_a_key_although_one_column_of_it_is_ours() -> None:
+    history = table("customer", ID, key=("rental_id", "_file_id"))
+    twice = TableProfile(history, 118, 118, (ColumnProfile(ID, 0, None, 59, "1", "59"),), 118)
+    assert table_cells(twice) == ("customer", "118", "rental_id (in each delivery)")
+    broken = replace(twice, natural_keys=117)
+    assert table_cells(broken)[2] == "not rental_id (in each delivery): 1 rows repeat one"
+
+
+def test_a_declared_key_with_a_null_in_it_repeats_nothing() -> None:
+    profile = TableProfile(PAYMENT, 10, 10, (ColumnProfile(ID, 1, None, 9, "1", "9"),), 10)
+    assert table_cells(profile)[2] == "not rental_id: a part of it is NULL"
 
 
 def test_a_table_without_rows_has_no_key_candidates() -> None:
