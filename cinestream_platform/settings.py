@@ -4,6 +4,8 @@ What belongs here: names, defaults and types of settings, and nothing that conne
 Secrets are ``SecretStr`` and come from the environment only.
 """
 
+import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -139,6 +141,35 @@ def is_secret(name: str) -> bool:
     return name.startswith(("CINESTREAM_", "AWS_", "PG")) and any(word in name for word in words)
 
 
+AWS_CREDENTIALS = re.compile(
+    "AWS_((ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|CREDENTIAL_EXPIRATION|(DEFAULT_)?PROFILE|CONFIG_FILE"
+    "|SHARED_CREDENTIALS_FILE|ROLE_ARN|ROLE_SESSION_NAME|WEB_IDENTITY_TOKEN_FILE|STS_REGIONAL_ENDPOINTS|CA_BUNDLE)"
+    "|(CONTAINER|EC2_METADATA|METADATA_SERVICE)_.*)"
+)
+"""What boto3's own credential chain reads."""
+
+
+def is_foreign(name: str) -> bool:
+    """Whether libpq, dbt or an S3 client would take a variable of that name as said to the platform.
+
+    Only ``CINESTREAM_*`` says where the platform's Postgres and S3 are. Of ``AWS_*`` credentials count, where there are
+    none among the settings.
+    """
+    if name.startswith("AWS_"):
+        return bool(os.environ.get("CINESTREAM_S3_ACCESS_KEY_ID")) or not AWS_CREDENTIALS.fullmatch(name)
+    return name.startswith(("PG", "DBT_"))
+
+
+def forget_foreign_variables() -> None:
+    """Take such variables out of this process's environment, and so out of those of its children.
+
+    The libraries read them by themselves, and some cannot be overruled: ``PGDATESTYLE`` beats every option of a
+    connection, ``PGSERVICE`` must name a service that exists.
+    """
+    for name in [name for name in os.environ if is_foreign(name)]:
+        os.environ.pop(name, None)
+
+
 class SettingsError(CineStreamError):
     """Variables have values that cannot be; the message names them, without the values: they may be secrets."""
 
@@ -147,9 +178,12 @@ class SettingsError(CineStreamError):
 def get_settings() -> Settings:
     """The settings of this process. Tests call ``get_settings.cache_clear()`` after changing the environment.
 
+    What others say by the environment is forgotten here (``forget_foreign_variables``).
+
     Raises:
         SettingsError: A variable's value cannot be.
     """
+    forget_foreign_variables()
     try:
         return Settings()
     except ValidationError as error:

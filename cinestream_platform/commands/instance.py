@@ -57,7 +57,6 @@ def instance_environment(settings: Settings) -> dict[str, str]:
         "CINESTREAM_DAGSTER_PG_DATABASE": settings.postgres_dagster_database,
         # Windows of freshness are days long: every 30 s all assets would be looked at.
         "FRESHNESS_DAEMON_INTERVAL_SECONDS": "300",
-        **target.tls_environment(),  # dagster.yaml has no place for it
     }
 
 

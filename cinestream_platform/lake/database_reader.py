@@ -71,17 +71,8 @@ class Snapshot:
         ]
 
 
-SESSION = {
-    "DateStyle": "ISO",
-    "TimeZone": "UTC",
-    "idle_in_transaction_session_timeout": "0",
-    "search_path": "pg_catalog",
-    "row_security": "off",
-}
-"""What must not depend on the source's own settings.
-
-Who holds a snapshot is idle while others read. Without row security Postgres refuses what it
-would filter in silence."""
+SESSION = {"search_path": "pg_catalog", "row_security": "off"}
+"""What the operational database alone needs: without row security Postgres refuses what it would filter in silence."""
 
 
 @contextmanager

@@ -77,15 +77,13 @@ class StoreLimits:
             "retry_timeout_ms": int(self.patience_seconds * 1000),
         }
 
-    def boto3_config(self) -> Any:
-        """The limits as botocore's ``Config``."""
-        from botocore.config import Config
-
-        return Config(
-            connect_timeout=self.connect_seconds,
-            read_timeout=self.silence_seconds,
-            retries={"mode": "standard", "total_max_attempts": self.retries + 1},
-        )
+    def boto3_options(self) -> dict[str, Any]:
+        """The limits for botocore's ``Config``."""
+        return {
+            "connect_timeout": self.connect_seconds,
+            "read_timeout": self.silence_seconds,
+            "retries": {"mode": "standard", "total_max_attempts": self.retries + 1},
+        }
 
 
 @dataclass(frozen=True)
@@ -112,12 +110,17 @@ class S3Access:
         )
 
     def boto3_session(self) -> Any:
-        """A boto3 session with these keys, or with boto3's own credential chain."""
+        """A boto3 session with these keys, or with boto3's own credential chain; with keys no file is read."""
         import boto3
+        from botocore.session import Session
 
         secrets = (self.access_key_id, self.secret_access_key, self.session_token)
         key_id, secret, token = (value.get_secret_value() if value else None for value in secrets)
+        # A profile that does not exist, or a file that is no configuration, would stop also those who need neither.
+        nobody = {"profile": (None, None, None, None)}
+        no_files = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
         return boto3.Session(
+            botocore_session=Session(nobody | no_files) if key_id else None,
             aws_access_key_id=key_id,
             aws_secret_access_key=secret,
             aws_session_token=token,
@@ -126,8 +129,17 @@ class S3Access:
         )
 
     def boto3_client(self) -> Any:
-        """boto3's client for S3, with the limits."""
-        return self.boto3_session().client("s3", endpoint_url=self.endpoint_url, config=self.limits.boto3_config())
+        """boto3's client for S3, with the limits; ``~/.aws/config`` may hold credentials, but says not where S3 is."""
+        from botocore.config import Config
+
+        config = Config(
+            **self.limits.boto3_options(),
+            ignore_configured_endpoint_urls=True,
+            use_dualstack_endpoint=False,
+            use_fips_endpoint=False,
+            s3={"addressing_style": "path" if self.endpoint_url else "auto", "use_accelerate_endpoint": False},
+        )
+        return self.boto3_session().client("s3", endpoint_url=self.endpoint_url, config=config)
 
     def credentials(self) -> dict[str, str]:
         """Key id, secret and token, resolved now; empty where neither settings nor boto3 know any."""

@@ -16,10 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.settings import Settings, get_settings, is_secret
+from cinestream_platform.settings import Settings, get_settings, is_foreign, is_secret
 
 PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
 """The dbt project, beside the package in the checkout and in the image."""
+
+PROFILE, TARGET = "cinestream", "warehouse"
+"""By the names of ``dbt_project/profiles.yml``; said on dbt's command line, where no variable changes them."""
 
 _NOT_SOURCES = {"target", "logs", "dbt_packages"}
 
@@ -97,15 +100,16 @@ def run_dbt(arguments: Sequence[str], artifacts: Path, environment: Mapping[str,
     Args:
         arguments: The command and its options, such as ``["parse"]``.
         artifacts: The folder.
-        environment: Variables that ``dbt_project/profiles.yml`` reads, on top of this process's without secrets.
+        environment: Variables that ``dbt_project/profiles.yml`` reads, on top of this process's but `withheld` ones.
 
     Raises:
         DbtFailedError: It failed.
     """
     folders = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
-    inherited = {name: value for name, value in os.environ.items() if not is_secret(name)}
+    profile = ["--profile", PROFILE, "--target", TARGET]
+    inherited = {name: value for name, value in os.environ.items() if not withheld(name)}
     done = subprocess.run(
-        [dbt_executable(), "--no-use-colors", *arguments, *folders],
+        [dbt_executable(), "--no-use-colors", *arguments, *folders, *profile],
         env={**inherited, "DBT_TARGET_PATH": str(artifacts), "DBT_LOG_PATH": str(artifacts), **environment},
         capture_output=True,
         text=True,
@@ -113,6 +117,11 @@ def run_dbt(arguments: Sequence[str], artifacts: Path, environment: Mapping[str,
     )
     if done.returncode != 0:
         raise DbtFailedError(f"dbt {arguments[0]} failed for {PROJECT_DIR}:\n{done.stdout}{done.stderr}")
+
+
+def withheld(name: str) -> bool:
+    """Whether dbt must not see a variable of this process: a secret of others, or what would change its settings."""
+    return is_secret(name) or is_foreign(name)
 
 
 def _parse(target: Path, database: str) -> None:

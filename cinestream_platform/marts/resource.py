@@ -20,9 +20,9 @@ from dagster import AssetExecutionContext, OpExecutionContext
 from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
 from packaging.version import Version
 
-from cinestream_platform.marts.project import PROJECT_DIR, dbt_executable, target_dir
-from cinestream_platform.settings import get_settings, is_secret
-from cinestream_platform.warehouse.connection import PostgresTarget, process_name
+from cinestream_platform.marts.project import PROFILE, PROJECT_DIR, TARGET, dbt_executable, target_dir, withheld
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.connection import PostgresTarget, process_name, session_environment
 
 PARTIAL_PARSE_FILE_NAME = "partial_parse.msgpack"
 KEEP_FAILED_RUNS_SECONDS = 7 * 24 * 3600
@@ -40,6 +40,8 @@ class MartsDbt(DbtCliResource):
         defaults = {
             "project_dir": str(PROJECT_DIR),
             "profiles_dir": str(PROJECT_DIR),
+            "profile": PROFILE,
+            "target": TARGET,
             "dbt_executable": dbt_executable(),
         }
         super().__init__(**(defaults | fields))
@@ -86,7 +88,7 @@ class MartsDbt(DbtCliResource):
 
 
 def connection_environment(target: PostgresTarget) -> dict[str, str]:
-    """The variables that ``dbt_project/profiles.yml`` reads."""
+    """The variables that ``dbt_project/profiles.yml`` reads, and what its sessions set (psycopg2 has no other way)."""
     return {
         "CINESTREAM_DBT_HOST": target.host,
         "CINESTREAM_DBT_PORT": str(target.port),
@@ -96,6 +98,7 @@ def connection_environment(target: PostgresTarget) -> dict[str, str]:
         "CINESTREAM_DBT_SSLMODE": target.sslmode,
         "CINESTREAM_DBT_SESSION": f"{process_name()}dbt",
         "CINESTREAM_DBT_SSLROOTCERT": target.sslrootcert,
+        **session_environment(),
     }
 
 
@@ -125,9 +128,9 @@ def _run_folder_name(context: OpExecutionContext | AssetExecutionContext | None)
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables of this process for a moment, without the secrets of others; one caller at a time."""
+    """Set environment variables of this process for a moment, in the place of `withheld` ones; one caller at a time."""
     with _ENVIRONMENT:
-        others = {name for name in os.environ if is_secret(name) and name not in variables}
+        others = {name for name in os.environ if withheld(name) and name not in variables}
         before = {name: os.environ.get(name) for name in (*variables, *others)}
         for name in others:
             del os.environ[name]

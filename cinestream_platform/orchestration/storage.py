@@ -13,6 +13,9 @@ from dagster_postgres import DagsterPostgresStorage, PostgresScheduleStorage
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Engine, create_engine
 
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.connection import session_parameters, sslmode_towards
+
 KEPT, MORE = 10, 20
 """Connections that a process keeps, and how many more it may open for a moment."""
 RECYCLE_SECONDS = 3_600
@@ -37,8 +40,21 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> Self:
-        """Made by Dagster from ``dagster.yaml``; the configuration is that of ``storage: postgres``."""
-        return cls(pg_url_from_config(config_value), config_value.get("should_autocreate_tables", True), inst_data)
+        """Made by Dagster from ``dagster.yaml``; the configuration is that of ``storage: postgres``.
+
+        TLS is that of the warehouse's server, on which Dagster's database is; a session sets what every session sets.
+        """
+        settings = get_settings()
+        database = dict(config_value["postgres_db"])
+        said = settings.postgres_sslmode if settings.postgres_host else None
+        database["params"] = {
+            **database.get("params", {}),
+            **session_parameters(),
+            "sslmode": sslmode_towards(database["hostname"], said),
+            "sslrootcert": (settings.postgres_sslrootcert if settings.postgres_host else None) or "",
+        }
+        url = pg_url_from_config({"postgres_db": database})
+        return cls(url, config_value.get("should_autocreate_tables", True), inst_data)
 
 
 class _Schedules(PostgresScheduleStorage):

@@ -15,7 +15,7 @@ import psycopg
 
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.settings import Settings, get_settings
-from cinestream_platform.warehouse.connection import PostgresTarget, session_name
+from cinestream_platform.warehouse.connection import PostgresTarget, session_name, session_parameters
 
 NAME = session_name("daemon")
 SECONDS_TO_END = 5.0  # a killed daemon's session is gone in milliseconds; its host's network may take longer
@@ -26,7 +26,7 @@ KEEPALIVES = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keep
 OTHERS = """
 SELECT coalesce(host(client_addr), 'a local socket'), to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
 FROM pg_stat_activity
-WHERE datname = current_database() AND usename = current_user AND application_name = %(name)s
+WHERE datname = current_database() AND usename = session_user AND application_name = %(name)s
   AND pid <> pg_backend_pid()
   AND (%(any)s OR (backend_start, pid) < (SELECT backend_start, pid FROM pg_stat_activity WHERE pid = pg_backend_pid()))
 ORDER BY backend_start LIMIT 1
@@ -56,7 +56,7 @@ def hold_presence() -> None:
 
 def _session(settings: Settings, name: str | None = None) -> "psycopg.Connection[Any]":
     target = replace(PostgresTarget.from_settings(settings), database=settings.postgres_dagster_database)
-    return psycopg.connect(target.conninfo(name), autocommit=True, options=KEEPALIVES)
+    return psycopg.connect(target.conninfo(name), autocommit=True, **session_parameters(KEEPALIVES))
 
 
 def _wait_until_alone(conn: "psycopg.Connection[Any]", *, any_other: bool) -> None:

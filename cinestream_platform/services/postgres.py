@@ -229,7 +229,7 @@ def _login(server: PostgresServer, deadline: float) -> "psycopg.Connection[Any]"
                 dbname="postgres",
                 sslmode="prefer",
                 sslrootcert="",
-                options="",
+                options="-c default_transaction_read_only=off",
                 connect_timeout=10,
                 autocommit=True,
             )

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from cinestream_platform.errors import CineStreamError
+from cinestream_platform.warehouse.sessions import beginning, options
 
 if TYPE_CHECKING:
     from adbc_driver_postgresql import dbapi
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cinestream_platform.settings import Settings
 
 OWNER_ROLE = "data_engineer"
+NO_FILE = f"{os.devnull}/none"  # an empty name stands for ~/.pgpass, and the null device itself for a warning
 MINIMUM_VERSION = 15
 NETWORK_LIMITS: dict[str, Any] = {
     "connect_timeout": 10,  # seconds
@@ -99,9 +100,9 @@ class PostgresTarget:
             password=self.password.get_secret_value(),
             dbname=self.database,
             sslmode=self.sslmode,
-            sslrootcert=self.sslrootcert,  # also when empty: PGSSLROOTCERT may be that of another server
+            sslrootcert=self.sslrootcert,
             **NETWORK_LIMITS,
-            client_encoding="UTF8",  # whatever PGCLIENTENCODING says: COPY sends UTF-8
+            **session_parameters(),
             application_name=session_name(name),
         )
 
@@ -122,15 +123,28 @@ class PostgresTarget:
             "PGDATABASE": self.database,
             "PGCONNECT_TIMEOUT": str(NETWORK_LIMITS["connect_timeout"]),
             "PGCLIENTENCODING": "UTF8",
-            **self.tls_environment(),
+            "PGPASSFILE": NO_FILE,
+            "PGSSLMODE": self.sslmode,
+            "PGSSLROOTCERT": self.sslrootcert,
         }
-
-    def tls_environment(self) -> dict[str, str]:
-        """The variables of libpq for programs and libraries that take TLS from nowhere else (Dagster's storage)."""
-        return {"PGSSLMODE": self.sslmode, "PGSSLROOTCERT": self.sslrootcert}
 
     def __str__(self) -> str:
         return f"postgresql://{self.user}@{self.host}:{self.port}/{self.database}"
+
+
+def session_parameters(more: str = "") -> dict[str, Any]:
+    """By libpq's names, what each session sets at its login, for psycopg, ADBC and Dagster's storage.
+
+    ``more`` are options of one session alone. No file of the account has a say either: what ``~/.pgpass`` holds for a
+    login without a password is another's.
+    """
+    # The encoding once more: as a parameter it beats PGCLIENTENCODING, as an option it does not.
+    return {"options": options(more), "client_encoding": "UTF8", "passfile": NO_FILE}
+
+
+def session_environment() -> dict[str, str]:
+    """The same as variables, for programs that take it from nowhere else: dbt, pg_restore; not for people's psql."""
+    return {"PGOPTIONS": options(), "PGCLIENTENCODING": "UTF8", "PGPASSFILE": NO_FILE}
 
 
 def sslmode_towards(host: str, said: str | None) -> str:
@@ -190,16 +204,15 @@ def connect(
                 f"{target} is encoded in {encoding}: titles and tags would not fit. Create the database anew: "
                 f"CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0;"
             )
-        if role:
-            try:
-                conn.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
-            except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
-                raise PostgresUnreachableError(
-                    f"{target}: {error.diag.message_primary}. Run cinestream doctor; if that does not help, have a DBA "
-                    f'run: GRANT "{role}" TO "{target.user}";'
-                ) from error
-            if not autocommit:
-                conn.commit()
+        try:
+            conn.execute(beginning(role))
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue) as error:
+            raise PostgresUnreachableError(
+                f"{target}: {error.diag.message_primary}. Run cinestream doctor; if that does not help, have a DBA "
+                f'run: GRANT "{role}" TO "{target.user}";'
+            ) from error
+        if not autocommit:
+            conn.commit()
         yield conn
 
 
@@ -208,9 +221,9 @@ def connect_bulk(target: PostgresTarget) -> Iterator[dbapi.Connection]:
     """An ADBC connection in one transaction, acting as the owner: for reading rows as Arrow."""
     from adbc_driver_postgresql import dbapi
 
-    options = urlencode({**NETWORK_LIMITS, "application_name": session_name()}, quote_via=quote)
-    with dbapi.connect(f"{target.uri()}&{options}") as conn:
+    parameters = {**NETWORK_LIMITS, **session_parameters(), "application_name": session_name()}
+    with dbapi.connect(f"{target.uri()}&{urlencode(parameters, quote_via=quote)}") as conn:
         with conn.cursor() as cursor:
-            cursor.execute(f'SET ROLE "{OWNER_ROLE}"')
+            cursor.execute(beginning(OWNER_ROLE).as_string())
         conn.commit()
         yield conn

@@ -30,10 +30,12 @@
 {#-
   Two runs on one mart: the second waits here, before it reads the facts, so that the last commit always holds the
   newest facts. The row of a table that readers have no right on (cinestream_platform/warehouse/locks.py): it neither
-  disturbs them, nor can they take it, nor need the mart exist.
+  disturbs them, nor can they take it, nor need the mart exist. The limit of time is here as it is unknown before 17; all
+  others are set at the login (cinestream_platform/warehouse/sessions.py).
 -#}
 {% macro one_writer_at_a_time(relation) -%}
     {%- set name = dbt.string_literal("mart " ~ relation.schema ~ "." ~ relation.identifier) -%}
+    select set_config('transaction_timeout', '0', false) where current_setting('server_version_num')::int >= 170000;
     insert into ops.lock (name) values ({{ name }}) on conflict do nothing;
     select from ops.lock where name = {{ name }} for update
 {%- endmacro %}

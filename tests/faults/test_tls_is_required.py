@@ -1,6 +1,6 @@
 """Connections to other machines are encrypted unless somebody says otherwise, and verified where a CA is named.
 
-The host is named ``db.example`` and found by PGHOSTADDR, so that it is another machine to everybody but the resolver.
+The host is spelled ``127.1``, so that it is another machine to everybody but the resolver.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cinestream_platform.warehouse.connection import (
 )
 from tests.support.own_postgres import DBA_PASSWORD, DEBIAN_15, execute, own_postgres
 
-HOST = "db.example"
+HOST = "127.1"
 IS_ENCRYPTED = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 
 
@@ -82,8 +82,7 @@ def without_tls() -> Iterator[PostgresTarget]:
 
 
 @pytest.fixture(autouse=True)
-def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
+def settings_of_this_test() -> Iterator[None]:
     yield
     get_settings.cache_clear()
 
@@ -201,6 +200,11 @@ class Verified:
         home = self._scratch("home/dagster")
         (home / "dagster.yaml").write_text((PROJECT_ROOT / "dagster.yaml").read_text())
         environment = instance_environment(self.settings.model_copy(update={"home": home.parent}))
+        environment |= {  # Dagster's processes have the platform's settings
+            "CINESTREAM_POSTGRES_HOST": self.target.host,
+            "CINESTREAM_POSTGRES_SSLMODE": self.target.sslmode,
+            "CINESTREAM_POSTGRES_SSLROOTCERT": self.target.sslrootcert,
+        }
         assert self._run([sys.executable, "-c", program], environment).splitlines()[-1] == "0"
 
     def _scratch(self, name: str) -> Path:
@@ -209,7 +213,7 @@ class Verified:
         return folder
 
     def _run(self, command: list[str | Path], environment: dict[str, str]) -> str:
-        kept = {name: os.environ[name] for name in ("PATH", "PGHOSTADDR", "HOME") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         done = subprocess.run(
             [str(part) for part in command], env=kept | environment, capture_output=True, text=True, timeout=120,
             check=False, cwd=self._scratch("cwd"),

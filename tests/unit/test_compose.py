@@ -206,7 +206,7 @@ def test_no_secret_is_on_a_command_line(compose: dict[str, Any]) -> None:
 
 def test_every_variable_is_one_that_something_reads(compose: dict[str, Any]) -> None:
     known = {f"CINESTREAM_{name}".upper() for name in Settings.model_fields}
-    dagster = set(re.findall(r"env: (\w+)", (ROOT / "dagster.yaml").read_text())) | {"DAGSTER_HOME", "PGSSLMODE"}
+    dagster = set(re.findall(r"env: (\w+)", (ROOT / "dagster.yaml").read_text())) | {"DAGSTER_HOME"}
     assert dagster <= set(compose["services"]["code"]["environment"])
     for variable in compose["services"]["code"]["environment"]:
         assert variable in known | dagster or re.fullmatch(r"CINESTREAM_LOGIN_\w+_PASSWORD", variable), variable

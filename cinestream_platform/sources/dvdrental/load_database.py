@@ -25,7 +25,7 @@ from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.access import password_verifier
-from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.connection import PostgresTarget, connect, session_environment
 
 OWNER = "dvdrental_owner"
 TURN = "load-source"
@@ -123,7 +123,7 @@ def _pg_restore(
     done = subprocess.run(
         [program, *arguments],
         # Nothing of the caller's environment: PG* variables and service files would turn it elsewhere.
-        env=_environment(target) if target else {},
+        env=target.client_environment() | session_environment() if target else {},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -140,17 +140,6 @@ def _pg_restore(
             else ""
         )
         raise SourceDatabaseError(f"{path} {what}: {said}{remedy}")
-
-
-def _environment(target: PostgresTarget) -> dict[str, str]:
-    """The login, as libpq's variables: a password must not be on a command line."""
-    return {
-        "PGHOST": target.host,
-        "PGPORT": str(target.port),
-        "PGUSER": target.user,
-        "PGPASSWORD": target.password.get_secret_value(),
-        **target.tls_environment(),
-    }
 
 
 # ---- the database ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ LIMITS = StoreLimits(connect_seconds=2, silence_seconds=30, retries=4)
 def test_every_client_is_given_the_same_silence():
     assert LIMITS.obstore_options()["client_options"]["read_timeout"] == timedelta(seconds=30)
     assert LIMITS.polars_options()["read_timeout"] == "30000ms"
-    config = LIMITS.boto3_config()
+    config = S3Access(limits=LIMITS).boto3_client().meta.config
     assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (2, 30, 5)
 
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from cinestream_platform.marts import resource
 from cinestream_platform.marts.project import PROJECT_DIR
 from cinestream_platform.marts.resource import MartsDbt, connection_environment, discard_artifacts, last_parse
-from cinestream_platform.warehouse.connection import PostgresTarget, process_name
+from cinestream_platform.warehouse.connection import PostgresTarget, process_name, session_environment
 
 TARGET = PostgresTarget("db.example", 6543, "loader", SecretStr("s3cret"), "warehouse", "verify-full")
 
@@ -19,6 +19,8 @@ OTHERS_SECRETS = (
     "CINESTREAM_S3_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "PGPASSWORD",
+    "PGDATESTYLE",
+    "DBT_TARGET",
 )
 """What dbt does not need, and so is not told."""
 
@@ -34,10 +36,12 @@ def test_the_connection_fills_every_variable_of_the_profile_but_the_role() -> No
         "CINESTREAM_DBT_SSLMODE": "verify-full",
         "CINESTREAM_DBT_SSLROOTCERT": "",
         "CINESTREAM_DBT_SESSION": f"{process_name()}dbt",
+        **session_environment(),
     }
     profile = (PROJECT_DIR / "profiles.yml").read_text()
-    assert all(f"env_var('{name}'" in profile for name in environment)
-    assert profile.count("env_var(") == len(environment) + 1
+    read = environment.keys() - session_environment().keys()
+    assert all(f"env_var('{name}'" in profile for name in read)
+    assert profile.count("env_var(") == len(read) + 1
 
 
 def test_the_environment_is_as_before_also_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
