@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from cinestream_platform.commands.grouped import EXAMPLES, GroupedCommands
+
 ROLES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
 
 
@@ -15,7 +17,12 @@ SOURCES = ("movielens", "chinook", "dvdrental", "netflix")
 """Named here too: importing the catalogue would make every command wait."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=GroupedCommands,
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="cinestream-platform", prog_name="cinestream", message="%(prog)s %(version)s")
 def cli() -> None:
     """CineStream: files land in S3, minutes later there is a warehouse in Postgres that people can trust.
 
@@ -28,7 +35,13 @@ def cli() -> None:
         close_home(get_settings().home_dir)
 
 
-@cli.command()
+@cli.command(
+    epilog="""\b
+Examples:
+  cinestream demo --source chinook
+  cinestream demo --data ~/films --release ml-25m
+"""
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with one sub-folder per source.")
 @click.option("--release", help="Folder of a MovieLens release below --data; by default ml-latest-small.")
 @click.option("--scale", type=float, help="Size of the generated sample, 1 by default.")
@@ -57,7 +70,14 @@ def ui(port: int | None, read_only: bool) -> None:
     run_ui(port, read_only=read_only)
 
 
-@cli.command()
+@cli.command(
+    epilog="""\b
+Examples:
+  cinestream land movielens ml-latest-small/
+  cinestream land movielens mine.csv --dataset ratings --as more/mine.csv
+  cinestream land chinook Chinook_Sqlite.sqlite
+"""
+)
 @click.argument("source")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--dataset", help="Dataset of the files; by default known from their names.")
@@ -74,18 +94,20 @@ def land(source: str, path: Path, dataset: str | None, name: str | None, replace
 @cli.command()
 @click.argument("source", type=click.Choice(["movielens", "dvdrental", "netflix"]))
 @click.argument("archive", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option("--release", default="ml-latest-small", show_default=True, help="Of MovieLens; also ml-25m, ml-32m.")
+@click.option("--release", help="Of MovieLens: ml-latest-small (the default), ml-25m, ml-32m.")
 @click.option("--base-url", help="Where the archive is, if not at the publisher.")
 @click.option("--as", "name", help="Folder of the landing zone to land its files in, beside those of the same names.")
 @click.option("--replace", is_flag=True, help="Put its files in the place of others under the same keys.")
 def fetch(
-    source: str, archive: Path | None, release: str, base_url: str | None, name: str | None, replace: bool
+    source: str, archive: Path | None, release: str | None, base_url: str | None, name: str | None, replace: bool
 ) -> None:
     """Download the publisher's archive and unpack it safely; land its files, or restore its database.
 
     The Netflix Prize cannot be downloaded for you: give its ARCHIVE, or the unpacked folder; without one, the command
     says where it is to be had.
     """
+    if source != "movielens" and release:
+        raise click.UsageError(f"--release is of movielens; {source} has one only")
     if source == "netflix":
         if base_url:
             raise click.UsageError("netflix is not downloaded, so that --base-url has no use; give an ARCHIVE")
@@ -106,7 +128,7 @@ def fetch(
         return
     from cinestream_platform.commands.files import fetch_and_land
 
-    for line in fetch_and_land(source, release, base_url, name=name, replace=replace):
+    for line in fetch_and_land(source, release or "ml-latest-small", base_url, name=name, replace=replace):
         click.echo(line)
 
 
@@ -135,7 +157,7 @@ def load_source(
 
 @cli.command()
 @click.argument("source", type=click.Choice(["movielens", "chinook", "netflix"]))
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--scale", type=float, default=1.0, show_default=True, help="1.0 is about 100,000 ratings, or 412 invoices."
 )
@@ -160,7 +182,13 @@ def sample(
         click.echo(line)
 
 
-@cli.command()
+@cli.command(
+    epilog="""\b
+Examples:
+  cinestream status | grep movielens/ratings
+  cinestream status --files | grep -A1 mine.csv
+"""
+)
 @click.option("--files", is_flag=True, help="Every file, with its state and the reason for it.")
 def status(files: bool) -> None:
     """What landed, what waits, what is parked, what was published last."""
@@ -186,7 +214,7 @@ def docs() -> None:
     click.echo(f"The docs of the marts are in {make_docs().as_uri()}")
 
 
-@cli.command()
+@cli.command(epilog="Example: cinestream reload movielens/ratings/ratings.csv")
 @click.argument("key")
 def reload(key: str) -> None:
     """Have a file read again, for instance after it was parked."""
@@ -195,7 +223,7 @@ def reload(key: str) -> None:
     click.echo("\n".join(reload_key(key)))
 
 
-@cli.command()
+@cli.command(epilog="Example: cinestream retract movielens/ratings/ratings.csv")
 @click.argument("key")
 def retract(key: str) -> None:
     """Undo a file: its rows leave the raw table, and the partitions that it touched are rebuilt."""
@@ -215,13 +243,21 @@ def sweep() -> None:
 @cli.command()
 @click.option("--role", type=click.Choice(ROLES), help="Log in as a member of this role; without, as the owner.")
 def dsn(role: str | None) -> None:
-    """Print a DSN for psql: psql "$(cinestream dsn --role data_analyst)"."""
+    """Print a DSN, password included, for programs that take one."""
     from cinestream_platform.commands.access import dsn_of
 
     click.echo(dsn_of(role))
 
 
-@cli.command(context_settings={"ignore_unknown_options": True})
+@cli.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog="""\b
+Examples:
+  cinestream psql --role data_analyst
+  cinestream psql --role data_analyst -c "SELECT count(*) FROM movielens_dw.fact_ratings"
+  cinestream psql -f report.sql
+""",
+)
 @click.option("--role", type=click.Choice(ROLES), help="Log in as a member of this role; without, as the owner.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(role: str | None, arguments: tuple[str, ...]) -> None:
@@ -267,6 +303,21 @@ def doctor() -> None:
     from cinestream_platform.commands.doctor import run_doctor
 
     sys.exit(run_doctor())
+
+
+@cli.command(
+    epilog="""\b
+Examples:
+  eval "$(cinestream completion bash)"      in ~/.bashrc
+  cinestream completion fish > ~/.config/fish/completions/cinestream.fish
+"""
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what SHELL evaluates to complete commands and options."""
+    from cinestream_platform.commands.grouped import completion_script
+
+    click.echo(completion_script(cli, shell))
 
 
 @cli.group()

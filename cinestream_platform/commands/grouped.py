@@ -1,0 +1,42 @@
+"""``cinestream --help``: the commands in groups, each with its whole first sentence, and examples below."""
+
+import click
+
+GROUPS = {
+    "Try it": ("demo", "ui", "doctor"),
+    "Bring data in": ("land", "fetch", "load-source", "sample"),
+    "Look": ("status", "explore", "psql", "dsn", "docs"),
+    "Correct": ("reload", "retract"),
+    "Operate": ("services", "prepare", "upgrade", "roles", "sweep", "completion"),
+}
+"""Every command is in one of them."""
+EXAMPLES = """\b
+Examples:
+  cinestream demo                        sample files, loaded and built
+  cinestream ui                          Dagster; sensors load what lands
+  cinestream land movielens ratings.csv  a file, or a folder of files
+  cinestream status                      is all well? what landed, waits, failed?
+  cinestream psql --role data_analyst    SQL on stars and marts
+  cinestream COMMAND --help              options and examples of a command
+"""
+
+
+class GroupedCommands(click.Group):
+    """A group of commands whose help is in groups."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each group with the commands that are in it; nothing is cut."""
+        for title, names in GROUPS.items():
+            commands = [(name, command) for name in names if (command := self.get_command(ctx, name))]
+            with formatter.section(title):
+                formatter.write_dl([(name, command.get_short_help_str(limit=1_000)) for name, command in commands])
+
+
+def completion_script(command: click.Command, shell: str) -> str:
+    """What a shell must evaluate so that it completes commands, options and choices."""
+    from click.shell_completion import get_completion_class
+
+    complete = get_completion_class(shell)
+    if complete is None:
+        raise click.UsageError(f"click knows no completion for {shell}")
+    return complete(command, {}, "cinestream", "_CINESTREAM_COMPLETE").source()
