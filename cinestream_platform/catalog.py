@@ -60,14 +60,18 @@ RELATIONS: tuple[Relation, ...] = (
 MART_SCHEMAS = ("movielens_marts", "chinook_marts", "dvdrental_marts", "netflix_marts")
 
 
+_FEED_OF = {(feed.source, feed.dataset): feed for feed in FEEDS}
+_BUNDLE_OF = {(bundle.source, bundle.dataset): bundle for bundle in BUNDLES}
+
+
 def find_feed(source: str, dataset: str) -> Feed | None:
     """The feed of a folder of the landing zone."""
-    return next((feed for feed in FEEDS if (feed.source, feed.dataset) == (source, dataset)), None)
+    return _FEED_OF.get((source, dataset))
 
 
 def find_bundle(source: str, dataset: str) -> Bundle | None:
     """The bundle of a folder of the landing zone."""
-    return next((bundle for bundle in BUNDLES if (bundle.source, bundle.dataset) == (source, dataset)), None)
+    return _BUNDLE_OF.get((source, dataset))
 
 
 def placement_problem(key: str) -> str | None:

@@ -16,7 +16,7 @@ def key_problem(key: str) -> str | None:
     segments = key.split("/")
     if len(key.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
         return f"the key is longer than {MAX_KEY_BYTES:,} bytes"
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in key):
+    if not key.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs") for char in key):
         return "the key has a control character or is not valid Unicode"
     if any(segment in ("", ".", "..") for segment in segments):
         return "the key has an empty segment, '.' or '..'"

@@ -60,7 +60,8 @@ def storable(name: str) -> str:
     A name that is a key stays as it is. Of others, bytes that are no UTF-8, NULs and U+001A become U+001A with two
     digits, and a longer text than a key may be is cut and ends with its hash. Neither is inside the grammar of keys.
     """
-    text = "".join(_escaped(char) for char in name)
+    # Nearly all names are printable, and a listing has many: what is escaped never is.
+    text = name if name.isprintable() else "".join(_escaped(char) for char in name)
     if len(text.encode()) <= MAX_KEY_BYTES + len(ESCAPE):
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
