@@ -65,13 +65,11 @@ sales as (
     sales.revenue_rank::integer as revenue_rank
 {%- endmacro %}
 
-{#- The newest known version of everybody in a type-2 dim. -#}
-{% macro newest_versions(dim, id, columns) -%}
-    select distinct on ({{ id }})
-        {{ id }},
-        {{ columns | join(", ") }}
+{#- The version of everybody in a type-2 dim that holds now. Not the latest valid_from: that may have been retired. -#}
+{% macro current_versions(dim, columns) -%}
+    select {{ columns | join(", ") }}
     from {{ source("chinook_dw", dim) }}
-    order by {{ id }}, valid_from desc
+    where is_current
 {%- endmacro %}
 
 {#-

@@ -1,4 +1,4 @@
--- One row a customer: what, how often and how lately they bought, and the segment that follows from it.
+-- One row a customer of the source, or one who bought: what, how often and how lately they bought, and the segment that follows from it.
 with
 
 purchases as (
@@ -47,7 +47,7 @@ scored as (
 ),
 
 customers as (
-    {{ newest_versions("dim_customer", "customer_id", ["country"]) }}
+    {{ current_versions("dim_customer", ["customer_id", "country", "is_in_source"]) }}
 )
 
 select
@@ -77,3 +77,4 @@ select
 from customers
 left join scored using (customer_id)
 left join favourite_genres using (customer_id)
+where customers.is_in_source or scored.customer_id is not null

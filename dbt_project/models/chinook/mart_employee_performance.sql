@@ -16,7 +16,7 @@ sold as (
 {{ sales_by_person_and_month("employee_id") }},
 
 employees as (
-    {{ newest_versions("dim_employee", "employee_id", ["title", "manager_path"]) }}
+    {{ current_versions("dim_employee", ["employee_id", "title", "manager_path"]) }}
 )
 
 select

@@ -19,7 +19,7 @@ sold as (
 {{ sales_by_person_and_month("manager_id") }},
 
 employees as (
-    {{ newest_versions("dim_employee", "employee_id", ["title"]) }}
+    {{ current_versions("dim_employee", ["employee_id", "title"]) }}
 )
 
 select

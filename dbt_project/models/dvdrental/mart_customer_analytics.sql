@@ -1,4 +1,4 @@
--- One row a customer: what, how often, how lately and how punctually they rented, and what they paid.
+-- One row a customer of the source, or one who rented or paid: what, how often, how lately and how punctually they rented, and what they paid.
 with
 
 -- The data's own last day, not today's: a rebuild tomorrow gives the same rows.
@@ -73,7 +73,8 @@ select
     customers.store_id::integer as store_id,
     customers.city::text as city,
     customers.country::text as country,
-    customers.is_active::boolean as is_active,
+    -- Whether there still is such a customer: null, and not false, if not.
+    case when customers.is_in_source then coalesce(customers.is_active, false) end::boolean as is_active,
     date_trunc('month', scored.first_rental_date)::date as cohort_month,
     scored.first_rental_date::date as first_rental_date,
     scored.last_rental_date::date as last_rental_date,
@@ -100,4 +101,6 @@ cross join last_day
 left join scored using (customer_id)
 left join payments_by_customer as payments using (customer_id)
 left join favourite_categories as favourites using (customer_id)
-where customers.is_current
+where
+    customers.is_current
+    and (customers.is_in_source or scored.customer_id is not null or payments.customer_id is not null)

@@ -1,4 +1,4 @@
--- One row a film: what its copies were rented and paid for, also of films without a rental or without a copy.
+-- One row a film of the source, or one that was rented or paid for; also without a rental or without a copy.
 with
 
 rentals_by_copy as (
@@ -31,6 +31,7 @@ stock_by_film as (
     from {{ source("dvddw", "dim_inventory") }} as copies
     left join rentals_by_copy as rentals using (inventory_key)
     left join shelf_days_by_store as shelf on copies.store_key = shelf.store_key
+    where copies.is_in_source
     group by copies.film_key
 ),
 
@@ -75,6 +76,7 @@ films as (
     left join stock_by_film as stock using (film_key)
     left join rentals_by_film as rentals using (film_key)
     left join payments_by_film as payments using (film_key)
+    where films.is_in_source or rentals.film_key is not null or payments.film_key is not null
 )
 
 select
@@ -83,8 +85,8 @@ select
     title::text as title,
     categories::text[] as categories,
     rating::text as rating,
-    rental_rate::numeric(4, 2) as rental_rate,
-    replacement_cost::numeric(5, 2) as replacement_cost,
+    case when is_in_source then rental_rate end::numeric(4, 2) as rental_rate,
+    case when is_in_source then replacement_cost end::numeric(5, 2) as replacement_cost,
     copy_count::bigint as copy_count,
     store_count::bigint as store_count,
     unrented_copy_count::bigint as unrented_copy_count,

@@ -10,6 +10,7 @@ stock as (
         count(copies.inventory_key) as copy_count
     from {{ source("dvddw", "dim_inventory") }} as copies
     join {{ source("dvddw", "bridge_film_category") }} as film_categories using (film_key)
+    where copies.is_in_source
     group by film_categories.category_key, copies.store_key
 )
 

@@ -9,12 +9,13 @@
 
 with
 
+-- The marts also have who and what has left the source, but was rented: without is_active, and without rental_rate.
 customers as (
     select
         greatest(max(last_rental_date), max(last_payment_date)) as as_of_date,
         min(first_rental_date) as first_rental_date,
         max(last_rental_date) as last_rental_date,
-        count(customer_id) as customer_count,
+        count(customer_id) filter (where is_active is not null) as customer_count,
         count(customer_id) filter (where is_active) as active_customer_count,
         coalesce(sum(rental_count), 0) as rental_count,
         coalesce(sum(unpaid_rental_count), 0) as unpaid_rental_count,
@@ -27,8 +28,8 @@ customers as (
 
 films as (
     select
-        count(film_key) as film_count,
-        count(film_key) filter (where not is_in_stock) as film_without_stock_count,
+        count(film_key) filter (where rental_rate is not null) as film_count,
+        count(film_key) filter (where rental_rate is not null and not is_in_stock) as film_without_stock_count,
         count(film_key) filter (where is_in_stock and is_never_rented) as film_never_rented_count,
         coalesce(sum(copy_count), 0) as copy_count,
         coalesce(sum(unrented_copy_count), 0) as unrented_copy_count
