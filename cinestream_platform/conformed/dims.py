@@ -77,8 +77,19 @@ def type_1(
     )
 
 
-def type_2(source: str, schema: str, name: str, description: str, grain: str, *columns: Column) -> Table:
-    """A dim of which a row is a version of what its second column identifies; the first is the surrogate key."""
+def type_2(
+    source: str,
+    schema: str,
+    name: str,
+    description: str,
+    grain: str,
+    *columns: Column,
+    versions_of: tuple[str, ...],
+) -> Table:
+    """A dim of which a row is a version of what its second column identifies; the first is the surrogate key.
+
+    ``versions_of`` are the raw tables that versions are folded from.
+    """
     return Table(
         source=source,
         schema=schema,
@@ -91,4 +102,5 @@ def type_2(source: str, schema: str, name: str, description: str, grain: str, *c
         primary_key=(columns[0].name,),
         natural_key=(columns[1].name, "valid_from"),
         surrogate_key=columns[0].name,
+        versions_of=versions_of,
     )

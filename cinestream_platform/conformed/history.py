@@ -4,12 +4,10 @@ Versions follow from *all* deliveries, ordered by when each took effect, and not
 delivery, one out of order or a second run therefore gives the versions that arriving in order would have given.
 """
 
-from datetime import UTC, datetime
-
 import polars as pl
 
-BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
-"""``valid_from`` of the first known version: what is older than the first delivery is taken to have been the same."""
+from cinestream_platform.warehouse.deliveries import BEGINNING
+
 EFFECTIVE_AT = "_effective_at"
 CHANGED_AT = "_changed_at"
 ORDER = (EFFECTIVE_AT, "_file_id", "_line")

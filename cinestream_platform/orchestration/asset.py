@@ -42,6 +42,7 @@ from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.file_loading import FileLoader, Outcome, Report
 from cinestream_platform.orchestration.io_managers import Build, Delivery
 from cinestream_platform.orchestration.partitions import partitions_of
+from cinestream_platform.orchestration.versions import with_published_versions
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.deliveries import Input, made_from
@@ -205,6 +206,9 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
         def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
             begin_step(key.to_user_string())
             keys = list(context.partition_keys) if partitions else [WHOLE]
+            if table.versioned_dimensions:
+                with connect(context.resources.warehouse.target()) as conn:
+                    raw = with_published_versions(conn, table, raw)
             read = Inputs(table, raw)
             built = Build(
                 table,

@@ -21,15 +21,16 @@ from dagster import (
     TableSchema,
 )
 from psycopg import Connection
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from cinestream_platform.lake.csv_records import FORMAT_RULES
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.messages import MAX_METADATA, bounded
+from cinestream_platform.warehouse.deliveries import BEGINNING
 from cinestream_platform.warehouse.frames import named_rules
 from cinestream_platform.warehouse.profile import SourceProfile
 from cinestream_platform.warehouse.raw_files import rows_by_file
-from cinestream_platform.warehouse.table import Kind, Layer, Table
+from cinestream_platform.warehouse.table import Kind, Layer, Table, WriteMode
 from cinestream_platform.warehouse.validation import GRAIN_RULE, table_rules
 
 if TYPE_CHECKING:
@@ -48,10 +49,11 @@ RECORD_FORMAT, ROWS_ACCOUNTED, FILES_READABLE, LAST_RECORD, EVENTS_AGREE = (
     "last_record_complete",
     "events_agree",
 )
-PUBLISHED_AS_BUILT, ROW_COUNT_BOUNDS, REFERENCES_VALIDATED = (
+PUBLISHED_AS_BUILT, ROW_COUNT_BOUNDS, REFERENCES_VALIDATED, ONE_VERSION = (
     "published_as_built",
     "row_count_bounds",
     "references_validated",
+    "one_version_at_a_time",
 )
 RELATIONS_HOLD = "relations_hold"
 
@@ -164,7 +166,16 @@ def table_check_specs(table: Table, key: AssetKey) -> list[AssetCheckSpec]:
     if table.references:
         valid = "Postgres has validated every foreign key, on every partition: no orphans."
         specs.append(AssetCheckSpec(REFERENCES_VALIDATED, asset=key, description=valid))
+    if dimensions := _versioned(table):
+        names = " and ".join(dimension.name for dimension in dimensions)
+        whole = f"Whoever is in {names} has one version at any time, and one that is current."
+        specs.append(AssetCheckSpec(ONE_VERSION, asset=key, description=whole))
     return specs
+
+
+def _versioned(table: Table) -> list[Table]:
+    """The type-2 dims that a publication may have changed: the table itself, or those that it adds members to."""
+    return [table] if table.mode is WriteMode.HISTORY else table.versioned_dimensions
 
 
 def table_check_results(conn: Connection[Any], build: Build, key: AssetKey) -> Iterator[AssetCheckResult]:
@@ -184,6 +195,8 @@ def table_check_results(conn: Connection[Any], build: Build, key: AssetKey) -> I
     yield check_result(key, ROW_COUNT_BOUNDS, not shrunk, numbers | _per_partition(rows), [], AssetCheckSeverity.WARN)
     if build.table.references:
         yield _references(conn, build.table, key)
+    if dimensions := _versioned(build.table):
+        yield one_version_at_a_time(conn, dimensions, key)
 
 
 def _published_as_built(conn: Connection[Any], build: Build, key: AssetKey) -> AssetCheckResult:
@@ -256,6 +269,33 @@ def _references(conn: Connection[Any], table: Table, key: AssetKey) -> AssetChec
     unvalidated = [{"table": where, "foreign_key": name} for where, name, validated in rows if not validated]
     passed = not unvalidated and len(rows) >= len(table.references)
     return check_result(key, REFERENCES_VALIDATED, passed, {"foreign_keys": len(rows)}, unvalidated)
+
+
+def one_version_at_a_time(conn: Connection[Any], dimensions: Sequence[Table], key: AssetKey) -> AssetCheckResult:
+    """Intervals of a member are contiguous from the beginning on, and exactly the last one is current."""
+    query = """
+        SELECT DISTINCT {id} FROM (
+            SELECT {id}, valid_from, valid_to, is_current, lead(valid_from) OVER versions AS next_from,
+                row_number() OVER versions AS place
+            FROM {dim} WHERE valid_to IS DISTINCT FROM valid_from
+            WINDOW versions AS (PARTITION BY {id} ORDER BY valid_from)
+        ) v
+        WHERE valid_to IS DISTINCT FROM next_from OR is_current <> (next_from IS NULL)
+            OR (place = 1 AND valid_from <> {beginning})
+        ORDER BY 1
+    """
+    broken = [
+        {"dimension": dimension.qualified_name, dimension.natural_key[0]: member}
+        for dimension in dimensions
+        for (member,) in conn.execute(
+            SQL(query).format(
+                id=Identifier(dimension.natural_key[0]),
+                dim=Identifier(dimension.schema, dimension.name),
+                beginning=Literal(BEGINNING),
+            )
+        )
+    ]
+    return check_result(key, ONE_VERSION, not broken, {"members": len(broken)}, broken)
 
 
 def report_check_spec(key: AssetKey) -> AssetCheckSpec:

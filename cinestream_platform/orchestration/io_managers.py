@@ -24,7 +24,7 @@ from cinestream_platform.warehouse.keys import KeyResolver
 from cinestream_platform.warehouse.partition_publish import analyze, publish_partition
 from cinestream_platform.warehouse.publications import Publication
 from cinestream_platform.warehouse.publish import delete_retired_versions, publish_table
-from cinestream_platform.warehouse.table import WHOLE, Table, WriteMode
+from cinestream_platform.warehouse.table import WHOLE, Table
 from cinestream_platform.warehouse.validation import BrokenRulesError, RuleResult, validate
 
 NAMED_FILES = 100
@@ -132,9 +132,7 @@ class WarehouseIOManager(ConfigurableIOManager):
                 "published" if published.changed else "unchanged",
             )
         build.inferred = publisher.keys.inferred
-        for dimension in {
-            reference.table for reference in table.references if reference.table.mode is WriteMode.HISTORY
-        }:
+        for dimension in table.versioned_dimensions:
             delete_retired_versions(target, dimension)
         if table.partitioning and any(publication.changed for publication in build.publications):
             analyze(target, table)

@@ -20,6 +20,10 @@ DATE_IN_KEY = re.compile(r"(?<!\d)((?:19|2\d)\d{2}-\d{2}-\d{2})(?!\d)")
 """From 1900 on, before which no version begins."""
 
 
+BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
+"""``valid_from`` of the first known version: what is older than the first delivery is taken to have been the same."""
+
+
 def effective_at(key: str, last_modified: datetime) -> datetime:
     """From when on a delivery holds: the day that its key names last (in UTC), else when it landed.
 

@@ -1,6 +1,7 @@
 """From natural ids to surrogate keys, with an inferred member where a dimension lacks the id.
 
-No fact row is ever lost or re-keyed for lack of its dimension: the member is completed in place later.
+No fact row is ever lost or re-keyed for lack of its dimension: the member is completed in place later. Of a type-2 dim
+only who is in no version at all is inferred, as the first version: any other one is published by the dim's own build.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ from typing import Any
 import polars as pl
 from psycopg import sql
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse.connection import PostgresTarget, connect, connect_bulk
+from cinestream_platform.warehouse.deliveries import BEGINNING
 from cinestream_platform.warehouse.frames import polars_type
 from cinestream_platform.warehouse.publications import publishing, record_added_members
-from cinestream_platform.warehouse.table import WHOLE, Column, Kind, Reference, Table
+from cinestream_platform.warehouse.table import WHOLE, Column, Kind, Reference, Table, WriteMode
+
+
+class UnpublishedVersionError(CineStreamError):
+    """A fact needs a version of a member that its dimension does not have: it was made from other deliveries."""
 
 
 @dataclass
@@ -63,10 +70,24 @@ class KeyResolver:
             new = without.rename(dict(zip(names, ids, strict=True))).join(
                 self._members(reference.table), on=ids, how="anti"
             )
+            if new.height and reference.table.mode is WriteMode.HISTORY:
+                self._require_unknown(reference.table, new)
             if new.height:
                 self._infer(reference.table, new.sort(ids))
             members = self._members(reference.table, again=True)
         return self._join(frame, members, reference)
+
+    def _require_unknown(self, dimension: Table, new: pl.DataFrame) -> None:
+        """Only the first version of a member of whom there is none may be inferred; no other holds at its time."""
+        member_id, valid_from = dimension.natural_key
+        known = self._members(dimension, again=True).select(member_id).to_series()
+        bad = new.filter(pl.col(member_id).is_in(known.implode()) | (pl.col(valid_from) != BEGINNING))
+        if bad.height:
+            raise UnpublishedVersionError(
+                f"{dimension.qualified_name} lacks {bad.height:,} versions that the rows need: it was published anew "
+                "meanwhile, from other deliveries. Nothing of this partition is published. The staleness sensor asks "
+                "for both again; by hand, materialize the dimension together with the table."
+            )
 
     @staticmethod
     def _join(frame: pl.DataFrame, members: pl.DataFrame, reference: Reference) -> pl.DataFrame:
@@ -79,7 +100,9 @@ class KeyResolver:
             columns = [*dimension.natural_key, key]
             names = ", ".join(f'"{name}"' for name in columns)
             with connect_bulk(self.target) as conn, conn.cursor() as cursor:
-                cursor.execute(f'SELECT {names} FROM "{dimension.schema}"."{dimension.name}"')  # noqa: S608 - declared
+                # A retired version holds at no time, so that no row may point at it any more.
+                holds = "WHERE valid_to IS DISTINCT FROM valid_from" if dimension.mode is WriteMode.HISTORY else ""
+                cursor.execute(f'SELECT {names} FROM "{dimension.schema}"."{dimension.name}" {holds}')  # noqa: S608 - declared
                 schema: Any = {name: polars_type(dimension.column(name).type) for name in columns}
                 found = pl.DataFrame(pl.from_arrow(cursor.fetch_arrow_table()))
                 self._known[dimension.name] = found.cast(schema) if found.width else pl.DataFrame(schema=schema)

@@ -122,6 +122,13 @@ def _write_history(conn: Connection[Any], table: Table, staged: Identifier, colu
     an inferred member.
     """
     changed = _upsert(conn, table, staged, columns)
+    changed += _retire(conn, table, staged)
+    _delete_retired(conn, table)
+    return changed
+
+
+def _retire(conn: Connection[Any], table: Table, staged: Identifier) -> int:
+    """How many versions that no delivery gives any more hold for no time from now on, or go on if there is no other."""
     member_id, valid_from = table.natural_key
     parts: dict[str, sql.Composable] = {
         "target": Identifier(table.schema, table.name),
@@ -139,11 +146,39 @@ def _write_history(conn: Connection[Any], table: Table, staged: Identifier, colu
         "UPDATE {target} t SET valid_to = NULL, is_current = true WHERE valid_to IS NOT NULL AND {from} = {first}"
         " AND NOT EXISTS (SELECT FROM {staged} s WHERE s.{id} = t.{id})"
     )
-    return changed + sum(conn.execute(statement.format(**parts)).rowcount for statement in (retire, go_on))
+    return sum(conn.execute(statement.format(**parts)).rowcount for statement in (retire, go_on))
 
 
 def delete_retired_versions(target: PostgresTarget, dimension: Table) -> None:
-    """Delete the retired versions of a type-2 dim, unless a fact still points at one: the next build of it will not."""
-    statement = SQL("DELETE FROM {} WHERE valid_to = valid_from").format(Identifier(dimension.schema, dimension.name))
-    with connect(target) as conn, suppress(ForeignKeyViolation):
-        conn.execute(statement)
+    """Delete the retired versions of a type-2 dim at which no fact points any more."""
+    with connect(target) as conn:
+        _delete_retired(conn, dimension)
+
+
+def _delete_retired(conn: Connection[Any], dimension: Table) -> None:
+    """Each version by itself stays if a fact points at it: the next build of the fact will not.
+
+    A partition that is being built may have taken one up meanwhile; then all stay until the end of that build.
+    """
+    key = Identifier(dimension.surrogate_key or dimension.primary_key[0])
+    retired = "SELECT FROM {} WHERE valid_to = valid_from"
+    if not conn.execute(SQL(retired + " LIMIT 1").format(Identifier(dimension.schema, dimension.name))).fetchall():
+        return
+    pointing = conn.execute(
+        """
+        SELECT n.nspname, c.relname, a.attname FROM pg_constraint
+        JOIN pg_class c ON c.oid = conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = conkey[1]
+        WHERE contype = 'f' AND confrelid = %s::regclass AND NOT c.relispartition
+        """,
+        (f'"{dimension.schema}"."{dimension.name}"',),
+    ).fetchall()
+    unused = [
+        SQL("NOT EXISTS (SELECT FROM {} f WHERE f.{} = d.{})").format(Identifier(schema, name), Identifier(column), key)
+        for schema, name, column in pointing
+    ]
+    delete = SQL("DELETE FROM {} d WHERE {}").format(
+        Identifier(dimension.schema, dimension.name), SQL(" AND ").join([SQL("valid_to = valid_from"), *unused])
+    )
+    with suppress(ForeignKeyViolation), conn.transaction():
+        conn.execute(delete)

@@ -276,8 +276,8 @@ class Table:
 
     ``natural_key`` identifies a row in the source's terms (upsert; for raw event tables: which records are the same
     event, of which the one with the greatest ``latest_by`` wins). ``reads_whole`` names the inputs whose partitions are
-    not this table's: each of its partitions is made from all of their rows. ``by_file``: of a raw table a large file is
-    a partition of its own (``raw_files``).
+    not this table's: each of its partitions is made from all of their rows. ``versions_of`` names the raw tables that a
+    type-2 dim is folded from. ``by_file``: of a raw table a large file is a partition of its own (``raw_files``).
     """
 
     source: str
@@ -296,6 +296,7 @@ class Table:
     indexes: tuple[Index, ...] = ()
     partitioning: Partitioning | None = None
     reads_whole: tuple[str, ...] = ()
+    versions_of: tuple[str, ...] = ()
     by_file: bool = False
 
     def __post_init__(self) -> None:
@@ -332,6 +333,12 @@ class Table:
     def unit(self) -> PartitionUnit:
         """The grain of its partitions."""
         return self.partitioning.unit if self.partitioning else PartitionUnit.WHOLE
+
+    @property
+    def versioned_dimensions(self) -> list[Table]:
+        """The type-2 dims that its references name, in the order of their names."""
+        found = {r.table.name: r.table for r in self.references if r.table.mode is WriteMode.HISTORY}
+        return [found[name] for name in sorted(found)]
 
     @property
     def is_partitioned(self) -> bool:

@@ -7,21 +7,28 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from dagster import AssetKey
 
 from cinestream_platform.commands.files import NotLandableError, land_path, reload_key, retract_key
+from cinestream_platform.orchestration.asset import asset_key
+from cinestream_platform.orchestration.checks import one_version_at_a_time, table_check_specs
+from cinestream_platform.orchestration.versions import DimensionOutdatedError
 from cinestream_platform.samples.chinook import generate, good_records
 from cinestream_platform.samples.chinook_forms import write_json, write_sqlite
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.chinook.feeds import FEEDS
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.sources.chinook.tables import CUSTOMER, DIM_CUSTOMER, FACT_INVOICE
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.corrections import UnknownFileError
+from cinestream_platform.warehouse.deliveries import BEGINNING
+from cinestream_platform.warehouse.keys import KeyResolver, UnpublishedVersionError
 from tests.support.chinook import customers, employees, invoices, lines, tracks
 from tests.support.platform import Platform, database, environment_of
 
@@ -244,6 +251,112 @@ def test_the_whole_dimension_can_be_retracted_and_no_fact_is_lost(store: Platfor
     assert store.query("SELECT count(*), bool_or(is_in_source) FROM chinook_dw.dim_customer") == [(3, False)]
     assert store.scalar("SELECT count(*) FROM chinook_dw.fact_invoice") == rows
     assert_facts_point_at_versions_valid_then(store)
+
+
+FACTS = [AssetKey(["chinook", name]) for name in ("fact_invoice", "fact_invoice_line")]
+
+
+def test_a_build_that_was_asked_for_before_a_delivery_came_points_at_versions_that_are_published(store: Platform):
+    before = keys(store, "dim_customer"), keys(store, "dim_employee"), sold(store)
+    store.land(customer_key(DAY_2), delivery(DAY_2))
+    land_employees(store, "2024-09-01", "Senior Agent")
+    store.load()
+
+    checked = store.run(FACTS, ("2023", "2025"))
+
+    assert (keys(store, "dim_customer"), keys(store, "dim_employee"), sold(store)) == before
+    assert_facts_point_at_versions_valid_then(store)
+    of_versions = [c for c in checked.get_asset_check_evaluations() if c.check_name == "one_version_at_a_time"]
+    assert len(of_versions) == len(FACTS)
+    assert all(check.passed for check in of_versions)
+
+    # What it left out is seen to be missing.
+    store.load_and_build()
+    assert len(versions(store, "dim_customer", 1, "address")) == 2
+    assert {number: title for number, (*_, title) in sold(store).items()}[7] == "Senior Agent"
+    assert_facts_point_at_versions_valid_then(store)
+
+
+def test_a_build_that_was_asked_for_before_a_delivery_was_retracted_is_refused_and_asked_for_again(store: Platform):
+    store.land(customer_key(DAY_1), delivery(DAY_1))
+    store.load_and_build()
+    before = sold(store)
+    store.retract(customer_key(DAY_1))
+
+    with pytest.raises(DimensionOutdatedError, match="dim_customer is made from 1 deliver"):
+        store.run(FACTS, ("2023", "2025"))
+
+    assert sold(store) == before
+    store.load_and_build()
+    assert sold(store)[1] == ("Third Street", 4, "Agent")
+    assert_facts_point_at_versions_valid_then(store)
+
+
+def test_a_version_that_is_not_published_is_never_inferred(store: Platform):
+    natural = pl.DataFrame(
+        [(1, BEGINNING), (1, BEGINNING + timedelta(days=1)), (55, BEGINNING)],
+        schema={"customer_id": pl.Int32(), "customer_valid_from": pl.Datetime("us", "UTC")},
+        orient="row",
+    )
+    only_customers = replace(FACT_INVOICE, columns=FACT_INVOICE.columns[2:3], primary_key=(), references=(CUSTOMER,))
+    before = keys(store, "dim_customer")
+
+    with pytest.raises(UnpublishedVersionError, match="dim_customer lacks 1 version"):
+        KeyResolver(store.target, "test").resolve(only_customers, natural)
+    assert keys(store, "dim_customer") == before
+
+    KeyResolver(store.target, "test").resolve(only_customers, natural[[0, 2]])
+    assert keys(store, "dim_customer").keys() - before.keys() == {(55, "1900-01-01")}
+
+
+def test_the_check_of_versions_finds_gaps_overlaps_and_two_that_are_current(store: Platform):
+    store.land(customer_key(DAY_2), delivery(DAY_2))
+    store.load_and_build()
+    [check] = [c for c in table_check_specs(DIM_CUSTOMER, AssetKey("x")) if c.name == "one_version_at_a_time"]
+    assert check.description
+
+    def found() -> bool:
+        with connect(store.target) as conn:
+            return one_version_at_a_time(conn, [DIM_CUSTOMER], AssetKey("x")).passed
+
+    assert found()
+    for broken in (
+        "valid_to = NULL, is_current = true WHERE customer_id = 1",  # two that are current, overlapping
+        "valid_to = valid_to - interval '1 day' WHERE customer_id = 1 AND NOT is_current",  # a gap
+        "is_current = false WHERE customer_id = 2",  # none that is current
+        "valid_from = valid_from + interval '1 day' WHERE customer_id = 2",  # nothing before
+    ):
+        with connect(store.target) as conn, conn.transaction(force_rollback=True):
+            conn.execute(f"UPDATE chinook_dw.dim_customer SET {broken}".encode())
+            assert not one_version_at_a_time(conn, [DIM_CUSTOMER], AssetKey("x")).passed, broken
+    assert found()
+
+
+def test_a_retired_version_goes_by_itself_as_soon_as_no_fact_points_at_it(store: Platform):
+    store.land(customer_key(DAY_1), delivery(DAY_1))
+    store.land(customer_key(DAY_2), customers((1, "Second Street", 4), (2, "Loud Lane", "")))
+    store.land(
+        customer_key("2026-02-01"), customers((1, "Fourth Street", 4), (2, "Quiet Lane", ""), (9, "New Road", 3))
+    )
+    store.load_and_build()
+    assert len(versions(store, "dim_customer", 2, "address")) == 3  # the middle one has invoice 5
+    store.retract(customer_key(DAY_2))
+    store.retract(customer_key("2026-02-01"))
+
+    store.load()
+    store.run([asset_key(DIM_CUSTOMER)])
+
+    held = store.query(
+        "SELECT customer_id, address, valid_to = valid_from FROM chinook_dw.dim_customer WHERE customer_id < 9"
+        " ORDER BY customer_id, valid_from"
+    )
+    assert (2, "Loud Lane", True) in held
+    assert not [row for row in held if row[1] == "Fourth Street"], "no fact points at it"
+    current = store.query("SELECT customer_id, address FROM chinook_dw.dim_customer WHERE is_current ORDER BY 1")
+    assert current[:2] == [(1, "Third Street"), (2, "Quiet Lane")]
+    store.load_and_build()
+    assert_facts_point_at_versions_valid_then(store)
+    assert store.query("SELECT FROM chinook_dw.dim_customer WHERE valid_to = valid_from") == []
 
 
 def test_an_empty_delivery_of_people_is_refused(store: Platform):

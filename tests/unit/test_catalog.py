@@ -56,6 +56,13 @@ def test_a_feed_has_the_columns_that_its_reader_needs():
         assert (feed.null_token is None) == (feed in FEEDS)
 
 
+def test_a_dim_of_versions_names_the_raw_tables_that_hold_over_time():
+    for table in TABLES:
+        assert bool(table.versions_of) == (table.mode is WriteMode.HISTORY and table.layer is Layer.DIMENSION)
+        raw = {made.name: made.mode for made in raw_tables_of(table.source)}
+        assert {raw[name] for name in table.versions_of} <= {WriteMode.HISTORY}
+
+
 GIVEN_NAMES = ("dim_playlist_track", "transactions", "stock_prices")
 GIVEN_COLUMNS = ("timestamp", "rating_key")
 """Names that the company gave before there was a grammar."""

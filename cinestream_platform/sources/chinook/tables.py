@@ -150,6 +150,7 @@ DIM_EMPLOYEE = _versioned_dim(
     Column("birth_date", DATE, "Birthday.", nullable=True, is_personal=True),
     Column("hire_date", DATE, "First day of work.", nullable=True),
     *CONTACT,
+    versions_of=("employee",),
 )
 EMPLOYEE = Reference(
     "employee_key", DIM_EMPLOYEE, on={"employee_id": "employee_id", "valid_from": "employee_valid_from"}
@@ -166,6 +167,7 @@ DIM_CUSTOMER = _versioned_dim(
     attribute("company", "Company.", personal=True),
     *CONTACT,
     Column("support_rep_id", INTEGER, "employee_id of who looks after the customer.", True, POSITIVE),
+    versions_of=("customer",),
 )
 CUSTOMER = Reference(
     "customer_key", DIM_CUSTOMER, on={"customer_id": "customer_id", "valid_from": "customer_valid_from"}

@@ -163,6 +163,7 @@ DIM_CUSTOMER = type_2(
     Column("store_id", INTEGER, "The store that the customer belongs to.", True, POSITIVE),
     Column("is_active", BOOLEAN, "The source's number `active` is 1.", nullable=True),
     Column("create_date", DATE, "When the customer was entered in the source.", nullable=True),
+    versions_of=("customer", "address", "city", "country"),
 )
 CUSTOMER = Reference(
     "customer_key", DIM_CUSTOMER, on={"customer_id": "customer_id", "valid_from": "customer_valid_from"}
@@ -174,8 +175,7 @@ BRIDGE_FILM_CATEGORY = _bridge(
     "bridge_film_category", "Which categories a film has.", FILM, CATEGORY, "one row a film and category"
 )
 
-COPY_KEYS = (
-    foreign_key("inventory_key", "The copy; NULL where the rental is unknown.", nullable=True),
+OF_COPY = (
     foreign_key("film_key", "The film; NULL where the copy is unknown.", nullable=True),
     foreign_key("store_key", "The copy's store; NULL where the copy is unknown.", nullable=True),
 )
@@ -196,7 +196,8 @@ FACT_RENTAL = Table(
             "return_date_key", "The day of return (UTC) as YYYYMMDD; NULL while the copy is out.", nullable=True
         ),
         foreign_key("customer_key", "Who rented, in the version valid then."),
-        *COPY_KEYS,
+        foreign_key("inventory_key", "The copy that was rented; NULL if the source does not say.", nullable=True),
+        *OF_COPY,
         foreign_key("staff_key", "Who handed it out."),
         Column("rented_at", TIMESTAMP, "When the copy was taken (UTC)."),
         Column("returned_at", TIMESTAMP, "When it came back (UTC); NULL while it is out.", nullable=True),
@@ -235,7 +236,8 @@ FACT_PAYMENT = Table(
         DATE_KEY,
         natural_id("rental_id", "The rental; one may have several payments."),
         foreign_key("customer_key", "Who paid, in the version valid then."),
-        *COPY_KEYS,
+        foreign_key("inventory_key", "The copy that was rented; NULL where the rental is unknown.", nullable=True),
+        *OF_COPY,
         foreign_key("staff_key", "Who took the money."),
         Column("paid_at", TIMESTAMP, "When it was paid (UTC)."),
         Column("amount", AMOUNT, "Amount in the store's currency.", rules=NOT_NEGATIVE),
