@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettingError
 
 from cinestream_platform.errors import CineStreamError
+from cinestream_platform.store_urls import store_url_problem
 
 
 def _known_zone(name: str) -> str:
@@ -25,6 +26,13 @@ def _known_zone(name: str) -> str:
         raise ValueError("no such time zone; an example of one is Europe/Madrid") from None
 
 
+def _store_url(url: str | None) -> str | None:
+    if url and (problem := store_url_problem(url)):  # an empty variable is none
+        raise ValueError(problem)
+    return url
+
+
+StoreUrl = Annotated[str | None, AfterValidator(_store_url)]
 Role = Literal["admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader"]
 
 
@@ -82,8 +90,8 @@ class Settings(BaseSettings):
         "UTC", description="Zone of its timestamps without one, such as Europe/Madrid."
     )
 
-    landing_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/landing.")
-    lake_url: str | None = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/lake.")
+    landing_url: StoreUrl = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/landing.")
+    lake_url: StoreUrl = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/lake.")
     s3_endpoint_url: str | None = Field(None, description="Endpoint of an S3 server other than AWS.")
     s3_region: str = Field("us-east-1", description="Region of the buckets.")
     s3_access_key_id: SecretStr | None = Field(None, description="Unset = boto3's own credential chain.")

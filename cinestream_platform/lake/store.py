@@ -29,6 +29,7 @@ from cinestream_platform.lake.stored import (
     storable,
 )
 from cinestream_platform.services.process import make_private
+from cinestream_platform.store_urls import store_url_problem
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Obstore
@@ -57,8 +58,8 @@ class ObjectStore:
         self.url = url.rstrip("/")
         self._s3 = s3 or S3Access()
         self._parts = urlsplit(self.url)
-        if self._parts.scheme not in ("s3", "file"):
-            raise StoreUrlError(f"{url}: a store is s3://bucket/prefix or file:///folder")
+        if problem := store_url_problem(url):
+            raise StoreUrlError(f"{url.partition('?')[0]}: {problem}")
         if self.is_folder:
             make_private(self.folder)
 

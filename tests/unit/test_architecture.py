@@ -28,7 +28,7 @@ LEVELS = [
     (r"samples\.", 12),
     (r"services\.", 11),
     (r"settings|messages", 10),
-    (r"progress|errors", 9),
+    (r"progress|errors|store_urls", 9),
 ]
 DAGSTER_ALLOWED = re.compile(
     r"definitions|processes\.|web\.|automation\.|orchestration\.|marts\.|commands\.|(sources\.\w+|conformed)\.assets"

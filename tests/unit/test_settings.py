@@ -60,6 +60,53 @@ def test_a_home_with_blanks_and_signs_is_a_url_that_leads_back(tmp_path: Path):
     assert ObjectStore(Settings(home=home).landing).folder == home / "landing"
 
 
+@pytest.mark.parametrize(
+    ("url", "spelling"),
+    [
+        ("file://data/landing", "file://{here}/data/landing"),
+        ("file://./landing", "file://{here}/landing"),
+        ("file://~/landing", "file://{home}/landing"),
+        ("file://localhost/srv/a", "file:///srv/a"),
+        ("file:data/landing", "file://{here}/data/landing"),
+        ("data/landing", "file://{here}/data/landing"),
+        ("~/landing", "file://{home}/landing"),
+        ("/srv/a", "file:///srv/a"),
+        ("file:///srv/a#2", "file:///srv/a%232"),
+        ("file:///srv/a?b", "file:///srv/a%3Fb"),
+        ("file:///srv/what?", "file:///srv/what%3F"),
+        ("file:///srv/a%20b#c", "file:///srv/a%20b%23c"),
+        ("s3://bucket/a#2", "s3://bucket/prefix"),
+        ("s3://bucket/a?versionId=hush", "s3://bucket/prefix"),
+        ("s3:///landing", "s3://bucket/prefix"),
+        ("file://", "file:///folder"),
+        ("file:///", "no host"),
+        ("https://host/landing", "file:///folder"),
+    ],
+)
+@pytest.mark.parametrize("setting", ["LANDING_URL", "LAKE_URL"])
+def test_a_url_that_leads_elsewhere_than_it_seems_is_refused_with_the_right_spelling(
+    setting: str, url: str, spelling: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv(f"CINESTREAM_{setting}", url)
+    get_settings.cache_clear()
+    with pytest.raises(SettingsError) as refusal:
+        get_settings()
+    expected = spelling.format(here=tmp_path, home=tmp_path / "home")
+    assert f"CINESTREAM_{setting}: " in str(refusal.value)
+    assert expected in str(refusal.value)
+    assert "hush" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+    if expected.startswith("file:///") and "folder" not in expected:
+        assert Settings(landing_url=expected).landing == expected
+
+
+@pytest.mark.parametrize("url", ["", "file:///srv/a%232", "file:///srv/my landing", "file:/srv/a", "s3://bucket"])
+def test_other_urls_of_stores_are_taken_as_they_are(url: str):
+    assert Settings(landing_url=url).landing_url == url
+
+
 def test_a_wrong_value_names_the_variable_and_not_the_value(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CINESTREAM_POSTGRES_PORT", "hush")
     get_settings.cache_clear()
