@@ -17,6 +17,7 @@ from cinestream_platform.sources.movielens import feeds as movielens_feeds
 from cinestream_platform.sources.movielens import tables as movielens_tables
 from cinestream_platform.sources.netflix import feeds as netflix_feeds
 from cinestream_platform.sources.netflix import tables as netflix_tables
+from cinestream_platform.warehouse.named_days import misread_day
 from cinestream_platform.warehouse.relation import Relation
 from cinestream_platform.warehouse.table import Layer, PartitionUnit, Table
 
@@ -93,6 +94,11 @@ def placement_problem(key: str) -> str | None:
         return None
     known = ", ".join(place.prefix for place in PLACES if place.source == source or source not in SOURCES)
     return f"no feed takes files below {source}/{dataset}/; feeds are {known}"
+
+
+def day_problem(key: str, feed: Feed | None) -> str | None:
+    """Why it is not known from when on a file of this feed holds; ``None`` if it is, or does not matter."""
+    return misread_day(object_key(key)) if feed and feed.holds_over_time else None
 
 
 def feed_of_table(source: str, name: str) -> Feed:

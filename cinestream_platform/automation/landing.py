@@ -26,7 +26,7 @@ from psycopg import Connection
 
 from cinestream_platform.automation.cancellations import asked_files, hold_cancelled_loads
 from cinestream_platform.automation.jobs import JOBS, load_job_name
-from cinestream_platform.catalog import FEEDS, SOURCES, find_bundle, find_feed, placement_problem
+from cinestream_platform.catalog import FEEDS, SOURCES, day_problem, find_bundle, find_feed, placement_problem
 from cinestream_platform.lake.bundle import MEMBER, is_member
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.messages import quotes_no_values
@@ -65,10 +65,11 @@ def sight(listed: StoredObject) -> Iterator[Sighting]:
     if is_member(listed.key):  # an object of that name must not be taken for the table of another
         listed = replace(listed, key=f"{listed.key}{MEMBER}")
     if bundle is None or problem:
+        problem = problem or day_problem(listed.key, find_feed(source, dataset))
         yield Sighting(listed, source, dataset, problem)
         return
     for key, feed in bundle.member_keys(listed.key):
-        yield Sighting(replace(listed, key=key), source, feed.dataset)
+        yield Sighting(replace(listed, key=key), source, feed.dataset, day_problem(key, feed))
 
 
 def scan_landing(settings: Settings, target: PostgresTarget, landing: ObjectStore) -> list[Arrival]:

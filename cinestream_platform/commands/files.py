@@ -6,7 +6,7 @@ from pathlib import Path
 
 from psycopg.sql import Identifier
 
-from cinestream_platform.catalog import EXTRACTS, PLACES, member_keys, placement_problem, places_of
+from cinestream_platform.catalog import EXTRACTS, PLACES, day_problem, member_keys, placement_problem, places_of
 from cinestream_platform.commands.replacing import KeyTakenError, Landing, find_replaced, refusal
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.bundle import Bundle, object_key
@@ -65,7 +65,9 @@ def _nothing_taken(source: str, path: Path, places: list[Feed | Bundle], dataset
 
 def _landing(file: Path, place: Feed | Bundle, name: str | None, *, is_of_folder: bool) -> Landing:
     key = f"{place.prefix}{name}/{file.name}" if name and is_of_folder else f"{place.prefix}{name or file.name}"
-    if problem := placement_problem(key):
+    feeds = place.feeds if isinstance(place, Bundle) else (place,)
+    days = (day_problem(key, feed) for feed in feeds)
+    if problem := placement_problem(key) or next(filter(None, days), None):
         raise NotLandableError(f"{key}: {problem}. Choose another name with --as.")
     if is_in_transit(key):
         raise NotLandableError(
@@ -151,9 +153,9 @@ def reload_key(key: str) -> list[str]:
     """
     done = []
     with connect(prepared_target()) as conn:
-        for member, _ in _members(key):
+        for member, feed in _members(key):
             corrections.require_landed(conn, get_settings().landing, member)
-            if problem := placement_problem(object_key(member)):
+            if problem := placement_problem(object_key(member)) or day_problem(member, feed):
                 raise NotLandableError(f"{member!r} stays parked: {problem}. Land it under another key.")
             file = corrections.reload(conn, get_settings().landing, member)
             done.append(

@@ -7,17 +7,13 @@ held between the one before it and itself: changes since, and members that are n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import cached_property
 
+from cinestream_platform.warehouse.named_days import named_days
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
-
-DATE_IN_KEY = re.compile(r"(?<!\d)((?:19|2\d)\d{2}-\d{2}-\d{2})(?!\d)")
-"""From 1900 on, before which no version begins."""
 
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
@@ -27,12 +23,10 @@ BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 def effective_at(key: str, last_modified: datetime) -> datetime:
     """From when on a delivery holds: the day that its key names last (in UTC), else when it landed.
 
-    ``chinook/customer/customer_2024-05-01.csv`` holds from 2024-05-01 00:00 on.
+    ``chinook/customer/customer_2024-05-01.csv`` holds from 2024-05-01 00:00 on, and so does ``customer_20240501.csv``.
     """
-    for text in reversed(DATE_IN_KEY.findall(key)):
-        with suppress(ValueError):
-            return datetime.fromisoformat(f"{text}T00:00:00+00:00")
-    return last_modified
+    day = next(named_days(key), None)
+    return datetime.combine(day, time(), UTC) if day else last_modified
 
 
 def touches(partitions: Collection[str], unit: PartitionUnit, partition_key: str) -> bool:

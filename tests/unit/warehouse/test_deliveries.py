@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.warehouse.deliveries import effective_at, holding, touches
+from cinestream_platform.warehouse.named_days import misread_day
 from cinestream_platform.warehouse.table import WHOLE, Partitioning, PartitionUnit
 
 LANDED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -25,6 +26,11 @@ TIME_UNITS = [PartitionUnit.YEAR, PartitionUnit.QUARTER, PartitionUnit.MONTH]
         ("chinook/release/2024-05-01.sqlite#customer", (2024, 5, 1)),
         ("chinook/customer/customer_2024-05-01T10.csv", (2024, 5, 1)),
         ("chinook/customer/customer_1900-01-01.csv", (1900, 1, 1)),
+        ("chinook/customer/customer_20240501.csv", (2024, 5, 1)),
+        ("chinook/customer/20240501/customer.csv", (2024, 5, 1)),
+        ("chinook/customer/customer20240501T123000Z.csv", (2024, 5, 1)),
+        ("chinook/customer/customer_20240501123000.csv", (2024, 5, 1)),
+        ("chinook/customer/customer_2024-05-01_20240602.csv", (2024, 6, 2)),
         ("chinook/customer/2024-05-01/customer_2024-02-30.csv", (2024, 5, 1)),
     ],
 )
@@ -35,7 +41,7 @@ def test_a_delivery_holds_from_the_day_that_its_key_names_last(key, expected):
 @pytest.mark.parametrize(
     "name",
     [
-        *("customer.csv", "customer_2024-13-01.csv", "customer_2024-02-30.csv", "customer_20240501.csv"),
+        *("customer.csv", "customer_2024-13-01.csv", "customer_2024-02-30.csv", "customer_20241301.csv"),
         *(
             "customer_12024-05-01.csv",
             "customer_2024-05-012.csv",
@@ -47,6 +53,57 @@ def test_a_delivery_holds_from_the_day_that_its_key_names_last(key, expected):
 )
 def test_without_a_day_in_its_key_it_holds_from_when_it_landed(name):
     assert effective_at(f"chinook/customer/{name}", LANDED) == LANDED
+
+
+def test_a_state_of_a_database_holds_from_the_moment_of_its_extraction():
+    assert effective_at("dvdrental/film/20260304T050607.000000Z", LANDED) == LANDED
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("customer_2024-13-45.csv", "customer_01-05-2024.csv", "customer_2024-02-30.csv", "customer_20241345.csv"),
+        *("customer_01052024.csv", "customer_31122023.csv", "customer_2024_05_01.csv", "customer_2024.05.01.csv"),
+        *("2024/05/01/customer.csv", "year=2024/month=05/day=01/customer.csv", "customer_2024-5-1.csv"),
+        *("customer_1.5.2024.csv", "customer_24-05-01.csv", "customer_5-1-24.csv", "customer_2024-05.csv"),
+        *("customer_1-May-2024.csv", "customer_may2024.csv", "customer_01may24.csv", "customer_2024may01.csv"),
+        *(
+            "customer_1899-12-31.csv",
+            "customer_２０２４-05-01.csv",
+            "customer_2024–05–01.csv",
+            "customer_2024-05-012.csv",
+        ),
+        *("2024-05-01/customer_01-05-2024.csv", "customer_2024-05-01_2024-13-45.csv", "customer_20241345120000.csv"),
+    ],
+)
+def test_what_looks_like_a_date_and_is_none_is_said_with_the_spelling_that_is_read(name):
+    assert "Write the day as 2024-05-01 or 20240501" in (misread_day(f"chinook/customer/{name}") or "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("customer.csv", "customer_20240501.csv", "2024-05-01/customer.csv", "customer_2024-05-01T12-30-00.csv"),
+        *("customer_20240501T123000Z.csv", "customer_2024-05-01 (2).csv", "customer_2024-05-01_1.csv", "mayor_3.csv"),
+        *(
+            "customer_2024-05-01_12-30-00.csv",
+            "customer_1714521600.csv",
+            "customer_12345678.csv",
+            "customer_v1.4.5.csv",
+        ),
+        *("part-00000-3f2a1b4c-2024-4abc-9def-20240501abcd-c000.csv", "dt=2024-05-01/hour=05/customer.csv"),
+        "20260304T050607.000000Z",
+    ],
+)
+def test_days_times_and_other_numbers_are_not_taken_for_misread_days(name):
+    assert misread_day(f"chinook/customer/{name}") is None
+
+
+@given(st.dates(date(1900, 1, 1), date(2999, 12, 31)), st.sampled_from(["%Y-%m-%d", "%Y%m%d", "%Y%m%dT%H%M%S"]))
+def test_every_day_from_1900_on_is_read_in_both_spellings(day, spelling):
+    key = f"chinook/employee/employee_{day.strftime(spelling)}.csv"
+    assert effective_at(key, LANDED).date() == day
+    assert misread_day(key) is None
 
 
 # ---- event files -----------------------------------------------------------------------------------------------------
