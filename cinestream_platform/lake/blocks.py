@@ -7,8 +7,8 @@ tables (``bundle_reader``) share. What does not: how a record is split into fiel
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import polars as pl
@@ -41,6 +41,13 @@ REJECT_SCHEMA = {"line": pl.Int64(), "rule": pl.String(), "raw": pl.String(), "f
 offending field (never of a personal column), or the number of its fields."""
 MAX_FOUND_CHARS = 100
 
+READ_AS_UTF8, REPEATED_HEADER = "(read as UTF-8)", "(repeated header)"
+FILE_WARNINGS = {
+    READ_AS_UTF8: "files in UTF-8 where the feed declares another encoding",
+    REPEATED_HEADER: "lines that repeat the header, which are no records",
+}
+"""What else than a value may be accepted though it is not as declared."""
+
 
 class FileRefusedError(CineStreamError):
     """The file as a whole cannot be read; the message names the culprit and the remedy.
@@ -56,13 +63,15 @@ class FileRefusedError(CineStreamError):
 class Batch:
     """Typed rows in the raw table's columns, and rejected records as ``REJECT_SCHEMA``.
 
-    ``most_to_come`` is a number of records that what follows of the file cannot exceed.
+    ``most_to_come`` is a number of records that what follows of the file cannot exceed. ``warnings`` counts what was
+    accepted though it is not written as declared: values by the name of their column, the rest as in ``FILE_WARNINGS``.
     """
 
     rows: pl.DataFrame
     rejected: pl.DataFrame
     most_to_come: int
     ends_without_line_end: bool = False
+    warnings: Mapping[str, int] = field(default_factory=dict)
 
 
 def refuse_foreign_form(begin: bytes, wanted: str) -> None:

@@ -37,6 +37,9 @@ from cinestream_platform.warehouse.table import Column
 BATCH_ROWS = 100_000
 MAX_COLUMNS = 1_000
 SQLITE_MAGIC = b"SQLite format 3\0"
+SQLITE_HEAD_BYTES = 20
+WAL_VERSION = 2
+"""Write or read version, bytes 18 and 19 of the file, in WAL mode: https://www.sqlite.org/fileformat.html."""
 
 
 class Rows(Protocol):
@@ -65,7 +68,13 @@ def read_member(path: Path, feed: Feed, *, file_id: int, not_after: datetime) ->
         FileRefusedError: The file is neither SQLite nor JSON, or damaged; the table or one of its columns is missing.
     """
     with path.open("rb") as source:
-        is_sqlite = source.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+        head = source.read(SQLITE_HEAD_BYTES)
+    is_sqlite = head.startswith(SQLITE_MAGIC)
+    if is_sqlite and WAL_VERSION in head[18:20]:
+        raise FileRefusedError(
+            "the SQLite file is in WAL mode: its last commits may stand in the file <name>-wal beside it, which is "
+            'not read. Run `sqlite3 <file> "PRAGMA journal_mode = DELETE"` where it is written, and land it again.'
+        )
     rows: Rows = SqliteRows(path, feed) if is_sqlite else JsonRows(path, feed)
     names = match_columns(rows.header, feed.table)
     schema: Any = {"line": pl.Int64(), "raw": pl.String(), **dict.fromkeys(names, pl.String())}
@@ -74,11 +83,11 @@ def read_member(path: Path, feed: Feed, *, file_id: int, not_after: datetime) ->
         good = [(line, _raw(row), *row) for line, row, flaw in judged if flaw is None]
         bad = [(line, flaw, row if isinstance(row, str) else _raw(row), None) for line, row, flaw in judged if flaw]
         records = pl.DataFrame(good, schema=schema, orient="row")
-        typed, rejected = split_records(records, feed.table, file_id=file_id, not_after=not_after)
+        typed, rejected, warnings = split_records(records, feed.table, file_id=file_id, not_after=not_after)
         raws = records[rejected["row"]]["raw"]
         broken = pl.DataFrame(bad, schema=REJECT_SCHEMA, orient="row")
         rejected = pl.concat([rejected.select("line", "rule", raws.alias("raw"), "found"), broken])
-        yield Batch(typed, rejected.sort("line"), rows.most_to_come)
+        yield Batch(typed, rejected.sort("line"), rows.most_to_come, warnings=warnings)
 
 
 def _batches(rows: Rows, most_rows: int) -> Iterator[list[tuple[int, Row]]]:

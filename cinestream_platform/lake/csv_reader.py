@@ -24,6 +24,7 @@ from cinestream_platform.lake.blocks import (
     BOM,
     MAX_RAW_CHARS,
     REJECT_SCHEMA,
+    REPEATED_HEADER,
     Batch,
     Blocks,
     FileRefusedError,
@@ -60,10 +61,13 @@ def read_csv(
         for line, block in blocks:
             records, broken = _frame_block(block, line, names, blocks)
             nulled = with_nulls(records, feed)
-            rows, rejected = split_records(nulled, feed.table, file_id=file_id, not_after=not_after)
+            rows, rejected, warnings = split_records(nulled, feed.table, file_id=file_id, not_after=not_after)
+            rejected, repeated = _without_headers(rejected, records, names, feed.table)
+            warnings[REPEATED_HEADER] += repeated
             raws = _texts(records[rejected["row"]], names).str.slice(0, MAX_RAW_CHARS)
             rejected = pl.concat([rejected.select("line", "rule", raws.alias("raw"), "found"), broken])
-            yield Batch(rows, rejected.sort("line"), (blocks.bytes_left + 1) // shortest, not block.endswith(b"\n"))
+            to_come, is_cut = (blocks.bytes_left + 1) // shortest, not block.endswith(b"\n")
+            yield Batch(rows, rejected.sort("line"), to_come, is_cut, +warnings)
 
 
 def _shortest_record(feed: Feed) -> int:
@@ -71,6 +75,26 @@ def _shortest_record(feed: Feed) -> int:
     columns = [column for column in feed.table.columns if column.source_name]
     required = sum(not column.nullable for column in columns) if feed.null_token is None else 0
     return max(required + len(columns), 2)
+
+
+def _without_headers(
+    rejected: pl.DataFrame, records: pl.DataFrame, names: Sequence[str], table: Table
+) -> tuple[pl.DataFrame, int]:
+    """The rejected records that are no repeated header, and how many are one: files are often joined with ``cat``.
+
+    A header is always rejected as a record, since every table has a column that is no text. One with the columns in
+    another order stays rejected: what follows may be in that order.
+    """
+    headers = {name: folded(table.column(name).source_name or "") for name in names}
+    found = pl.Series([], dtype=pl.Int64) if rejected.is_empty() else rejected["row"]
+    for name, header in headers.items():  # after the first column hardly any are left
+        text = records[name].gather(found).str.strip_prefix(BOM.decode() if name == names[0] else "")
+        found = found.filter(
+            (text.str.replace_all("_", "", literal=True).str.to_lowercase() == header).fill_null(False)
+        )
+        if found.is_empty():
+            return rejected, 0
+    return rejected.filter(~pl.col("row").is_in(found.implode())), found.len()
 
 
 def _texts(records: pl.DataFrame, names: Sequence[str]) -> pl.Series:

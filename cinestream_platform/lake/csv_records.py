@@ -15,6 +15,8 @@ from itertools import accumulate
 
 from cinestream_platform.lake.blocks import MAX_LINE_BYTES, MAX_RAW_CHARS
 
+BLANKS = b" \t"
+"""A line that holds nothing else is no record."""
 MAX_QUOTED_BYTES = 64 * 1024
 """A quoted field that is still open after so many bytes was never closed: reject its line, go on with the next."""
 
@@ -59,7 +61,7 @@ def frame_records(text: bytes, first_line: int, width: int, *, is_end: bool) -> 
 
     A record that the lines do not close is left to the next, unless this is the end of the file.
     """
-    if not text.replace(b"\r\n", b"\n").strip(b"\n"):  # empty lines are no records, and there may be millions
+    if not text.replace(b"\r\n", b"\n").strip(BLANKS + b"\n"):  # no records, and there may be millions
         return Framed(lines=text.count(b"\n"), size=len(text))
     lines = io.BytesIO(text).readlines()  # bytes.splitlines would end lines at a bare carriage return too
     framed, quotes = Framed(), _Quotes(lines)
@@ -110,14 +112,16 @@ def _frame_record(framed: Framed, quotes: _Quotes, line: int, width: int) -> int
 
 
 def _frame_plain(framed: Framed, raw: bytes, line: int, width: int) -> None:
-    """Enter a line without quotes; an empty one is no record."""
+    """Enter a line without quotes; an empty one, or one of blanks, is no record."""
     body = raw.removesuffix(b"\n").removesuffix(b"\r")
+    if not body.strip(BLANKS):
+        return
     rule, fields = _split(body)
     if rule:
         framed.reject(line, rule, raw)
-    elif body and len(fields) != width:
+    elif len(fields) != width:
         framed.reject(line, FIELD_COUNT, raw, str(len(fields)))
-    elif body:
+    else:
         framed.good.append((line, _text(raw), fields))
 
 

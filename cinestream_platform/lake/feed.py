@@ -5,6 +5,9 @@ from fnmatch import fnmatch
 
 from cinestream_platform.warehouse.table import PartitionUnit, Table, WriteMode
 
+TOLERATED_REJECTS = 1
+"""So many bad records refuse no file, whatever their share is: of a small file one is more than any percentage."""
+
 
 @dataclass(frozen=True)
 class LineFormat:
@@ -24,7 +27,8 @@ class Feed:
     """Files below ``<landing>/<source>/<dataset>/`` that fill one raw table.
 
     ``file_names`` are the publisher's names, by which ``cinestream land`` knows a file's dataset.
-    ``reject_threshold`` is the share of rejected records above which nothing of a file is published.
+    ``reject_threshold`` is the share of rejected records above which nothing of a file is published; one bad record
+    among good ones is published without, however small the file.
     ``event_time`` names the timestamp or date by which rows are kept in partitions of ``unit`` (UTC).
     ``null_words`` are spellings of NULL in nullable columns, beside the empty field. A ``null_token`` is the one
     spelling of NULL in every column, and an empty field then an empty text.
@@ -57,6 +61,10 @@ class Feed:
     def holds_over_time(self) -> bool:
         """Whether a delivery says what holds from its time on, and not what happened when."""
         return self.table.mode is WriteMode.HISTORY and self.event_time is None
+
+    def refuses(self, rejected: int, read: int) -> bool:
+        """Whether nothing is published of a delivery of which so many of so many records are rejected."""
+        return rejected > read * self.reject_threshold and (rejected > TOLERATED_REJECTS or rejected == read)
 
     @property
     def prefix(self) -> str:

@@ -12,14 +12,16 @@ What does not belong here: types and rules (``records``), CSV (``csv_reader``).
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -28,20 +30,30 @@ from cinestream_platform.lake.blocks import (
     BLOCK_BYTES,
     BOM,
     MAX_RAW_CHARS,
+    READ_AS_UTF8,
     REJECT_SCHEMA,
     Batch,
     Blocks,
     FileRefusedError,
     refuse_foreign_form,
 )
-from cinestream_platform.lake.csv_records import ENCODING, FIELD_COUNT, NUL
+from cinestream_platform.lake.csv_records import BLANKS, ENCODING, FIELD_COUNT, NUL
 from cinestream_platform.lake.feed import Feed, LineFormat
-from cinestream_platform.lake.records import first_broken, judged, split_records, typed_rows, with_nulls
+from cinestream_platform.lake.records import (
+    TOLERATED,
+    count_tolerated,
+    first_broken,
+    judged,
+    split_records,
+    typed_rows,
+    with_nulls,
+)
 from cinestream_platform.warehouse.table import Column, Kind
 
 SECTION_END = ":"
 SURPLUS = "surplus"
 """What a line holds beyond its fields."""
+CHUNK_BYTES = 1024 * 1024
 BROKEN_BYTES = re.compile("[\udc80-\udcff]+")
 """Bytes that are no UTF-8, as Python's ``surrogateescape`` shows them."""
 
@@ -60,19 +72,53 @@ def read_lines(
     """
     if feed.lines is None:
         raise ValueError(f"{feed.prefix} has no line format")
-    reader = _Reader(feed, feed.lines, file_id, not_after)
     is_empty = True
     with path.open("rb") as source:
+        form, warnings = _form_of(source, feed.lines)
+        reader = _Reader(feed, form, file_id, not_after)
         blocks = Blocks(source, block_bytes, fields=len(_columns(feed)))
         for line, block in blocks:
             if line == 1:
                 block = block.removeprefix(BOM)
                 refuse_foreign_form(block, "text file")
             is_empty = is_empty and not block.strip()
-            rows, rejected = reader.split(_Lines(block, line))
-            yield Batch(rows, rejected, (blocks.bytes_left + 1) // reader.shortest, not block.endswith(b"\n"))
+            rows, rejected, tolerated = reader.split(_Lines(block, line))
+            to_come, is_cut = (blocks.bytes_left + 1) // reader.shortest, not block.endswith(b"\n")
+            yield Batch(rows, rejected, to_come, is_cut, warnings | tolerated)
+            warnings = Counter()
     if is_empty:
         raise FileRefusedError("the file is empty. Land a file with records.")
+
+
+def _form_of(source: BinaryIO, form: LineFormat) -> tuple[LineFormat, Counter[str]]:
+    """The format with the encoding that the file is in, and a warning where it is not the declared one.
+
+    A byte order mark decides. Without one, text that is valid UTF-8 with characters of several bytes is UTF-8: by
+    chance such bytes hardly ever stand for letters of another encoding. Only feeds of another encoding are read twice.
+    """
+    if codecs.lookup(form.encoding).name == "utf-8":
+        return form, Counter()
+    begin = source.tell()
+    has_mark = source.read(len(BOM)) == BOM
+    source.seek(begin)
+    if not has_mark and not _is_multibyte_utf8(source):
+        source.seek(begin)
+        return form, Counter()
+    source.seek(begin)
+    return replace(form, encoding="utf-8"), Counter({} if has_mark else {READ_AS_UTF8: 1})
+
+
+def _is_multibyte_utf8(source: BinaryIO) -> bool:
+    """Whether what follows is valid UTF-8 and no ASCII."""
+    decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
+    try:
+        while chunk := source.read(CHUNK_BYTES):
+            is_ascii = is_ascii and chunk.isascii()
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return not is_ascii
 
 
 @dataclass
@@ -117,8 +163,8 @@ class _Reader:
         """Bytes of the shortest line that keeps the rules: required fields of one character, commas, a line end."""
         return max(2 * sum(not column.nullable for column in _fields(self.feed, self.form)), 2)
 
-    def split(self, block: _Lines) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """What a block holds: typed rows and rejected records."""
+    def split(self, block: _Lines) -> tuple[pl.DataFrame, pl.DataFrame, Counter[str]]:
+        """What a block holds: typed rows, rejected records, and how many values were tolerated, by column."""
         lines = _judged_lines(block, self.feed, self.form, self.not_after)
         records, broken, text = self._odd(block, lines)
         if self.form.section:
@@ -133,11 +179,13 @@ class _Reader:
             broken = pl.concat([broken, opened.select("line", "rule", "found")])
         rows = typed_rows(lines, _columns(self.feed), file_id=self.file_id)
         nulled = with_nulls(records, self.feed)
-        more, rejected = split_records(nulled, self.feed.table, file_id=self.file_id, not_after=self.not_after)
+        more, rejected, warnings = split_records(
+            nulled, self.feed.table, file_id=self.file_id, not_after=self.not_after
+        )
         if more.height:
             rows = pl.concat([rows, more]).sort("_line")
         broken = pl.concat([broken.drop_nulls("rule"), rejected.select("line", "rule", "found")]).sort("line")
-        return rows, _with_raw(broken, text)
+        return rows, _with_raw(broken, text), count_tolerated(lines) + warnings
 
     def _odd(self, block: _Lines, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """Of the bad lines: the records, what breaks the format as ``line`` and ``rule``, and their text."""
@@ -195,7 +243,7 @@ def _judged_lines(lines: _Lines, feed: Feed, form: LineFormat, not_after: dateti
         return unread
     is_bad = pl.col("is_bad") | (pl.col(SURPLUS) != "")
     found = judged(frame.with_columns(lines.numbers), fields, feed.table, not_after=not_after)
-    found = found.select("line", pl.col("^parsed_.*$"), is_bad=is_bad)
+    found = found.select("line", pl.col(f"^(parsed_|{TOLERATED}).*$"), is_bad=is_bad)
     bad = found["is_bad"].arg_true()
     commas = lines.text.count(b",") - lines.at(bad).count(b",")
     return found if commas == (len(fields) - 1) * (found.height - bad.len()) else unread
@@ -226,7 +274,7 @@ def _undecodable(text: bytes, encoding: str) -> list[int]:
 def _framed(lines: pl.DataFrame, names: list[str], form: LineFormat) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The lines as ``line`` and fields; ``line``, ``rule`` and ``found`` of those that break the format.
 
-    Empty lines are none.
+    Empty lines, and lines of blanks, are none.
     """
     fields = names if form.last_takes_rest else [*names, SURPLUS]
     rules = [pl.col("rule"), pl.when(pl.col("raw").str.contains("\0", literal=True)).then(pl.lit(NUL))]
@@ -234,7 +282,7 @@ def _framed(lines: pl.DataFrame, names: list[str], form: LineFormat) -> tuple[pl
         rules.append(pl.when(pl.col(SURPLUS).is_not_null()).then(pl.lit(FIELD_COUNT)))
     framed = (
         lines.lazy()
-        .filter(pl.col("raw") != "")
+        .filter(pl.col("raw").str.strip_chars(BLANKS.decode()) != "")
         .with_columns(pl.col("raw").str.splitn(",", len(fields)).struct.rename_fields(fields).alias("fields"))
         .unnest("fields")
         .with_columns(rule=pl.coalesce(rules))

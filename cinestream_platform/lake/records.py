@@ -1,16 +1,20 @@
 """From text fields to typed rows: every record either keeps all rules of its table or is rejected by name.
 
 Input and output are frames; files and their framing are ``csv_reader``'s. Types are cast leniently here and the nulls
-compared, because polars' own dropping of invalid rows would lose them without a trace.
+compared, because polars' own dropping of invalid rows would lose them without a trace. Numbers that tools write in
+another form than declared are accepted where that changes no value, and counted (``tolerance``).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import polars as pl
 
 from cinestream_platform.lake.blocks import MAX_FOUND_CHARS
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.tolerance import is_number, tolerated
 from cinestream_platform.warehouse.frames import NamedRule, named_rules, polars_type, rule_expression
 from cinestream_platform.warehouse.table import Column, Kind, Table
 
@@ -19,9 +23,14 @@ SPARE_DIGITS = 6
 """Decimals are read with this many more digits than declared, so that 3.25 is seen and not rounded to 3.2."""
 
 DATE_BYTES = len("2005-01-03")
-
+TOLERATED = "tolerated_"
 
 BROKEN_SCHEMA = {"line": pl.Int64(), "rule": pl.String(), "row": pl.Int64(), "found": pl.String()}
+
+
+def _wide(column: Column) -> pl.Decimal:
+    """The type in which decimals of a column are judged."""
+    return pl.Decimal(38, (column.type.scale or 0) + SPARE_DIGITS)
 
 
 def _plain_decimal(digits: int) -> str:
@@ -54,8 +63,8 @@ def _parsed(column: Column) -> pl.Expr:
     if column.is_epoch_seconds or kind in (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT):
         return text.cast(pl.Int64, strict=False)
     if kind is Kind.NUMERIC:
-        digits = (column.type.scale or 0) + SPARE_DIGITS
-        return pl.when(text.str.contains(_plain_decimal(digits))).then(text.cast(pl.Decimal(38, digits), strict=False))
+        wide = _wide(column)
+        return pl.when(text.str.contains(_plain_decimal(wide.scale))).then(text.cast(wide, strict=False))
     if kind is Kind.DATE:
         # polars would also take 2005-1-3 and a blank or sign in front.
         is_plain = (text.str.len_bytes() == DATE_BYTES) & (text >= "0")
@@ -109,13 +118,18 @@ def _fits(column: Column, value: pl.Expr) -> pl.Expr:
     typed = _typed(column)
     if column.type.kind is not Kind.NUMERIC:
         return typed.is_not_null()
-    wide = pl.Decimal(38, (column.type.scale or 0) + SPARE_DIGITS)
-    return (typed.cast(wide) == value).fill_null(False)
+    return (typed.cast(_wide(column)) == value).fill_null(False)
 
 
-def split_records(
-    records: pl.DataFrame, table: Table, *, file_id: int, not_after: datetime
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+class Split(NamedTuple):
+    """Typed rows, rejected records, and how many of the rows' values were tolerated, by column."""
+
+    rows: pl.DataFrame
+    rejected: pl.DataFrame
+    tolerated: Counter[str]
+
+
+def split_records(records: pl.DataFrame, table: Table, *, file_id: int, not_after: datetime) -> Split:
     """Split text records into typed rows of ``table`` and rejected records.
 
     Args:
@@ -131,14 +145,56 @@ def split_records(
     """
     columns = [column for column in table.columns if column.source_name]
     found = judged(records, columns, table, not_after=not_after)
-    return typed_rows(found, columns, file_id=file_id), first_broken(found, columns, table, not_after=not_after)
+    broken = first_broken(found, columns, table, not_after=not_after)
+    return Split(typed_rows(found, columns, file_id=file_id), broken, count_tolerated(found))
 
 
 def judged(records: pl.DataFrame, columns: Sequence[Column], table: Table, *, not_after: datetime) -> pl.DataFrame:
-    """The records with the value of each column as ``parsed_<name>``, and ``is_bad`` where one breaks a rule."""
+    """The records with the value of each column as ``parsed_<name>``, and ``is_bad`` where one breaks a rule.
+
+    Where values of a column were tolerated, ``tolerated_<name>`` says which.
+    """
+    is_bad = pl.any_horizontal(breaks for _, breaks in _breaks(table, columns, not_after)).alias("is_bad")
     parsed = records.lazy().with_columns(_parsed(c).alias(f"parsed_{c.name}") for c in columns)
-    is_bad = pl.any_horizontal(breaks for _, breaks in _breaks(table, columns, not_after))
-    return parsed.with_columns(is_bad=is_bad).collect()
+    found = parsed.with_columns(is_bad).collect()
+    again = _with_tolerated(found, columns)
+    return found if again is None else again.with_columns(is_bad)
+
+
+def _with_tolerated(found: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame | None:
+    """The records with the values that can be tolerated; ``None`` where there are none, as in nearly every block.
+
+    Only records that are bad are looked at, so that good ones cost nothing more.
+    """
+    numbers = [column for column in columns if is_number(column)]
+    rows = found["is_bad"].arg_true()
+    if not numbers or rows.is_empty():
+        return None
+    bad = found.select(name for c in numbers for name in (c.name, f"parsed_{c.name}"))[rows]
+    unread = {c.name: pl.col(c.name).is_not_null() & pl.col(f"parsed_{c.name}").is_null() for c in numbers}
+    suspects = bad.select(**{name: is_unread.any() for name, is_unread in unread.items()}).row(0, named=True)
+    suspected = [column for column in numbers if suspects[column.name]]
+    if not suspected:
+        return None
+    values = bad.select(tolerated(c, _wide(c)).alias(c.name) for c in suspected)
+    names = [c.name for c in suspected if values[c.name].null_count() < values.height]
+    if not names:
+        return None
+    places = pl.Series([None], dtype=pl.Int64).new_from_index(0, found.height)
+    places = places.scatter(rows, pl.int_range(rows.len(), eager=True))
+    read = {name: values[name].gather(places) for name in names}
+    is_tolerated = {name: read[name].is_not_null() & found[f"parsed_{name}"].is_null() for name in names}
+    return found.with_columns(
+        *(pl.coalesce(f"parsed_{name}", read[name]).alias(f"parsed_{name}") for name in names),
+        *(flags.alias(f"{TOLERATED}{name}") for name, flags in is_tolerated.items()),
+    )
+
+
+def count_tolerated(found: pl.DataFrame) -> Counter[str]:
+    """How many values of the ``judged`` records that are not bad were tolerated, by column."""
+    flags = [name for name in found.columns if name.startswith(TOLERATED)]
+    counts = found.select((pl.col(name) & ~pl.col("is_bad")).sum() for name in flags)
+    return +Counter({name.removeprefix(TOLERATED): counts[name][0] for name in flags})
 
 
 def typed_rows(found: pl.DataFrame, columns: Sequence[Column], *, file_id: int) -> pl.DataFrame:

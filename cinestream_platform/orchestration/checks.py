@@ -23,6 +23,7 @@ from dagster import (
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
+from cinestream_platform.lake.blocks import FILE_WARNINGS
 from cinestream_platform.lake.csv_records import FORMAT_RULES
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.messages import MAX_METADATA, bounded
@@ -42,12 +43,13 @@ MAX_SHOWN = 500
 SHRINK_LIMIT = 0.5
 """A publication with less than this share of the rows before is reported."""
 
-RECORD_FORMAT, ROWS_ACCOUNTED, FILES_READABLE, LAST_RECORD, EVENTS_AGREE = (
+RECORD_FORMAT, ROWS_ACCOUNTED, FILES_READABLE, LAST_RECORD, EVENTS_AGREE, WRITTEN_AS_DECLARED = (
     "record_format",
     "rows_accounted",
     "files_readable",
     "last_record_complete",
     "events_agree",
+    "written_as_declared",
 )
 PUBLISHED_AS_BUILT, ROW_COUNT_BOUNDS, REFERENCES_VALIDATED, ONE_VERSION = (
     "published_as_built",
@@ -70,6 +72,9 @@ def raw_check_specs(feed: Feed, key: AssetKey) -> list[AssetCheckSpec]:
         ROWS_ACCOUNTED: "Of every loaded file: its records = its rows in the table + its rows in ops.rejected_row.",
         FILES_READABLE: "No file of this feed is parked.",
         LAST_RECORD: "Every loaded file ends with a line end; a missing one may mean that the file was cut.",
+        WRITTEN_AS_DECLARED: "Nothing was accepted that is written in another form than declared: 862.0 in a column of "
+        f"whole numbers, the noise of binary floats in decimals, {', '.join(FILE_WARNINGS.values())}. Such values are "
+        "read exactly.",
     }
     if feed.table.natural_key:
         descriptions[EVENTS_AGREE] = "Records of the same event say the same; where they differ the latest counts."
@@ -100,6 +105,7 @@ def raw_check_results(conn: Connection[Any], feed: Feed, key: AssetKey) -> Itera
     repeated, conflicting, cut = row or (0, 0, [])
     cut_sample = [{"key": name} for name in cut[:SAMPLE_ROWS]]
     yield check_result(key, LAST_RECORD, not cut, {"files": len(cut)}, cut_sample, AssetCheckSeverity.WARN)
+    yield _written_as_declared(conn, feed, key)
     if feed.table.natural_key:
         numbers = {"repeated_records": repeated, "conflicting_records": conflicting}
         yield check_result(key, EVENTS_AGREE, conflicting == 0, numbers, [], AssetCheckSeverity.WARN)
@@ -123,6 +129,22 @@ def _rejected_by_rule(conn: Connection[Any], feed: Feed) -> dict[str, tuple[int,
         {"source": feed.source, "dataset": feed.dataset, "sample": SAMPLE_ROWS},
     ).fetchall()
     return {rule: (count, samples) for rule, count, samples in rows}
+
+
+def _written_as_declared(conn: Connection[Any], feed: Feed, key: AssetKey) -> AssetCheckResult:
+    """What was accepted though it is not written as declared, by column, and in which files."""
+    counts = conn.execute(
+        "SELECT w.key, sum(w.value::bigint)::bigint FROM ops.landed_file f, jsonb_each_text(f.warnings) w"
+        " WHERE f.source = %s AND f.dataset = %s AND f.status = 'loaded' AND f.warnings <> '{}' GROUP BY 1 ORDER BY 1",
+        (feed.source, feed.dataset),
+    ).fetchall()
+    files = conn.execute(
+        "SELECT key, warnings FROM ops.landed_file WHERE source = %s AND dataset = %s AND status = 'loaded'"
+        " AND warnings <> '{}' ORDER BY file_id DESC LIMIT %s",
+        (feed.source, feed.dataset, SAMPLE_ROWS),
+    ).fetchall()
+    sample = [{"file": name, "accepted": warnings} for name, warnings in files]
+    return check_result(key, WRITTEN_AS_DECLARED, not counts, dict(counts), sample, AssetCheckSeverity.WARN)
 
 
 def _accounted(conn: Connection[Any], feed: Feed, key: AssetKey) -> AssetCheckResult:

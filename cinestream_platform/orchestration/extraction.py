@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -64,6 +65,7 @@ class ExtractedTable:
     spool: Spool
     rejected: pl.DataFrame
     is_whole: bool
+    warnings: Mapping[str, int]
 
     @property
     def contents(self) -> dict[int, str]:
@@ -188,6 +190,7 @@ class Extractor:
             conn, feed.table, snapshot.taken_at, sha256=copy.sha256, size=copy.size, lake_path=lake_path
         )
         spool, rejected = Spool(copy.path.with_suffix(""), feed), [pl.DataFrame(schema=REJECT_SCHEMA)]
+        warnings = Counter[str]()
         loaded = [] if is_whole else ledger.loaded(conn, feed.source, feed.dataset)
         not_after = snapshot.taken_at + CLOCK_SLACK
         for batch in read_csv(copy.path, feed, file_id=file.file_id, not_after=not_after):
@@ -195,6 +198,7 @@ class Extractor:
             keep_room(self.settings)
             spool.add(batch.rows if is_whole else self._unknown(batch.rows, feed, loaded))
             rejected.append(batch.rejected)
+            warnings.update(batch.warnings)
         spool.flush()
         copy.path.unlink()
         bad = pl.concat(rejected)
@@ -206,13 +210,13 @@ class Extractor:
                 extractions.forget(conn, file)
                 return None
         rows = spool.rows + bad.height + sum(earlier.rows_loaded or 0 for earlier in loaded)
-        if bad.height > rows * feed.reject_threshold:
+        if feed.refuses(bad.height, rows):
             raise TooManyRejectedError(
                 f"table {feed.table.name}: {bad.height:,} of {rows:,} rows break rules, more than "
                 f"{feed.reject_threshold:.0%}, e.g. {reject_words(bad, feed.table)}. Nothing was published. Mend the "
                 "source."
             )
-        return ExtractedTable(feed, file, copy.sha256, spool, bad, is_whole)
+        return ExtractedTable(feed, file, copy.sha256, spool, bad, is_whole, warnings)
 
     def _unknown(self, rows: pl.DataFrame, feed: Feed, loaded: Sequence[LandedFile]) -> pl.DataFrame:
         """Rows of an increment that are not loaded as they are: its margin reads many that are."""
@@ -269,6 +273,7 @@ class Extractor:
             False,
             _lake_path(feed, self.run_id, table.sha256),
             dict(sorted(spool.partition_rows.items())),
+            warnings=table.warnings,
         )
         transaction.complete({file.file_id: result}, compared.overlaps)
 

@@ -337,6 +337,7 @@ def _result(reading: Reading, lake_path: str) -> FileResult:
         lake_path,
         dict(sorted(reading.spool.partition_rows.items())),
         frozenset(reading.spool.groups),
+        dict(sorted(reading.warnings.items())),
     )
 
 

@@ -6,6 +6,7 @@ not: fetching, publishing and the ledger (``file_loading``), how records are fra
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +40,7 @@ class Reading:
     sha256: str
     rejects: Rejects
     ends_without_line_end: bool
+    warnings: Counter[str]
 
     @property
     def loaded(self) -> int:
@@ -72,7 +74,7 @@ def read_delivery(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) 
 def _read(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) -> Reading | Refusal:
     spool, rejects, open_end = Spool(scratch / "rows", feed), Rejects(scratch / "rejects"), False
     read = read_member if is_member(file.key) else read_lines if feed.lines else read_csv
-    rows = 0
+    rows, warnings = 0, Counter[str]()
     for batch in read(copy.path, feed, file_id=file.file_id, not_after=file.first_seen_at + CLOCK_SLACK):
         progress.note(f"rows read from {file.key}")
         keep_room(get_settings())
@@ -80,10 +82,11 @@ def _read(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) -> Readi
         spool.add(batch.rows)
         rejects.add(batch.rejected)
         open_end = batch.ends_without_line_end
-        if batch.most_to_come and rejects.rows > (rows + rejects.rows + batch.most_to_come) * feed.reject_threshold:
+        warnings.update(batch.warnings)
+        if batch.most_to_come and feed.refuses(rejects.rows, rows + rejects.rows + batch.most_to_come):
             return _too_many(rejects, rows + rejects.rows, feed, is_all=False)
     spool.flush()
-    return Reading(spool, copy.sha256, rejects, open_end)
+    return Reading(spool, copy.sha256, rejects, open_end, warnings)
 
 
 def _too_many(rejects: Rejects, read: int, feed: Feed, *, is_all: bool) -> Refusal:
@@ -100,7 +103,7 @@ def _too_many(rejects: Rejects, read: int, feed: Feed, *, is_all: bool) -> Refus
 
 def _judge(reading: Reading, feed: Feed) -> Refusal | None:
     """Why nothing of a readable file is published; ``None`` if it may be."""
-    if reading.read and reading.rejects.rows > reading.read * feed.reject_threshold:
+    if feed.refuses(reading.rejects.rows, reading.read):
         return _too_many(reading.rejects, reading.read, feed, is_all=True)
     if feed.table.mode in (WriteMode.SNAPSHOT, WriteMode.HISTORY) and reading.loaded == 0:
         sample = reading.rejects.first.select("line", "rule", "raw").iter_rows()

@@ -59,7 +59,11 @@ class RawTableChangedError(CineStreamError):
 
 @dataclass(frozen=True)
 class FileResult:
-    """What reading a file gave; ``partition_rows`` counts loaded rows per fact partition, ``groups`` are its groups."""
+    """What reading a file gave.
+
+    ``partition_rows`` counts loaded rows per fact partition, ``groups`` are its groups, and ``warnings`` count what was
+    accepted though it is not written as declared.
+    """
 
     sha256: str
     rows_loaded: int
@@ -68,6 +72,7 @@ class FileResult:
     lake_path: str
     partition_rows: Mapping[str, int] = field(default_factory=dict)
     groups: frozenset[int] = frozenset()
+    warnings: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -231,7 +236,7 @@ class FileTransaction:
             UPDATE ops.landed_file SET status = 'loaded', reason = NULL, sha256 = %s,
                 rows_read = %s, rows_loaded = %s, rows_rejected = %s, rows_repeated = %s, rows_conflicting = %s,
                 ends_without_line_end = %s, partition_rows = %s::jsonb, partitions = %s,
-                groups = %s, contested_groups = %s,
+                groups = %s, contested_groups = %s, warnings = %s::jsonb,
                 lake_path = %s, lake_attempts = array_remove(lake_attempts, %s),
                 run_id = %s, loaded_at = clock_timestamp()
             WHERE file_id = %s
@@ -263,6 +268,7 @@ class FileTransaction:
             sorted(result.partition_rows),
             to_multirange(result.groups),
             to_multirange(overlap.groups),
+            json.dumps(dict(result.warnings)),
             result.lake_path,
             result.lake_path,
             self._run_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +55,11 @@ class Reading:
     def rejects(self) -> list[tuple[int, str, str]]:
         """(line, rule, raw) of each rejected record."""
         return self.rejected.select("line", "rule", "raw").rows()
+
+    @property
+    def warnings(self) -> Counter[str]:
+        """What was accepted though it is not written as declared."""
+        return sum((Counter(batch.warnings) for batch in self.batches), Counter())
 
     @property
     def ends_without_line_end(self) -> bool:

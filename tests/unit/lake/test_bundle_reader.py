@@ -326,3 +326,42 @@ def test_a_table_in_json_that_is_no_list_of_objects_is_refused(path, records):
 def test_json_may_begin_with_a_byte_order_mark(path):
     path.write_bytes(b'\xef\xbb\xbf{"Artist": [{"ArtistId": 1, "Name": "a"}]}')
     assert read(path).rows == [(1, "a")]
+
+
+# ---- what tools write ------------------------------------------------------------------------------------------------
+
+
+def invoice_files(folder: Path, total: float, customer: float) -> tuple[Path, Path]:
+    """One invoice with these numbers as REALs in SQLite, and in JSON."""
+    columns = INVOICE_COLUMNS.replace("INTEGER", "BLOB").replace("NUMERIC(10,2)", "REAL")  # BLOB: stored as given
+    row = (1.0, customer, "2024-01-02", None, None, None, None, None, total)
+    sqlite_file = write_sqlite(folder / "a", f"CREATE TABLE Invoice ({columns})", rows=[row], table="Invoice")
+    record = {"InvoiceId": 1.0, "CustomerId": customer, "InvoiceDate": "2024-01-02", "Total": total}
+    others = dict.fromkeys(
+        ("BillingAddress", "BillingCity", "BillingState", "BillingCountry", "BillingPostalCode"), None
+    )
+    return sqlite_file, write_json(folder / "b", {"Invoice": [record | others]})
+
+
+def test_reals_are_read_without_noise_and_as_whole_numbers_where_they_are_and_counted(tmp_path: Path):
+    for path in invoice_files(tmp_path, 0.1 + 0.2, 862.0):
+        [batch] = read_member(path, INVOICE, file_id=7, not_after=NOT_AFTER)
+        assert batch.rows.select("invoice_id", "customer_id", "total").rows() == [(1, 862, Decimal("0.30"))]
+        assert dict(batch.warnings) == {"invoice_id": 1, "customer_id": 1, "total": 1}
+
+
+def test_reals_that_are_other_values_are_rejected(tmp_path: Path):
+    for path in invoice_files(tmp_path, 11.875, 1.0):
+        assert [rule for _, rule, _ in read(path, INVOICE).rejects] == ["total_type"]
+    (tmp_path / "other").mkdir()
+    for path in invoice_files(tmp_path / "other", 1.0, 862.5):
+        assert [rule for _, rule, _ in read(path, INVOICE).rejects] == ["customer_id_type"]
+
+
+def test_a_sqlite_file_in_wal_mode_is_refused_with_the_remedy_and_read_once_it_is_followed(path: Path):
+    write_sqlite(path, "PRAGMA journal_mode = WAL", "CREATE TABLE Artist (ArtistId INTEGER, Name TEXT)")
+    assert "WAL mode" in refusal(path)
+    assert "PRAGMA journal_mode = DELETE" in refusal(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    assert read(path).rejects == []

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from cinestream_platform.lake.blocks import BOM, MAX_LINE_BYTES, MAX_RAW_CHARS, FileRefusedError
+from cinestream_platform.catalog import EXTRACTS, FEEDS
+from cinestream_platform.lake.blocks import BOM, MAX_LINE_BYTES, MAX_RAW_CHARS, REPEATED_HEADER, FileRefusedError
 from cinestream_platform.lake.csv_records import MAX_QUOTED_BYTES
 from cinestream_platform.sources.movielens.feeds import GENOME_SCORES, LINKS, MOVIES, RATINGS
 from tests.unit.reading import NOT_AFTER_SECONDS, read
@@ -191,6 +192,47 @@ def test_an_empty_line_is_no_record_but_is_counted_as_a_line():
     assert reading.rejects == []
 
 
+@pytest.mark.parametrize("blanks", [b" ", b"\t", b" \t  ", b"  \r"])
+def test_a_line_of_blanks_is_no_record_but_is_counted_as_a_line(blanks):
+    for ends in (b"\n", b"\n" + GOOD_LINE, b"\n" + b'1,2,"3.5",1000000000\n'):
+        reading = ratings(GOOD_LINE, blanks + ends)
+        assert reading.lines == [2, 4][: len(reading.records)]
+        assert reading.rejects == []
+    assert movies(b'1,"a\n  \nb",Drama\n').records == [(1, "a\n  \nb", "Drama")]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"userId,movieId,rating,timestamp",
+        b"USER_ID,MovieId,rating,timestamp\r",
+        b'\xef\xbb\xbf"userId",movieId,rating,timestamp',
+    ],
+)
+def test_a_header_that_is_repeated_is_no_record_and_is_counted(header):
+    reading = ratings(GOOD_LINE, header + b"\n", GOOD_LINE, header + b"\n", b"1,2,x,1000000000\n")
+    assert reading.lines == [2, 4]
+    assert reading.rejects == [(6, "rating_type", "1,2,x,1000000000")]
+    assert dict(reading.warnings) == {REPEATED_HEADER: 2}
+
+
+@pytest.mark.parametrize(
+    "line", [b"movieId,userId,rating,timestamp", b"userId,movieId,rating,", b"userId,movieId,rating"]
+)
+def test_a_header_of_other_columns_inside_a_file_is_rejected(line):
+    reading = ratings(GOOD_LINE, line + b"\n", GOOD_LINE)
+    assert [number for number, _, _ in reading.rejects] == [3]
+    assert not reading.warnings
+
+
+def test_no_table_takes_its_header_for_a_record():
+    for feed in (*FEEDS, *EXTRACTS):
+        columns = [column.source_name for column in feed.table.columns if column.source_name]
+        if feed.lines is None:
+            reading = read(f"{','.join(columns)}\n{','.join(columns)}\n".encode(), feed)
+            assert (reading.rows.height, reading.rejects) == (0, []), feed.prefix
+
+
 def test_a_file_with_old_mac_line_ends_is_refused_or_rejected_whole():
     reading = ratings(GOOD_LINE.replace(b"\n", b"\r") * 3)
     assert reading.records == []
@@ -304,8 +346,8 @@ def test_a_cut_last_record_is_rejected_and_a_whole_one_without_line_end_is_loade
         ("1,2,99999999999999999999,1000000000", "rating_range"),
         ("1,2,3.25,1000000000", "rating_step"),
         ("1,2,4.9999999,1000000000", "rating_step"),
-        ("1,2,4.99999999,1000000000", "rating_type"),  # a cast would round it to 5.0
-        ("1,2,0.500000000000001,1000000000", "rating_type"),
+        ("1,2,4.999999,1000000000", "rating_step"),  # a cast would round it to 5.0
+        ("1,2,0.500001,1000000000", "rating_step"),
         ("1,2,five,1000000000", "rating_type"),
         ("1,2,NaN,1000000000", "rating_type"),
         ("1,2, 3.5,1000000000", "rating_type"),
@@ -315,7 +357,7 @@ def test_a_cut_last_record_is_rejected_and_a_whole_one_without_line_end_is_loade
         ("99999999999999999999999,2,3.5,1000000000", "user_id_type"),
         ("0,2,3.5,1000000000", "user_id_range"),
         ("-1,2,3.5,1000000000", "user_id_range"),
-        ("1.0,2,3.5,1000000000", "user_id_type"),
+        ("1.5,2,3.5,1000000000", "user_id_type"),
         ("1e3,2,3.5,1000000000", "user_id_type"),
         (",2,3.5,1000000000", "user_id_required"),
         ("1,x,3.5,1000000000", "movie_id_type"),

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.lake import line_reader
-from cinestream_platform.lake.blocks import FileRefusedError
+from cinestream_platform.lake.blocks import READ_AS_UTF8, FileRefusedError
 from cinestream_platform.sources.netflix.feeds import MOVIE_TITLES, RATINGS
 from cinestream_platform.sources.netflix.tables import FIRST_DAY, LAST_DAY
 from tests.unit.reading import read
@@ -154,6 +154,49 @@ def test_a_malformed_title_is_rejected_by_name(line: str, rule: str):
     found = read(f"1,2003,Good\n{line}\n".encode(), MOVIE_TITLES)
     assert found.rejects == [(2, rule, line)]
     assert len(found.records) == 1
+
+
+TITLES = "1,2003,Le Café\n2,2004,Amélie\n"
+
+
+@pytest.mark.parametrize("block_bytes", [8, 1024])
+def test_titles_in_utf8_are_read_so_with_a_mark_and_with_a_warning_where_none_says_it(block_bytes: int):
+    expected = [(1, 2003, "Le Café"), (2, 2004, "Amélie")]
+    latin = read(TITLES.encode("iso-8859-1"), MOVIE_TITLES, block_bytes=block_bytes)
+    marked = read(TITLES.encode("utf-8-sig"), MOVIE_TITLES, block_bytes=block_bytes)
+    unmarked = read(TITLES.encode("utf-8"), MOVIE_TITLES, block_bytes=block_bytes)
+    assert latin.records == marked.records == unmarked.records == expected
+    assert not latin.warnings
+    assert not marked.warnings
+    assert dict(unmarked.warnings) == {READ_AS_UTF8: 1}
+    assert not read(b"1,2003,Boat\n", MOVIE_TITLES).warnings
+
+
+@pytest.mark.parametrize("content", [b"1,2003,Caf\xc3\xa9\n2,2004,Am\xe9lie\n", b"1,2003,Caf\xc3\n", b"1,2003,Caf\xc3"])
+def test_titles_of_which_one_byte_is_no_utf8_are_read_as_declared(content: bytes):
+    found = read(content, MOVIE_TITLES)
+    assert [title for _, _, title in found.records] == [
+        line.decode("iso-8859-1").split(",")[2] for line in content.splitlines()
+    ]
+    assert not found.warnings
+
+
+def test_below_a_mark_of_utf8_a_line_that_is_none_is_rejected():
+    found = read("1,2003,Café\n".encode("utf-8-sig") + b"2,2004,Am\xe9lie\n", MOVIE_TITLES)
+    assert found.records == [(1, 2003, "Café")]
+    assert [(line, rule) for line, rule, _ in found.rejects] == [(2, "record_encoding")]
+
+
+def test_lines_of_blanks_are_no_records():
+    assert read(b"1:\n  \n5,4,2005-09-06\n\t\r\n", RATINGS).rejects == []
+    assert read(b"1,2003,Boat\n \t \n", MOVIE_TITLES).rejects == []
+
+
+def test_a_rating_with_zeros_behind_the_point_is_a_whole_number_and_counted():
+    found = read(b"1:\n5,4.0,2005-09-06\n6,4,2005-09-06\n7.0,4.5,2005-09-06\n", RATINGS)
+    assert found.records == [(1, 5, 4, DAY), (1, 6, 4, DAY)]
+    assert [(line, rule) for line, rule, _ in found.rejects] == [(4, "rating_type")]
+    assert dict(found.warnings) == {"rating": 1}
 
 
 # ---- the format written down a second time -----------------------------------------------------------------------------

@@ -18,11 +18,16 @@ from cinestream_platform.orchestration.partitions import YEARS
 from cinestream_platform.sources.chinook import feeds, raw_tables
 from cinestream_platform.warehouse.frames import named_rules
 from cinestream_platform.warehouse.table import (
+    BIGINT,
+    INTEGER,
+    SMALLINT,
     TEXT,
     TEXT_ARRAY,
     TIMESTAMP,
+    Between,
     Column,
     DataType,
+    MultipleOf,
     NotBlank,
     Rule,
     Table,
@@ -44,7 +49,7 @@ def judge(table: Table, *texts: str | None) -> list[Any]:
     """What becomes of each text: its value, or the name of the rule that it breaks."""
     schema = {"line": pl.Int64(), "value": pl.String()}
     records = pl.DataFrame([(n, text) for n, text in enumerate(texts)], schema=schema, orient="row")
-    typed, rejected = split_records(records, table, file_id=1, not_after=NOT_AFTER)
+    typed, rejected, _ = split_records(records, table, file_id=1, not_after=NOT_AFTER)
     verdicts = dict(typed.select("_line", "value").rows()) | dict(rejected.select("line", "rule").rows())
     assert len(verdicts) == len(texts) == typed.height + rejected.height
     return [verdicts[n] for n in range(len(texts))]
@@ -209,6 +214,94 @@ def test_arrays_are_json_lists_of_texts():
 )
 def test_money_is_exact_or_rejected(text, verdict):
     assert judge(table_of(numeric(10, 2)), text) == [verdict]
+
+
+# ---- numbers in another form than declared ---------------------------------------------------------------------------
+
+
+def tolerated(table: Table, *texts: str | None) -> dict[str, int]:
+    """How many of the texts were accepted though they are not written as declared."""
+    schema = {"line": pl.Int64(), "value": pl.String()}
+    records = pl.DataFrame(list(enumerate(texts)), schema=schema, orient="row")
+    return dict(split_records(records, table, file_id=1, not_after=NOT_AFTER).tolerated)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        *(("11.879999999999999", "11.88"), ("-11.879999999999999", "-11.88"), ("11.880000000000001", "11.88")),
+        *(
+            ("99.999999991", "100.00"),
+            ("-0.000000001", "0.00"),
+            ("0.30000000000000004", "0.30"),
+            (".000000001", "0.00"),
+        ),
+        *(("5.551115123125783e-17", "0.00"), ("-5.55E-17", "0.00"), ("9.99e-9", "0.00"), ("1e-323", "0.00")),
+        *(("99999999.98999999999999999999999999999999", "99999999.99"), ("+0.9899999999999999", "0.99")),
+        # A millionth of a cent, and more, is none.
+        *(("11.87999999", None), ("11.8799999900", None), ("11.88000001", None), ("11.875", None), ("11.874999", None)),
+        *(("1e-8", None), ("1e-5", None), ("99999999.999999999", None), ("1.2.3000000001", None), ("e-17", None)),
+        *(
+            ("11,879999999999999", None),
+            ("1e2", None),
+            ("nan", None),
+            ("12.5e-20", None),
+            (" 11.879999999999999", None),
+        ),
+    ],
+)
+def test_the_noise_of_binary_floats_is_taken_off_money_exactly_and_counted(text: str, verdict: str | None):
+    table = table_of(numeric(10, 2))
+    assert judge(table, text) == [Decimal(verdict) if verdict else "value_type"]
+    assert tolerated(table, text) == ({"value": 1} if verdict else {})
+
+
+@given(cents=st.integers(-10_000_000, 10_000_000), parts=st.integers(2, 9))
+def test_every_sum_of_cents_as_binary_floats_is_the_sum_in_cents(cents: int, parts: int):
+    written = repr(sum([cents / 100 / parts] * parts))
+    assert judge(table_of(numeric(10, 2)), written) == [Decimal(cents) / 100]
+
+
+@given(
+    whole=st.integers(0, 999),
+    digits=st.text("0123456789", min_size=3, max_size=25),
+    sign=st.sampled_from(["", "-", "+"]),
+)
+def test_a_decimal_is_accepted_if_it_is_less_than_a_millionth_of_the_last_place_away_from_one_of_the_type(
+    whole: int, digits: str, sign: str
+):
+    exact = Decimal(f"{sign}{whole}.{digits}")
+    nearest = exact.quantize(Decimal("0.01"))
+    expected = nearest if abs(exact - nearest) < Decimal("1e-8") else "value_type"
+    assert judge(table_of(numeric(10, 2)), f"{sign}{whole}.{digits}") == [expected]
+
+
+@pytest.mark.parametrize("data_type", [SMALLINT, INTEGER, BIGINT])
+def test_whole_numbers_may_be_written_with_zeros_behind_the_point(data_type: DataType):
+    table = table_of(data_type)
+    texts = ("862.0", "-7.00", "1.0", "862", "862.5", "862.", ".0", "1e2", "862.0000001", "861.9999999999", None)
+    wrong = ["value_type"] * 6
+    assert judge(table, *texts) == [862, -7, 1, 862, *wrong, None]
+    assert tolerated(table, *texts) == {"value": 3}
+    assert judge(table_of(SMALLINT), "40000.0") == ["value_type"]
+
+
+def test_seconds_may_be_written_so_too():
+    table = table_of(TIMESTAMP, is_epoch_seconds=True)
+    assert judge(table, "1577836800.0") == [datetime(2020, 1, 1, tzinfo=UTC)]
+
+
+def test_rules_hold_for_the_value_that_is_meant_and_only_values_of_kept_rows_are_counted():
+    table = table_of(INTEGER, Between(1, 10))
+    texts = ("10.0", "11.0", "x", "3")
+    assert judge(table, *texts) == [10, "value_range", "value_type", 3]
+    assert tolerated(table, *texts) == {"value": 1}
+    rating = table_of(numeric(2, 1), MultipleOf(Decimal("0.5")))
+    assert judge(rating, "3.4999999999999996", "3.2000000000000002") == [Decimal("3.5"), "value_step"]
+
+
+def test_without_such_values_nothing_is_counted():
+    assert tolerated(table_of(INTEGER), "1", "2", None, "x") == {}
 
 
 # ---- Chinook's rules -------------------------------------------------------------------------------------------------
