@@ -25,12 +25,14 @@ def store_url_problem(url: str) -> str | None:
     if not rest.startswith("/"):
         return f"{FORMS}, and the folder absolute; write {_spelled(unquote(rest))}"
     authority = rest.removeprefix("//").partition("/")[0] if rest.startswith("//") else ""
-    if authority or not rest.strip("/"):
+    if not rest.strip("/"):
+        return FORMS
+    if authority:
         path = rest.removeprefix("//").removeprefix("localhost")
         return f"a file URL has no host: three slashes stand before the folder; write {_spelled(unquote(path))}"
     if "#" in rest or "?" in rest:
         path = rest.removeprefix("//")
-        return f"# and ? end the path of a URL; write {_spelled(unquote(path))}"
+        return f"what follows # or ? is no part of the folder; write {_spelled(unquote(path))}"
     return None
 
 
@@ -38,7 +40,7 @@ def _bucket_problem(url: str) -> str | None:
     if not urlsplit(url).netloc:
         return f"{FORMS}: the bucket is missing"
     if "#" in url or "?" in url:  # not shown: a query may hold keys
-        return "# and ? end the path of a URL; choose a bucket and prefix without them: s3://bucket/prefix"
+        return "what follows # or ? is no part of a prefix; choose one without them: s3://bucket/prefix"
     return None
 
 

@@ -79,7 +79,7 @@ def test_a_home_with_blanks_and_signs_is_a_url_that_leads_back(tmp_path: Path):
         ("s3://bucket/a?versionId=hush", "s3://bucket/prefix"),
         ("s3:///landing", "s3://bucket/prefix"),
         ("file://", "file:///folder"),
-        ("file:///", "no host"),
+        ("file:///", "file:///folder"),
         ("https://host/landing", "file:///folder"),
     ],
 )
