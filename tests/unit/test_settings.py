@@ -98,6 +98,7 @@ def test_a_url_that_leads_elsewhere_than_it_seems_is_refused_with_the_right_spel
     assert expected in str(refusal.value)
     assert "hush" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
+    monkeypatch.delenv(f"CINESTREAM_{setting}")
     if expected.startswith("file:///") and "folder" not in expected:
         assert Settings(landing_url=expected).landing == expected
 
