@@ -88,7 +88,9 @@ def _without_headers(
     headers = {name: folded(table.column(name).source_name or "") for name in names}
     found = pl.Series([], dtype=pl.Int64) if rejected.is_empty() else rejected["row"]
     for name, header in headers.items():  # after the first column hardly any are left
-        text = records[name].gather(found).str.strip_prefix(BOM.decode() if name == names[0] else "")
+        text = records[name].gather(found)
+        if name == names[0]:  # a byte order mark of the second file, before a quote
+            text = text.str.strip_prefix(BOM.decode()).str.strip_chars('"')
         found = found.filter(
             (text.str.replace_all("_", "", literal=True).str.to_lowercase() == header).fill_null(False)
         )
