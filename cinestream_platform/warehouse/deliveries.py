@@ -15,7 +15,6 @@ from functools import cached_property
 from cinestream_platform.warehouse.named_days import named_days
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
-
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 """``valid_from`` of the first known version: what is older than the first delivery is taken to have been the same."""
 
