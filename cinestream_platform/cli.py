@@ -190,11 +190,12 @@ Examples:
 """
 )
 @click.option("--files", is_flag=True, help="Every file, with its state and the reason for it.")
-def status(files: bool) -> None:
-    """What landed, what waits, what is parked, what was published last."""
+@click.option("--quick", is_flag=True, help="Without what is stale: that comparison takes some seconds.")
+def status(files: bool, quick: bool) -> None:
+    """Whether all is well; what landed, what waits, what is parked, what was published last."""
     from cinestream_platform.commands.status import print_status
 
-    print_status(every_file=files)
+    print_status(every_file=files, quick=quick)
 
 
 @cli.command()

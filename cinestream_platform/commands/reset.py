@@ -8,6 +8,7 @@ from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.orchestration import warehouse
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import lake_objects
+from cinestream_platform.warehouse.access import PLATFORM_SCHEMA
 from cinestream_platform.warehouse.connection import connect
 
 
@@ -18,7 +19,11 @@ def foreign_files(own: list[str]) -> list[str]:
 
 def empty_warehouse(keys: list[str]) -> None:
     """Drop every schema that the platform made, its raw rows in the lake, and these landed files; then prepare anew."""
-    schemas = {table.schema for table in TABLES} | {table.staging_schema for table in TABLES} | {*MART_SCHEMAS, "ops"}
+    schemas = (
+        {table.schema for table in TABLES}
+        | {table.staging_schema for table in TABLES}
+        | {*MART_SCHEMAS, PLATFORM_SCHEMA, "ops"}
+    )
     target = warehouse.prepared_target()
     with connect(target) as conn, conn.transaction():
         paths = lake_objects.every_path(conn)

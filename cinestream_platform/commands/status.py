@@ -1,4 +1,4 @@
-"""``cinestream status``: the ledger for people."""
+"""``cinestream status``: the verdict, and the ledger for people, from the views of schema ``platform``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +7,10 @@ from psycopg import Connection
 from rich.console import Console
 
 from cinestream_platform.commands.tables import print_table, say
+from cinestream_platform.commands.verdict import described, gather
 from cinestream_platform.commands.waiting import waiting_entries
+from cinestream_platform.commands.working import working
 from cinestream_platform.orchestration.warehouse import prepared_target
-from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.held_work import BUILD_REASON
@@ -26,21 +27,24 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if not isinstance(value, str) else value
 
 
-def print_status(*, every_file: bool) -> None:
-    """Print feeds, files that need a person, and the last publications."""
-    console = Console()
-    say(console, f"landing zone: {get_settings().landing}")
-    if reason := shortage(get_settings()):
-        say(console, reason)
-    with connect(prepared_target()) as conn:
+def print_status(*, every_file: bool, quick: bool = False) -> None:
+    """Print the verdict, feeds, files that need a person, and the last publications."""
+    console, settings, target = Console(), get_settings(), prepared_target()
+    with connect(target) as conn:
+        with working(Console(stderr=True), "comparing every table with its inputs"):
+            health = gather(settings, target, conn, with_stale=not quick)
+        for what, how in described(health):
+            say(console, f"{what:<13} {how}", "bold" if what == "verdict" else None)
+        say(console, f"landing zone: {settings.landing}")
+        say(console, "")
         _print_feeds(console, conn)
         _print_files(console, conn, every_file=every_file)
         _print_held(console, conn)
         _print_waiting(console, conn, every_file=every_file)
         published = conn.execute(
             """
-            SELECT schema_name || '.' || table_name, count(*), sum(rows), max(published_at) FROM ops.publication
-            WHERE is_latest GROUP BY 1 ORDER BY 1
+            SELECT schema_name || '.' || table_name, partitions, rows, last_published_at FROM platform.published_table
+            ORDER BY 1
             """
         ).fetchall()
         _print_rows(console, "Published", ("table", "partitions", "rows", "last (UTC)"), published)
@@ -52,7 +56,7 @@ def _print_feeds(console: Console, conn: Connection[Any]) -> None:
         """
         SELECT source || '/' || dataset, loaded, waiting, parked, duplicate, past, rows_loaded, rows_rejected,
             last_loaded_at
-        FROM ops.v_feed ORDER BY 1
+        FROM platform.feed ORDER BY 1
         """
     ).fetchall()
     _print_rows(console, "Feeds", headings, feeds)
@@ -66,10 +70,9 @@ def _print_rows(console: Console, title: str, headings: Sequence[str], rows: Seq
 def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -> None:
     files = conn.execute(
         """
-        SELECT key, status, rows_loaded, rows_rejected, attempts,
-            coalesce(reason, CASE status WHEN 'pending' THEN 'waits for its turn to be loaded' END)
-        FROM ops.landed_file
-        WHERE %s OR status = 'parked' OR (status = 'pending' AND (attempts > 0 OR cancelled_at IS NOT NULL))
+        SELECT key, status, rows_loaded, rows_rejected, attempts, reason
+        FROM platform.file
+        WHERE %s OR status = 'parked' OR (status = 'pending' AND (attempts > 0 OR is_held))
         ORDER BY key, file_id
         """,
         (every_file,),
@@ -88,8 +91,7 @@ def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -
 def _print_held(console: Console, conn: Connection[Any]) -> None:
     """Builds and extractions that were cancelled by hand."""
     found = conn.execute(
-        "SELECT work, count(*), min(partition_key), max(partition_key), max(held_at) FROM ops.held_work"
-        " GROUP BY work ORDER BY work"
+        "SELECT work, partitions, first_partition, last_partition, last_held_at FROM platform.held_work ORDER BY work"
     ).fetchall()
     if found:
         say(console, f"Work that was {BUILD_REASON}", "bold")

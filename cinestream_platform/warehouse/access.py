@@ -30,6 +30,8 @@ PUBLIC = "PUBLIC"
 READER_ROLES = (ANALYST, SCIENTIST, DASHBOARD)
 """Those that change nothing but what is their own; their sessions give way to the platform's."""
 ML_SCHEMA = "ml"
+PLATFORM_SCHEMA = "platform"
+"""Views about the platform itself, made by migrations; who reads marts may read them."""
 
 
 def login_name(role: str) -> str:
@@ -99,7 +101,7 @@ def declared_grants(tables: Iterable[Table], mart_schemas: Iterable[str]) -> set
     for table in tables:
         wanted.update(table_grants(table))
         wanted.update(Grant(role, "USAGE", table.schema) for role in readers_of(table.layer))
-    for schema in mart_schemas:
+    for schema in (*mart_schemas, PLATFORM_SCHEMA):
         wanted.update(Grant(role, "USAGE", schema) for role in READER_ROLES)
     return wanted
 
@@ -230,8 +232,9 @@ def drift(
     partitions = _partitions(conn, tables)
     for table, child in partitions:
         wanted.update(table_grants(table, child))
-    schemas = sorted({t.schema for t in tables} | {t.staging_schema for t in tables} | set(mart_schemas) | {"ops"})
-    for schema, relation in _relations(conn, mart_schemas):
+    read_by_all = {*mart_schemas, PLATFORM_SCHEMA}
+    schemas = sorted({t.schema for t in tables} | {t.staging_schema for t in tables} | read_by_all | {"ops"})
+    for schema, relation in _relations(conn, read_by_all):
         wanted.update(Grant(role, "SELECT", schema, relation) for role in READER_ROLES)
     actual = _actual_grants(conn, schemas)
     return sorted(wanted - actual), sorted(actual - wanted)

@@ -15,7 +15,7 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Composed, Identifier
 
 from cinestream_platform.warehouse import limits
-from cinestream_platform.warehouse.access import ADMIN, PUBLIC, READER_ROLES, ROLES, login_name
+from cinestream_platform.warehouse.access import ADMIN, PLATFORM_SCHEMA, PUBLIC, READER_ROLES, ROLES, login_name
 from cinestream_platform.warehouse.connection import OWNER_ROLE
 from cinestream_platform.warehouse.table import Layer, Table
 
@@ -203,7 +203,7 @@ def _functions(conn: Connection[Any]) -> Iterator[Difference]:
 
 def _owners(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequence[str]) -> Iterator[Difference]:
     """Relations of others in the platform's schemas. None is taken over: a view would then read with more rights."""
-    schemas = {t.schema for t in tables} | {t.staging_schema for t in tables} | {*mart_schemas, "ops"}
+    schemas = {t.schema for t in tables} | {t.staging_schema for t in tables} | {*mart_schemas, PLATFORM_SCHEMA, "ops"}
     rows = conn.execute(
         "SELECT n.nspname, c.relname, o.rolname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " JOIN pg_roles o ON o.oid = c.relowner WHERE n.nspname = ANY (%s) AND o.rolname <> %s"

@@ -48,12 +48,14 @@ from tests.support.platform import (
 
 READ, WRITE = {"SELECT"}, {"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "ALTER"}
 MAY: dict[str, dict[str, set[str]]] = {
-    "admin": dict.fromkeys(("raw", "star", "staging", "marts", "ops", "ml", "predictions"), WRITE | {"CREATE"}),
-    "data_engineer": dict.fromkeys(("raw", "star", "staging", "marts", "ops"), WRITE | {"CREATE"})
+    "admin": dict.fromkeys(
+        ("raw", "star", "staging", "marts", "platform", "ops", "ml", "predictions"), WRITE | {"CREATE"}
+    ),
+    "data_engineer": dict.fromkeys(("raw", "star", "staging", "marts", "platform", "ops"), WRITE | {"CREATE"})
     | {"predictions": READ},
-    "data_analyst": {"star": READ, "marts": READ, "predictions": READ},
-    "ml_engineer": {"star": READ, "marts": READ, "ml": WRITE | {"CREATE"}, "predictions": WRITE},
-    "dashboard_reader": {"marts": READ},
+    "data_analyst": {"star": READ, "marts": READ, "platform": READ, "predictions": READ},
+    "ml_engineer": {"star": READ, "marts": READ, "platform": READ, "ml": WRITE | {"CREATE"}, "predictions": WRITE},
+    "dashboard_reader": {"marts": READ, "platform": READ},
 }
 """DESIGN.md 4.5 as a table: what each role may do with tables of each kind of schema; all else is refused."""
 
@@ -61,6 +63,7 @@ KINDS = {
     **{table.schema: "raw" if table.layer is Layer.RAW else "star" for table in TABLES},
     **{table.staging_schema: "staging" for table in TABLES},
     **dict.fromkeys(MART_SCHEMAS, "marts"),
+    "platform": "platform",
     "ops": "ops",
     "ml": "ml",
 }
@@ -169,7 +172,7 @@ PERSONAL = {
 
 def test_there_is_an_object_of_every_kind(world: Platform) -> None:
     found = objects(world)
-    assert {kind for kind, *_ in found} == {"raw", "star", "staging", "marts", "ops", "ml", "predictions"}
+    assert {kind for kind, *_ in found} == {"raw", "star", "staging", "marts", "platform", "ops", "ml", "predictions"}
     names = {relation for _, relation, *_ in found}
     assert {f"{table.schema}.{table.name}" for table in TABLES} <= names
     assert {"movielens_dw.fact_ratings", "movielens_dw.fact_ratings_2005", "movielens_dw.fact_tags_2005"} <= names

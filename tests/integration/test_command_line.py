@@ -98,6 +98,12 @@ def test_status_tells_feeds_files_and_publications(cinestream: CommandLine, firs
     assert cinestream.home.joinpath("landing").as_uri() in short
     assert re.search(r"^movielens/ratings +1 +0 +0 ", short, re.MULTILINE)
     assert "movielens_dw.fact_ratings" in short
+    narrow = cinestream.with_settings(COLUMNS="40").output("status").splitlines()
+    assert any(line.startswith("movielens/ratings ") for line in narrow), "names are whole at any width"
+    assert short.startswith("verdict       all is well\n")
+    assert re.search(r"^stale now +nothing$", short, re.MULTILINE)
+    assert re.search(r"^files +0 parked, 0 waiting$", short, re.MULTILINE)
+    assert re.search(r"^extracted +dvdrental 20\d\d-\d\d-\d\d \d\d:\d\d UTC$", short, re.MULTILINE)
     assert "movielens/ratings/ratings.csv" not in short
     assert re.search(r"movielens/ratings/ratings.csv\n +loaded, [\d,]+ rows, ", cinestream.output("status", "--files"))
 
@@ -117,6 +123,18 @@ def test_a_dsn_works_with_psql(cinestream: CommandLine, first_demo: str) -> None
 
     assert int(ask("SELECT count(*) FROM movielens_dw.fact_ratings").stdout) > 1000
     assert "permission denied" in ask("SELECT count(*) FROM raw_movielens.ratings").stderr
+
+
+def test_the_psql_that_comes_along_is_logged_in_whatever_the_shell_says(
+    cinestream: CommandLine, first_demo: str
+) -> None:
+    elsewhere = cinestream.with_settings(PGHOST="nowhere.invalid", PGUSER="nobody", PGDATABASE="none")
+    assert elsewhere.output("psql", "--role", "data_analyst", "-XAtc", "SELECT current_user") == (
+        "cinestream_data_analyst\n"
+    )
+    stakeholder = ("psql", "--role", "dashboard_reader", "-XAtc")
+    assert elsewhere.output(*stakeholder, "SELECT files_parked FROM platform.health") == "0\n"
+    assert "permission denied" in elsewhere.run(*stakeholder, "SELECT * FROM ops.landed_file").stderr
 
 
 def test_a_file_is_landed_loaded_reloaded_and_retracted(
