@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from cinestream_platform import progress
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.increments import BUCKET_BITS, Increment
+from cinestream_platform.lake.source_look import look
 from cinestream_platform.lake.source_shape import drift, may_use, read_shape
 from cinestream_platform.messages import describe
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -60,6 +62,7 @@ class Snapshot:
     taken_at: datetime
     columns: Mapping[str, Mapping[str, str]]
     fingerprint: str
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def unknown_columns(self, feeds: Sequence[Feed]) -> list[str]:
         """``table.column`` of what the source has beyond the declarations."""
@@ -113,8 +116,8 @@ def open_snapshot(database: SourceDatabase, feeds: Sequence[Feed]) -> Iterator[S
         with _naming_drift(database):
             [(name, taken_at)] = conn.execute("SELECT pg_export_snapshot(), transaction_timestamp()").fetchall()
             columns = _columns(conn, database, feeds)
-            origin, fingerprint = _origin(conn, database, feeds), _fingerprint(conn, database, feeds)
-        yield Snapshot(name, origin, taken_at, columns, fingerprint)
+            origin, seen = _origin(conn, database, feeds), look(conn, database.schema, feeds)
+        yield Snapshot(name, origin, taken_at, columns, seen.fingerprint, seen.rows)
 
 
 def _origin(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> str:
@@ -143,27 +146,14 @@ def _columns(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Fe
 
 
 def read_fingerprint(database: SourceDatabase, feeds: Sequence[Feed]) -> str:
-    """A short text that changes when rows come, go, or are updated (``last_update``): what a sensor asks for often.
+    """A short text that changes when rows come, go, or are updated (``source_look``): what a sensor asks for often.
 
     Raises:
         SourceDriftError: The tables are not what is declared, or may not be read whole; the message names them all.
     """
     with _read_only(database) as conn, _naming_drift(database):
         _columns(conn, database, feeds)
-        return _fingerprint(conn, database, feeds)
-
-
-def _fingerprint(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> str:
-    counts = [
-        SQL("SELECT {}::text, count(*), {} FROM {}").format(
-            Literal(feed.table.name),
-            SQL("max(last_update)::text" if any(c.name == "last_update" for c in feed.table.columns) else "NULL"),
-            Identifier(database.schema, feed.table.name),
-        )
-        for feed in feeds
-    ]
-    rows = conn.execute(SQL(" UNION ALL ").join(counts)).fetchall()
-    return hashlib.sha256(repr(sorted(rows)).encode()).hexdigest()[:16]
+        return look(conn, database.schema, feeds).fingerprint
 
 
 def _text(column: Column, source_type: str, time_zone: str) -> Composed:
@@ -187,10 +177,48 @@ class TableCopy:
     size: int
 
 
-def copy_table(database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: Path, *, since: Any = None) -> TableCopy:
+@contextmanager
+def _at(database: SourceDatabase, snapshot: Snapshot) -> Iterator[Connection[Any]]:
+    """A session that reads the snapshot.
+
+    Raises:
+        SnapshotLostError: Whoever held it open is gone.
+        SourceDriftError: Postgres refuses a statement.
+    """
+    with _read_only(database) as conn:
+        try:
+            conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot.name)))
+        except psycopg.DatabaseError as error:
+            raise SnapshotLostError(f"{database.target}: {describe(error)}") from error
+        with _naming_drift(database):
+            yield conn
+
+
+def count_keys(
+    database: SourceDatabase, snapshot: Snapshot, feed: Feed, *, from_bucket: int | None = None
+) -> dict[int, int]:
+    """How many rows a table has in each range of keys (``increments``), in all or from one on (by the key's index)."""
+    where = SQL("").format()
+    if from_bucket is not None:
+        where = SQL("WHERE {} >= {}").format(_key(feed), Literal(from_bucket << BUCKET_BITS))
+    query = SQL("SELECT {}::bigint >> {}, count(*) FROM {} t {} GROUP BY 1").format(
+        _key(feed), Literal(BUCKET_BITS), Identifier(database.schema, feed.table.name), where
+    )
+    with _at(database, snapshot) as conn:
+        return dict(conn.execute(query).fetchall())
+
+
+def _key(feed: Feed) -> Composed:
+    """The column by whose ranges rows are counted."""
+    return SQL("{}").format(Identifier("t", feed.table.natural_key[0]))
+
+
+def copy_table(
+    database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: Path, *, increment: Increment | None = None
+) -> TableCopy:
     """Write a table's rows as they were at the snapshot to a CSV file with a header, in the order of the natural key.
 
-    With ``since``, a value of ``feed.increment_by``, only rows from ``feed.increment_margin`` before it on are written.
+    Without an ``increment`` all of them.
     """
     columns = [column for column in feed.table.columns if column.source_name]
     types = snapshot.columns[feed.table.name]
@@ -200,26 +228,19 @@ def copy_table(database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: P
     )
     source = Identifier(database.schema, feed.table.name)
     where = SQL("").format()
-    if since is not None:
-        cast = SQL("interval" if types[feed.increment_by or ""].startswith("timestamp") else "bigint")
-        where = SQL("WHERE {} >= {} - {}::{}").format(
-            _comparable(feed, types, database), Literal(since), Literal(feed.increment_margin), cast
-        )
+    if increment is not None:
+        margin = feed.increment_margin if types[feed.increment_by or ""].startswith("timestamp") else None
+        where = increment.condition(_comparable(feed, types, database), margin, _key(feed))
     key = SQL(", ").join(Identifier("t", name) for name in feed.table.natural_key if not name.startswith("_"))
     query = SQL("COPY (SELECT {} FROM {} t {} ORDER BY {}) TO STDOUT (FORMAT csv, HEADER, NULL {})").format(
         chosen, source, where, key, Literal(NULL_TOKEN)
     )
     digest, size = hashlib.sha256(), 0
-    with _read_only(database) as conn, path.open("wb") as sink:
-        try:
-            conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot.name)))
-        except psycopg.DatabaseError as error:
-            raise SnapshotLostError(f"{database.target}: {describe(error)}") from error
-        with _naming_drift(database), conn.cursor().copy(query) as rows:
-            for data in rows:
-                progress.note(f"rows of {feed.table.name}")
-                digest.update(data)
-                size += sink.write(data)
+    with _at(database, snapshot) as conn, path.open("wb") as sink, conn.cursor().copy(query) as rows:
+        for data in rows:
+            progress.note(f"rows of {feed.table.name}")
+            digest.update(data)
+            size += sink.write(data)
     return TableCopy(path, digest.hexdigest(), size)
 
 

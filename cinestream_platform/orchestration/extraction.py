@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,11 @@ from cinestream_platform.lake.database_reader import (
     SourceDatabase,
     TableCopy,
     copy_table,
+    count_keys,
     open_snapshot,
 )
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.increments import Increment, grown, newest_from
 from cinestream_platform.lake.overlap import Newcomer
 from cinestream_platform.lake.raw_rows import RawRows, Spool
 from cinestream_platform.lake.reject_words import reject_words
@@ -43,10 +45,10 @@ from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import extractions, ledger, locks
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
-from cinestream_platform.warehouse.extractions import Extraction, Known
+from cinestream_platform.warehouse.extractions import Extraction, KeyCounts, Known
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.raw_publish import FileResult, FileTransaction, RawTableChangedError
-from cinestream_platform.warehouse.table import WriteMode
+from cinestream_platform.warehouse.table import Kind, WriteMode
 
 READERS = 2
 
@@ -140,39 +142,71 @@ class Extractor:
         known = extractions.known_content(conn, self.source)
         last = extractions.last(conn, self.source)
         with open_snapshot(self.database, self.feeds) as snapshot:
-            same_origin = last is not None and last.origin == snapshot.origin
-            since = self._increments(conn, known) if same_origin and not full else {}
-            copies = self._copy_all(snapshot, scratch, since)
+            increments, keys = self._increments(conn, known, snapshot, last if not full else None)
+            copies = self._copy_all(snapshot, scratch, increments)
+        clock = snapshot.taken_at
         if last:  # whatever the source's clock says: what was read later is what holds
             snapshot = replace(snapshot, taken_at=max(snapshot.taken_at, last.taken_at + timedelta(microseconds=1)))
         read = [
-            self._read(conn, snapshot, feed, copy, is_whole=feed.dataset not in since)
+            self._read(conn, snapshot, feed, copy, is_whole=feed.dataset not in increments)
             for feed, copy in copies
-            if not _is_known(copy, feed, known.get(feed.dataset), is_whole=feed.dataset not in since)
+            if not _is_known(copy, feed, known.get(feed.dataset), is_whole=feed.dataset not in increments)
         ]
         tables = [table for table in read if table]
         for table in tables:
             table.spool.put(self.lake, _lake_path(table.feed, self.run_id, table.sha256))
-        self._publish(conn, snapshot, tables, is_full=not since)
+        self._publish(conn, snapshot, clock, tables, keys, is_full=not increments)
         for table in tables:
             compact(self.target, self.lake, table.feed)
         rows = {t.feed.dataset: (t.spool.rows, t.rejected.height) for t in tables}
-        return Extracted(not since, snapshot, rows)
+        return Extracted(not increments, snapshot, rows)
 
-    def _increments(self, conn: Connection[Any], known: Mapping[str, Known]) -> dict[str, Any]:
-        """Dataset to the last known change of tables that need not be read whole."""
-        found = {}
+    def _increments(
+        self, conn: Connection[Any], known: Mapping[str, Known], snapshot: Snapshot, last: Extraction | None
+    ) -> tuple[dict[str, Increment], list[KeyCounts]]:
+        """What is read of tables that need not be read whole, and how many rows their ranges of keys have now.
+
+        After another database's extraction, or where the source's clock was set back, all are read whole.
+        """
+        follows = last is not None and last.origin == snapshot.origin and last.source_clock <= snapshot.taken_at
+        increments, keys = {}, []
         for feed in self.feeds:
-            if feed.increment_by and feed.dataset in known:
-                last = extractions.watermark(conn, feed.table, feed.increment_by)
-                if last is not None:
-                    found[feed.dataset] = last
-        return found
+            if not feed.increment_by:
+                continue
+            since = None
+            if follows and last is not None and feed.dataset in known:
+                since = _since(conn, feed, last.source_clock)
+            if since is None:
+                keys.append(KeyCounts(feed.dataset, count_keys(self.database, snapshot, feed), None))
+                continue
+            counted, ranges = self._count(conn, snapshot, feed)
+            keys.append(counted)
+            increments[feed.dataset] = Increment(since, ranges)
+        return increments, keys
 
-    def _copy_all(self, snapshot: Snapshot, scratch: Path, since: dict[str, Any]) -> list[tuple[Feed, TableCopy]]:
+    def _count(
+        self, conn: Connection[Any], snapshot: Snapshot, feed: Feed
+    ) -> tuple[KeyCounts, tuple[tuple[int, int], ...]]:
+        """How many rows the ranges of keys have, and those that have grown.
+
+        The newest ranges are counted each time. The others only if the table's rows do not add up with them.
+        """
+        known = extractions.known_keys(conn, self.source, feed.dataset)
+        if known:
+            floor = newest_from(known)
+            newest = count_keys(self.database, snapshot, feed, from_bucket=floor)
+            others = sum(rows for bucket, rows in known.items() if bucket < floor)
+            if snapshot.rows[feed.table.name] - sum(newest.values()) == others:
+                return KeyCounts(feed.dataset, newest, floor), grown(newest, known)
+        counts = count_keys(self.database, snapshot, feed)
+        return KeyCounts(feed.dataset, counts, None), grown(counts, known)
+
+    def _copy_all(
+        self, snapshot: Snapshot, scratch: Path, increments: Mapping[str, Increment]
+    ) -> list[tuple[Feed, TableCopy]]:
         def copy(feed: Feed) -> TableCopy:
             path = scratch / f"{feed.dataset}.csv"
-            return copy_table(self.database, snapshot, feed, path, since=since.get(feed.dataset))
+            return copy_table(self.database, snapshot, feed, path, increment=increments.get(feed.dataset))
 
         with ThreadPoolExecutor(READERS) as readers:
             return list(zip(self.feeds, readers.map(copy, self.feeds), strict=True))
@@ -227,7 +261,14 @@ class Extractor:
         return new.collect(engine="streaming")
 
     def _publish(
-        self, conn: Connection[Any], snapshot: Snapshot, tables: Sequence[ExtractedTable], *, is_full: bool
+        self,
+        conn: Connection[Any],
+        snapshot: Snapshot,
+        clock: datetime,
+        tables: Sequence[ExtractedTable],
+        keys: Sequence[KeyCounts],
+        *,
+        is_full: bool,
     ) -> None:
         """All changed tables in one transaction: readers see the source of one moment."""
         changed = tuple(table.feed.dataset for table in tables)
@@ -235,6 +276,7 @@ class Extractor:
             self.source,
             snapshot.origin,
             snapshot.taken_at,
+            clock,
             self.run_id,
             is_full,
             snapshot.fingerprint,
@@ -246,6 +288,8 @@ class Extractor:
                 with connect(self.target, autocommit=False) as writing:
                     for table, found in zip(tables, compared, strict=True):
                         self._write(writing, table, found)
+                    for counted in keys:
+                        extractions.keep_keys(writing, self.source, counted)
                     extractions.record(writing, extraction)
                     writing.commit()
                 return
@@ -276,6 +320,14 @@ class Extractor:
             warnings=table.warnings,
         )
         transaction.complete({file.file_id: result}, compared.overlaps)
+
+
+def _since(conn: Connection[Any], feed: Feed, clock: datetime) -> Any:
+    """Where an increment begins: never ahead of the source's clock at the last extraction; ``None`` reads all."""
+    column = feed.table.column(feed.increment_by or "")
+    if column.type.kind is Kind.TIMESTAMP:
+        return extractions.time_watermark(conn, feed.table, column.name, clock)
+    return extractions.key_watermark(conn, feed.table, int(feed.increment_margin))
 
 
 def _is_known(copy: TableCopy, feed: Feed, known: Known | None, *, is_whole: bool) -> bool:

@@ -89,11 +89,56 @@ def known_rejects(conn: Connection[Any], loaded: Sequence[LandedFile]) -> pl.Dat
     return pl.DataFrame(found, schema={"rule": pl.String(), "raw": pl.String()}, orient="row")
 
 
-def watermark(conn: Connection[Any], table: Table, column: str) -> Any:
-    """The greatest value of a raw table's column; ``None`` where it has no rows."""
-    statement = SQL("SELECT max({}) FROM {}").format(Identifier(column), Identifier(table.schema, table.name))
-    row = conn.execute(statement).fetchone()
+def time_watermark(conn: Connection[Any], table: Table, column: str, not_after: datetime) -> datetime | None:
+    """The greatest time in a raw table's column that is not dated ahead; ``None`` where there is none."""
+    statement = SQL("SELECT max({0}) FROM {1} WHERE {0} <= %s").format(
+        Identifier(column), Identifier(table.schema, table.name)
+    )
+    row = conn.execute(statement, (not_after,)).fetchone()
     return row[0] if row else None
+
+
+def key_watermark(conn: Connection[Any], table: Table, rows: int) -> int | None:
+    """The key of a raw table that so many rows have a greater one than; else the least, ``None`` without rows.
+
+    Few keys that are far beyond the others do not move it.
+    """
+    key, name = Identifier(table.natural_key[0]), Identifier(table.schema, table.name)
+    statement = SQL(
+        "SELECT coalesce((SELECT {0} FROM {1} ORDER BY {0} DESC OFFSET %s LIMIT 1), (SELECT min({0}) FROM {1}))"
+    ).format(key, name)
+    row = conn.execute(statement, (rows,)).fetchone()
+    return row[0] if row else None
+
+
+@dataclass(frozen=True)
+class KeyCounts:
+    """Rows of the source's table by range of keys; ``from_bucket`` says from which on, ``None`` all."""
+
+    dataset: str
+    counts: Mapping[int, int]
+    from_bucket: int | None
+
+
+def known_keys(conn: Connection[Any], source: str, dataset: str) -> dict[int, int]:
+    """Range of keys to rows at the last extraction."""
+    return dict(
+        conn.execute(
+            "SELECT bucket, rows FROM ops.extracted_keys WHERE source = %s AND dataset = %s", (source, dataset)
+        ).fetchall()
+    )
+
+
+def keep_keys(conn: Connection[Any], source: str, keys: KeyCounts) -> None:
+    """Enter what was counted in the place of what was known; in the transaction that publishes the table."""
+    conn.execute(
+        "DELETE FROM ops.extracted_keys WHERE source = %s AND dataset = %s AND bucket >= coalesce(%s, bucket)",
+        (source, keys.dataset, keys.from_bucket),
+    )
+    conn.execute(
+        "INSERT INTO ops.extracted_keys SELECT %s, %s, * FROM unnest(%s::bigint[], %s::bigint[])",
+        (source, keys.dataset, list(keys.counts.keys()), list(keys.counts.values())),
+    )
 
 
 @dataclass(frozen=True)
@@ -103,6 +148,7 @@ class Extraction:
     source: str
     origin: str
     taken_at: datetime
+    source_clock: datetime
     run_id: str
     is_full: bool
     fingerprint: str
@@ -114,8 +160,10 @@ def record(conn: Connection[Any], extraction: Extraction) -> None:
     values: Mapping[str, Any] = vars(extraction) | {"tables_changed": list(extraction.tables_changed)}
     conn.execute(
         """
-        INSERT INTO ops.extraction (source, origin, taken_at, run_id, is_full, fingerprint, tables_changed)
-        VALUES (%(source)s, %(origin)s, %(taken_at)s, %(run_id)s, %(is_full)s, %(fingerprint)s, %(tables_changed)s)
+        INSERT INTO ops.extraction
+            (source, origin, taken_at, source_clock, run_id, is_full, fingerprint, tables_changed)
+        VALUES (%(source)s, %(origin)s, %(taken_at)s, %(source_clock)s, %(run_id)s, %(is_full)s, %(fingerprint)s,
+            %(tables_changed)s)
         """,
         values,
     )
@@ -125,7 +173,7 @@ def last(conn: Connection[Any], source: str) -> Extraction | None:
     """The last extraction of a source; ``None`` if it never was extracted."""
     with conn.cursor(row_factory=class_row(Extraction)) as cursor:
         return cursor.execute(
-            "SELECT source, origin, taken_at, run_id, is_full, fingerprint, tables_changed FROM ops.extraction"
-            " WHERE source = %s ORDER BY extraction_id DESC LIMIT 1",
+            "SELECT source, origin, taken_at, source_clock, run_id, is_full, fingerprint, tables_changed"
+            " FROM ops.extraction WHERE source = %s ORDER BY extraction_id DESC LIMIT 1",
             (source,),
         ).fetchone()

@@ -77,7 +77,6 @@ def _table(name: str, mode: WriteMode, description: str, *columns: Column, key: 
         grain=grains[mode],
         columns=columns,
         natural_key=(*natural_key, "_file_id") if mode is WriteMode.HISTORY else natural_key,
-        latest_by="last_update" if mode is WriteMode.FILE and LAST_UPDATE in columns else None,
     )
 
 
