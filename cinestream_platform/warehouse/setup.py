@@ -115,9 +115,10 @@ def _refuse_other_version(target: PostgresTarget, migrations: Sequence[Migration
     with connect(target) as conn:
         needed = needed_migrations(conn, migrations)
     if needed and not upgrade:
+        named = needed[0] if len(needed) == 1 else f"{needed[0]} to {needed[-1]}"
         raise UpgradeNeededError(
-            f"{target} was prepared by an earlier version of the platform and lacks {len(needed):,} migrations "
-            f"({needed[0]} to {needed[-1]}). Stop the platform, then run: cinestream upgrade"
+            f"{target} was prepared by an earlier version of the platform and lacks what has changed since: "
+            f"{named}. Stop the platform, then run: cinestream upgrade"
         )
 
 
