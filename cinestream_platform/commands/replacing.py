@@ -103,12 +103,10 @@ def _compare(store: ObjectStore, there: StoredObject, landing: Landing) -> Repla
             old = store.fetch(there, Path(scratch, "old"))
             if old.size == size and hashlib.file_digest(new, "sha256").hexdigest() == old.sha256:
                 return None
-            with old.path.open("rb") as source:
-                old_rows = count_records(source, there.key, has_header=landing.has_header)
+            old_rows = count_records(old.path, there.key, has_header=landing.has_header)
         except (ObjectGoneError, NotRegularError):
             return None
         except (ObjectChangedError, PermissionError):
             pass
-        new.seek(0)
-        new_rows = count_records(new, path.name, has_header=landing.has_header)
+        new_rows = count_records(path, landing.key, has_header=landing.has_header)
         return Replaced(size, there.size, new_rows, old_rows)

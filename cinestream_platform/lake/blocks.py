@@ -6,14 +6,16 @@ tables (``bundle_reader``) share. What does not: how a record is split into fiel
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from cinestream_platform.errors import CineStreamError
+
+if TYPE_CHECKING:
+    from cinestream_platform.lake.unpacking import Source
 
 BLOCK_BYTES = 16 * 1024 * 1024
 MIN_READ_BYTES = 64 * 1024
@@ -35,6 +37,8 @@ FOREIGN_FORMS = {
     b"\xfe\xff": "UTF-16 text",
 }
 """What is landed by mistake, by its first bytes."""
+ENDINGS = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"PAR1": ".parquet"}
+"""The ending by which such a file is known."""
 
 REJECT_SCHEMA = {"line": pl.Int64(), "rule": pl.String(), "raw": pl.String(), "found": pl.String()}
 """A rejected record: its first line, the rule, its text, and what ``reject_words`` may say of it: the beginning of the
@@ -86,7 +90,8 @@ def refuse_foreign_form(begin: bytes, wanted: str) -> None:
     """
     for magic, form in FOREIGN_FORMS.items():
         if begin.startswith(magic):
-            raise FileRefusedError(f"this is {form} and no {wanted}. Land the unpacked {wanted}.")
+            named = f"it under a name that ends in {ENDINGS[magic]}" if magic in ENDINGS else f"the {wanted} itself"
+            raise FileRefusedError(f"this is {form} and no {wanted}. Land {named}.")
 
 
 class Blocks:
@@ -95,16 +100,13 @@ class Blocks:
     A block has some ``size`` bytes at most, unless one line is longer, and lines of ``MAX_CELLS`` fields.
     """
 
-    def __init__(self, source: BinaryIO, size: int, *, fields: int, first_line: int = 1) -> None:
+    def __init__(self, source: Source, size: int, *, fields: int, first_line: int = 1) -> None:
         self._source, self._size = source, size
         self._aim = size  # bytes of the next block: fewer where lines are so short that the last had to end early
         self._most_lines = max(MAX_CELLS // fields, 1)
         self._rest = b""
         self._next_line = first_line
         self._given_lines = self._given_bytes = 0
-        begin = source.tell()
-        self._end = source.seek(0, io.SEEK_END)
-        source.seek(begin)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         while block := self._whole_lines():
@@ -114,8 +116,8 @@ class Blocks:
 
     @property
     def bytes_left(self) -> int:
-        """How much of the source follows the last block."""
-        return self._end - self._source.tell() + len(self._rest)
+        """How much of the source follows the last block, or the most that can."""
+        return self._source.bytes_left + len(self._rest)
 
     def _whole_lines(self) -> bytes:
         data, is_end = self._read_on()

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
 
 import polars as pl
 
@@ -32,7 +31,9 @@ from cinestream_platform.lake.blocks import (
 )
 from cinestream_platform.lake.csv_records import Framed, frame_records
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.file_form import Packing
 from cinestream_platform.lake.records import split_records, with_nulls
+from cinestream_platform.lake.unpacking import Source, open_source
 from cinestream_platform.messages import MAX_VALUE, form_of
 from cinestream_platform.warehouse.table import Table
 
@@ -44,7 +45,13 @@ NAME = re.compile(r" *[A-Za-z_][A-Za-z0-9_ ]*")
 
 
 def read_csv(
-    path: Path, feed: Feed, *, file_id: int, not_after: datetime, block_bytes: int = BLOCK_BYTES
+    path: Path,
+    feed: Feed,
+    *,
+    file_id: int,
+    not_after: datetime,
+    packing: Packing = Packing.NONE,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[Batch]:
     """Read a local copy of a delivered file.
 
@@ -52,9 +59,9 @@ def read_csv(
         Batches of typed and rejected records, in the order of the file.
 
     Raises:
-        FileRefusedError: The file is empty, or a column is missing, unknown or repeated.
+        FileRefusedError: The file is empty, or a column is missing, unknown or repeated; or as ``open_source``.
     """
-    with path.open("rb") as source:
+    with open_source(path, packing) as source:
         names = _read_header(source, feed)
         blocks = Blocks(source, block_bytes, fields=len(names), first_line=2)
         shortest = _shortest_record(feed)
@@ -105,7 +112,7 @@ def _texts(records: pl.DataFrame, names: Sequence[str]) -> pl.Series:
     return records.select(raw=pl.coalesce("raw", joined) if "raw" in records.columns else joined).to_series()
 
 
-def _read_header(source: BinaryIO, feed: Feed) -> list[str]:
+def _read_header(source: Source, feed: Feed) -> list[str]:
     """Read the first line; the table's column names in the file's order."""
     line = source.readline(MAX_HEADER_BYTES).removeprefix(BOM)
     refuse_foreign_form(line, "CSV file in UTF-8")

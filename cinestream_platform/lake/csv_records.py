@@ -29,14 +29,17 @@ FIELD_COUNT, ENCODING, NUL, QUOTES, CARRIAGE_RETURN = (
     "record_quotes",
     "record_carriage_return",
 )
+JSON, NAMES = "record_json", "record_names"
 FORMAT_RULES = {
     FIELD_COUNT: "a record has as many fields as the header",
     ENCODING: "a record is valid UTF-8",
     NUL: "a record holds no NUL byte",
     QUOTES: "quotes are closed, doubled inside, and nothing follows a closing quote",
     CARRIAGE_RETURN: "a carriage return stands before a line feed or inside quotes",
+    JSON: "a line of JSON lines is one object",
+    NAMES: "an object has names of columns only, and none twice",
 }
-"""Rules that any record of any CSV feed can break, with what they demand."""
+"""Rules that any record of any feed can break by its form, with what they demand."""
 
 
 @dataclass

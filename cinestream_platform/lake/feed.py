@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from pathlib import PurePosixPath
 
+from cinestream_platform.lake.file_form import Shape, form_of_name
 from cinestream_platform.warehouse.table import PartitionUnit, Table, WriteMode
 
 TOLERATED_REJECTS = 1
@@ -26,7 +28,8 @@ class LineFormat:
 class Feed:
     """Files below ``<landing>/<source>/<dataset>/`` that fill one raw table.
 
-    ``file_names`` are the publisher's names, by which ``cinestream land`` knows a file's dataset.
+    ``file_names`` are the publisher's names, by which ``cinestream land`` knows a file's dataset; the other forms of a
+    file (``file_form``) have its name with another ending.
     ``reject_threshold`` is the share of rejected records above which nothing of a file is published; one bad record
     among good ones is published without, however small the file.
     ``event_time`` names the timestamp or date by which rows are kept in partitions of ``unit`` (UTC).
@@ -72,5 +75,8 @@ class Feed:
         return f"{self.source}/{self.dataset}/"
 
     def takes(self, file_name: str) -> bool:
-        """Whether the publisher would give a file of this feed that name."""
-        return any(fnmatch(file_name.lower(), pattern) for pattern in self.file_names)
+        """Whether the publisher would give a file of this feed that name, in any form that is read."""
+        form = form_of_name(file_name.lower())
+        if form.shape is Shape.TEXT:
+            return any(fnmatch(form.stem, pattern) for pattern in self.file_names)
+        return any(fnmatch(form.stem, PurePosixPath(pattern).stem) for pattern in self.file_names)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -39,6 +39,7 @@ from cinestream_platform.lake.blocks import (
 )
 from cinestream_platform.lake.csv_records import BLANKS, ENCODING, FIELD_COUNT, NUL
 from cinestream_platform.lake.feed import Feed, LineFormat
+from cinestream_platform.lake.file_form import Packing
 from cinestream_platform.lake.records import (
     TOLERATED,
     count_tolerated,
@@ -48,6 +49,7 @@ from cinestream_platform.lake.records import (
     typed_rows,
     with_nulls,
 )
+from cinestream_platform.lake.unpacking import Source, open_source
 from cinestream_platform.warehouse.table import Column, Kind
 
 SECTION_END = ":"
@@ -59,7 +61,13 @@ BROKEN_BYTES = re.compile("[\udc80-\udcff]+")
 
 
 def read_lines(
-    path: Path, feed: Feed, *, file_id: int, not_after: datetime, block_bytes: int = BLOCK_BYTES
+    path: Path,
+    feed: Feed,
+    *,
+    file_id: int,
+    not_after: datetime,
+    packing: Packing = Packing.NONE,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[Batch]:
     """Read a local copy of a delivered file.
 
@@ -67,15 +75,15 @@ def read_lines(
         Batches of typed and rejected records, in the order of the file.
 
     Raises:
-        FileRefusedError: The file is empty, or an archive.
+        FileRefusedError: The file is empty, or another form than its name says; or as ``open_source``.
         ValueError: The feed has no line format.
     """
     if feed.lines is None:
         raise ValueError(f"{feed.prefix} has no line format")
     is_empty = True
-    with path.open("rb") as source:
-        form, warnings = _form_of(source, feed.lines)
-        reader = _Reader(feed, form, file_id, not_after)
+    form, warnings = _form_of(path, packing, feed.lines)
+    reader = _Reader(feed, form, file_id, not_after)
+    with open_source(path, packing) as source:
         blocks = Blocks(source, block_bytes, fields=len(_columns(feed)))
         for line, block in blocks:
             if line == 1:
@@ -90,7 +98,7 @@ def read_lines(
         raise FileRefusedError("the file is empty. Land a file with records.")
 
 
-def _form_of(source: BinaryIO, form: LineFormat) -> tuple[LineFormat, Counter[str]]:
+def _form_of(path: Path, packing: Packing, form: LineFormat) -> tuple[LineFormat, Counter[str]]:
     """The format with the encoding that the file is in, and a warning where it is not the declared one.
 
     A byte order mark decides. Without one, text that is valid UTF-8 with characters of several bytes is UTF-8: by
@@ -98,23 +106,22 @@ def _form_of(source: BinaryIO, form: LineFormat) -> tuple[LineFormat, Counter[st
     """
     if codecs.lookup(form.encoding).name == "utf-8":
         return form, Counter()
-    begin = source.tell()
-    has_mark = source.read(len(BOM)) == BOM
-    source.seek(begin)
-    if not has_mark and not _is_multibyte_utf8(source):
-        source.seek(begin)
-        return form, Counter()
-    source.seek(begin)
-    return replace(form, encoding="utf-8"), Counter({} if has_mark else {READ_AS_UTF8: 1})
+    with open_source(path, packing) as source:
+        begin = source.read(len(BOM))
+        if begin != BOM and not _is_multibyte_utf8(source, begin):
+            return form, Counter()
+    return replace(form, encoding="utf-8"), Counter({} if begin == BOM else {READ_AS_UTF8: 1})
 
 
-def _is_multibyte_utf8(source: BinaryIO) -> bool:
-    """Whether what follows is valid UTF-8 and no ASCII."""
+def _is_multibyte_utf8(source: Source, begin: bytes) -> bool:
+    """Whether this and what follows is valid UTF-8 and no ASCII."""
     decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
+    chunk = begin
     try:
-        while chunk := source.read(CHUNK_BYTES):
+        while chunk:
             is_ascii = is_ascii and chunk.isascii()
             decoder.decode(chunk)
+            chunk = source.read(CHUNK_BYTES)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False

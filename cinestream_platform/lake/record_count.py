@@ -5,25 +5,44 @@ What does not belong here: which of the records are good (``orchestration.file_r
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cinestream_platform.lake.blocks import FileRefusedError
 from cinestream_platform.lake.bundle import FORMS
+from cinestream_platform.lake.file_form import Packing, Shape, form_of_name
 from cinestream_platform.lake.stored import CHUNK_BYTES
+from cinestream_platform.lake.unpacking import Source, open_source
 
 
-def count_records(source: BinaryIO, name: str, *, has_header: bool) -> int | None:
-    """How many records a file of that name holds; ``None`` where that is not known without reading it as its feed does.
+def count_records(path: Path, name: str, *, has_header: bool) -> int | None:
+    """How many records a copy of a file of that name holds; ``None`` where that takes more than looking at it.
 
     Of text: lines, but for those inside quotes and the header.
     """
-    if name.lower().endswith(FORMS):
+    form = form_of_name(name)
+    is_parquet = form.shape is Shape.PARQUET
+    if name.lower().endswith(FORMS) or (is_parquet and form.packing is not Packing.NONE):
         return None
+    try:
+        if is_parquet:
+            return int(pq.read_metadata(path).num_rows)
+        with open_source(path, form.packing) as source:
+            is_text = form.shape is Shape.TEXT
+            return max(_lines(source, quotes=is_text) - (has_header and is_text), 0)
+    except (FileRefusedError, pa.ArrowException):
+        return None
+
+
+def _lines(source: Source, *, quotes: bool) -> int:
+    """How many lines there are; with ``quotes``, those inside quotes are none."""
     ends, is_quoted, last = 0, False, b""
     while chunk := source.read(CHUNK_BYTES):
-        parts = chunk.split(b'"')
+        parts = chunk.split(b'"') if quotes else [chunk]
         for part in parts[int(is_quoted) :: 2]:
             ends += part.count(b"\n")
         is_quoted ^= len(parts) % 2 == 0
         last = chunk[-1:]
-    lines = ends + (last not in (b"", b"\n"))
-    return max(lines - has_header, 0)
+    return ends + (last not in (b"", b"\n"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.file_form import form_of_name
 from cinestream_platform.warehouse import raw_files
 from cinestream_platform.warehouse.ledger import LandedFile
 from cinestream_platform.warehouse.table import WriteMode
@@ -18,7 +19,8 @@ BATCH_FILES, BATCH_BYTES = 500, 16 * 1024 * 1024
 def file_batches(feed: Feed, files: Iterable[LandedFile]) -> Iterator[list[LandedFile]]:
     """The files in their order, neighbours together where they may be.
 
-    Alone is a large file; one that was tried before, since if the process is killed again it was that file's doing; and
+    Alone is a large file, or one that may be large once unpacked; one that was tried before, since if the process is
+    killed again it was that file's doing; and
     any file of a table of which one file may replace all others.
     """
     batch: list[LandedFile] = []
@@ -42,5 +44,10 @@ def _fits(feed: Feed, file: LandedFile, batch: list[LandedFile]) -> bool:
 
 
 def _is_small(file: LandedFile) -> bool:
-    # A row takes more than a byte: a file that is to be a partition of its raw table is never small.
-    return file.size_bytes <= min(SMALL_BYTES, raw_files.OWN_PARTITION_FROM) and not file.attempts
+    # A row takes more than a byte: a file that is to be a partition of its raw table is never small. Not so where it is
+    # packed: a few bytes may hold millions of rows, and rows of small files are in memory together.
+    return (
+        form_of_name(file.key).is_plain_text
+        and file.size_bytes <= min(SMALL_BYTES, raw_files.OWN_PARTITION_FROM)
+        and not file.attempts
+    )

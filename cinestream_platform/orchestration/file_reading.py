@@ -13,12 +13,9 @@ from pathlib import Path
 
 from cinestream_platform import progress
 from cinestream_platform.lake.blocks import FileRefusedError
-from cinestream_platform.lake.bundle import is_member
-from cinestream_platform.lake.bundle_reader import read_member
-from cinestream_platform.lake.csv_reader import read_csv
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.line_reader import read_lines
 from cinestream_platform.lake.raw_rows import Spool
+from cinestream_platform.lake.readers import read_records
 from cinestream_platform.lake.reject_words import reject_words
 from cinestream_platform.lake.rejects import Rejects
 from cinestream_platform.lake.store import LocalCopy
@@ -73,9 +70,9 @@ def read_delivery(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) 
 
 def _read(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) -> Reading | Refusal:
     spool, rejects, open_end = Spool(scratch / "rows", feed), Rejects(scratch / "rejects"), False
-    read = read_member if is_member(file.key) else read_lines if feed.lines else read_csv
     rows, warnings = 0, Counter[str]()
-    for batch in read(copy.path, feed, file_id=file.file_id, not_after=file.first_seen_at + CLOCK_SLACK):
+    not_after = file.first_seen_at + CLOCK_SLACK
+    for batch in read_records(copy.path, file.key, feed, file_id=file.file_id, not_after=not_after):
         progress.note(f"rows read from {file.key}")
         keep_room(get_settings())
         rows += batch.rows.height

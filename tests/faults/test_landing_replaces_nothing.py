@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def test_other_content_of_the_same_size_is_other_content(platform: Platform, rat
         list(land_named("movielens", ratings))
 
 
+def test_records_of_other_forms_are_counted_too(platform: Platform, tmp_path: Path) -> None:
+    path = tmp_path / "ratings.csv.gz"
+    path.write_bytes(gzip.compress(OLD))
+    list(land_named("movielens", path))
+    path.write_bytes(gzip.compress(NEW))
+    with pytest.raises(KeyTakenError, match=r"1 rows .* in place of 2 rows"):
+        list(land_named("movielens", path))
+
+
 def test_of_a_folder_nothing_lands_if_one_of_its_files_would_replace_another(platform: Platform, ratings: Path) -> None:
     (ratings.parent / "movies.csv").write_bytes(b"movieId,title,genres\n")
     with pytest.raises(KeyTakenError):
@@ -136,8 +146,8 @@ def test_the_demo_replaces_its_own_files_only(platform: Platform, ratings: Path)
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text('{"data": {}, "keys": []}')
     with pytest.raises(DemoError, match="--fresh"):
-        _land("movielens", ratings)
+        _land("movielens", [ratings])
     assert content(platform) == OLD
     marker.write_text(f'{{"data": {{}}, "keys": ["{KEY}"]}}')
-    assert _land("movielens", ratings) == [KEY]
+    assert _land("movielens", [ratings]) == [KEY]
     assert content(platform) == NEW

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
+from cinestream_platform.lake import unpacking
 from cinestream_platform.lake.blocks import BLOCK_BYTES, REJECT_SCHEMA, Batch
 from cinestream_platform.lake.csv_reader import read_csv
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.line_reader import read_lines
+from cinestream_platform.lake.readers import read_records
 from cinestream_platform.warehouse.ledger import LandedFile
 
 NOT_AFTER = datetime(2020, 1, 2, tzinfo=UTC)
@@ -77,6 +80,17 @@ def read_path(path: Path, feed: Feed, *, file_id: int = 7) -> Reading:
     """Read a file on disk."""
     reader = read_lines if feed.lines else read_csv
     return _reading(reader(path, feed, file_id=file_id, not_after=NOT_AFTER), feed)
+
+
+def read_form(content: bytes, feed: Feed, ending: str, folder: Path, *, most_ratio: int | None = None) -> Reading:
+    """Read these bytes as a file whose name has this ending."""
+    path = folder / f"object{ending}"
+    path.write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        if most_ratio:
+            patch.setattr(unpacking, "MAX_RATIO", most_ratio)
+        key = f"{feed.prefix}a{ending}"
+        return _reading(read_records(path, key, feed, file_id=7, not_after=NOT_AFTER), feed)
 
 
 def _reading(batches: Any, feed: Feed) -> Reading:
