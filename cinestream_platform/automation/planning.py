@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from dagster import AssetKey
 
 from cinestream_platform.catalog import main_unit
-from cinestream_platform.orchestration.partitions import contiguous_ranges
+from cinestream_platform.orchestration.partitions import contiguous_ranges, ranges_to_build
 from cinestream_platform.orchestration.staleness import Node, own_upstream, stale_partitions, touched_partitions
 from cinestream_platform.warehouse.publications import LedgerState
 from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
@@ -94,7 +94,9 @@ def plan_builds(
     for key in _upstream_first(own):
         node = own[key]
         if node.is_partitioned:
-            plan.add(node, contiguous_ranges(wanted[key], list(node.partition_keys)))
+            # What waits because it was cancelled is not built along.
+            ranges = contiguous_ranges if (held or {}).get(key) else ranges_to_build
+            plan.add(node, ranges(wanted[key], list(node.partition_keys)))
         elif wanted[key]:
             (plan.last if node.is_mart else plan.first).add(key)
     return plan

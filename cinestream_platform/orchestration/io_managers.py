@@ -21,7 +21,7 @@ from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.keys import KeyResolver
-from cinestream_platform.warehouse.partition_publish import analyze, publish_partition
+from cinestream_platform.warehouse.partition_publish import PartitionPublisher, Turn, analyze
 from cinestream_platform.warehouse.publications import Publication
 from cinestream_platform.warehouse.publish import delete_retired_versions, publish_table
 from cinestream_platform.warehouse.table import WHOLE, Table
@@ -114,14 +114,15 @@ class WarehouseIOManager(ConfigurableIOManager):
 
     @quotes_no_values
     def handle_output(self, context: OutputContext, build: Build) -> None:
-        """Publish partition by partition.
+        """Publish partition by partition; the few that a run changes together (``PartitionPublisher``).
 
         Raises:
-            BrokenRulesError: Rows break a rule; partitions before this one are published, this one and later are not.
+            BrokenRulesError: Rows break a rule; partitions that wait for one another, this one and later ones are not
+                published.
         """
         target, table = self.warehouse.target(), build.table
         publisher = _Publisher(target, build, context.run_id, KeyResolver(target, context.run_id))
-        for published in in_parallel(publisher.publish, build.frames, workers=MAX_AT_ONCE if table.partitioning else 1):
+        for published in publisher.publish_all():
             build.publications.append(published)
             build.on_published(published)
             context.log.info(
@@ -154,8 +155,26 @@ class _Publisher:
     run_id: str
     keys: KeyResolver
 
-    def publish(self, partition_key: str) -> Publication:
-        """Raises ``BrokenRulesError`` where rows break a rule; then nothing is written."""
+    def publish_all(self) -> Iterator[Publication]:
+        """Every partition, or the table that has none, as it is published."""
+        table = self.build.table
+        if not table.partitioning:
+            for key in self.build.frames:
+                frame, file_ids = self._validated(key), self.build.file_ids(key)
+                yield publish_table(self.target, table, frame, run_id=self.run_id, file_ids=file_ids)
+            return
+        with PartitionPublisher(self.target, table, self.run_id) as publisher:
+
+            def built(turn: Turn) -> Publication:
+                frame, file_ids = self._validated(turn.partition_key), self.build.file_ids(turn.partition_key)
+                return publisher.build(turn, frame, file_ids=file_ids, joined=self.keys.joined(table))
+
+            for partition in in_parallel(built, publisher.turns(self.build.frames), workers=MAX_AT_ONCE):
+                yield from publisher.publish(partition)
+            yield from publisher.finish()
+
+    def _validated(self, partition_key: str) -> pl.DataFrame:
+        """The rows with their keys. Raises ``BrokenRulesError`` where they break a rule; then nothing is written."""
         table = self.build.table
         keep_room(get_settings())
         frame = self.build.frames[partition_key].collect(engine="streaming")
@@ -168,12 +187,7 @@ class _Publisher:
         if not all(result.passed for result in self.build.results[partition_key]):
             raise BrokenRulesError(table, partition_key, self.build.results[partition_key])
         self.build.measures[partition_key] = _measures(table, frame)
-        made_by: dict[str, Any] = {"run_id": self.run_id, "file_ids": self.build.file_ids(partition_key)}
-        if table.partitioning:
-            return publish_partition(
-                self.target, table, partition_key, frame, joined=self.keys.joined(table), **made_by
-            )
-        return publish_table(self.target, table, frame, **made_by)
+        return frame
 
 
 def _measures(table: Table, frame: pl.DataFrame) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from dagster import PartitionsDefinition, TimeWindowPartitionsDefinition
 
+from cinestream_platform.warehouse.partition_publish import SWAPPED_TOGETHER
 from cinestream_platform.warehouse.table import Partitioning, PartitionUnit
 
 _CALENDAR = {
@@ -46,6 +47,17 @@ def unit_of(definition: object) -> PartitionUnit:
     """The unit of an asset's partitions."""
     schedule = getattr(definition, "cron_schedule", None)
     return next((unit for unit, (known, _) in _CALENDAR.items() if known == schedule), PartitionUnit.WHOLE)
+
+
+def ranges_to_build(partition_keys: list[str], known: list[str]) -> list[tuple[str, str]]:
+    """The ranges in which partitions are built: one, if from the first to the last there are few, else neighbours.
+
+    What moves between them is then swapped in by one transaction; those in between come to the same content again.
+    """
+    ranges = contiguous_ranges(partition_keys, known)
+    if ranges and known.index(ranges[-1][1]) - known.index(ranges[0][0]) < SWAPPED_TOGETHER:
+        return [(ranges[0][0], ranges[-1][1])]
+    return ranges
 
 
 def contiguous_ranges(partition_keys: list[str], known: list[str]) -> list[tuple[str, str]]:

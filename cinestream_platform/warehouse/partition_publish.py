@@ -1,13 +1,17 @@
-"""Publishing a partition of a fact: built beside the table with all its constraints, then swapped in at once.
+"""Publishing partitions of a fact: built beside the table with all its constraints, then swapped in at once.
 
-Readers of the fact see the old partition or the new one. The build takes no lock for long that a reader or another
-build waits for; the swap takes strong locks for milliseconds.
+Readers of the fact see the old partitions or the new ones. What one run changes is swapped in by one transaction, up
+to ``SWAPPED_TOGETHER`` partitions, so that a row that moves between them is there once at any time. The build takes no
+lock for long that a reader or another build waits for; the swap takes strong locks for milliseconds.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 import polars as pl
@@ -36,6 +40,8 @@ SWAP_SECONDS = 600
 LONGEST_WAIT = 2.0
 """Seconds between two attempts to swap."""
 SHOWN_HOLDERS = 5
+SWAPPED_TOGETHER = 8
+"""So many changed partitions of a run wait for one another. Each holds a connection and its place on the disk."""
 
 STATISTICS_TARGET = 30
 """ANALYZE then samples 9,000 rows of a partition instead of 30,000, in a third of the time; the parent, by which most
@@ -48,6 +54,120 @@ class SwapBlockedError(CineStreamError):
     """Long-running queries held the table for as long as the swap was tried."""
 
 
+@dataclass(frozen=True)
+class Turn:
+    """The right to publish one partition, and the connection that has it."""
+
+    partition_key: str
+    conn: Connection[Any]
+    end: ExitStack
+
+
+@dataclass
+class PartitionPublisher:
+    """Publishes partitions of a table for one run; leaving it ends every turn that was taken.
+
+    Partitions are built side by side. Those that changed wait for one another, and ``finish`` swaps them in together.
+    With more than ``SWAPPED_TOGETHER`` those so far are swapped in together, and from then on each by itself, so that a
+    run over many partitions needs no room for all of them twice.
+    """
+
+    target: PostgresTarget
+    table: Table
+    run_id: str
+    _turns: dict[str, Turn] = field(default_factory=dict)
+    _waiting: list[Publication] = field(default_factory=list)
+    _is_apart: bool = False
+
+    def __enter__(self) -> PartitionPublisher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for publication in self._waiting:
+                child = self.table.partition_name(publication.partition_key)
+                _give_back(self._turns[publication.partition_key].conn, self.table, child)
+        for turn in list(self._turns.values()):
+            self._end(turn.partition_key)
+
+    def turns(self, partition_keys: Iterable[str]) -> Iterator[Turn]:
+        """The turns of partitions, each taken when it is asked for. In one order: two runs then never block each other.
+
+        Raises:
+            TurnTakenError: Another run has had one for ten minutes.
+        """
+        for key in partition_keys:
+            with ExitStack() as stack:
+                conn = stack.enter_context(connect(self.target))
+                stack.enter_context(publishing(conn, self.table, key))
+                self._turns[key] = Turn(key, conn, stack.pop_all())
+            yield self._turns[key]
+
+    def build(
+        self, turn: Turn, frame: pl.DataFrame, *, file_ids: list[int], joined: Joined | None = None
+    ) -> Publication:
+        """Build one partition beside the table, unless it has that content; it is to be handed to ``publish``.
+
+        Args:
+            turn: The partition.
+            frame: Validated rows in the table's ``built_columns``, sorted by its primary key.
+            file_ids: The landed files that the rows are from.
+            joined: Of references whose keys were joined in: all keys that the dimension had.
+        """
+        table, key, conn = self.table, turn.partition_key, turn.conn
+        child, new_hash = table.partition_name(key), content_hash(frame)
+        before = latest(conn, table.schema, table.name, key)
+        if before and before.content_hash == new_hash and _is_intact(conn, table, child, before):
+            return Publication(key, before.rows, new_hash, tuple(file_ids), False, before.relation, before.rows)
+        if before is None and frame.is_empty() and not file_ids:
+            return Publication(key, 0, new_hash, (), False)  # nothing ever landed for it
+        try:
+            _build(conn, table, key, frame, joined or {})
+        except psycopg.Error:
+            _give_back(conn, table, child)
+            raise
+        relation = conn.execute("SELECT %s::regclass::oid", (f'"{table.staging_schema}"."{child}"',)).fetchone()
+        oid, rows_before = relation[0] if relation else None, before.rows if before else 0
+        return Publication(key, frame.height, new_hash, tuple(file_ids), True, oid, rows_before)
+
+    def publish(self, built: Publication) -> list[Publication]:
+        """Take a built partition; what is published by now, this one or others, or nothing yet.
+
+        Raises:
+            SwapBlockedError: Other sessions' locks did not end in ten minutes. The old partitions stay.
+        """
+        if not built.changed:
+            if built.relation is not None:
+                conn = self._turns[built.partition_key].conn
+                with conn.transaction():
+                    record(conn, self.table.schema, self.table.name, self.run_id, built)
+            self._end(built.partition_key)
+            return [built]
+        self._waiting.append(built)
+        self._is_apart = self._is_apart or len(self._waiting) > SWAPPED_TOGETHER
+        return self.finish() if self._is_apart else []
+
+    def finish(self) -> list[Publication]:
+        """Swap in all that wait, in one transaction; they are published then.
+
+        Raises:
+            SwapBlockedError: As ``publish``.
+        """
+        if not self._waiting:
+            return []
+        conn = self._turns[self._waiting[0].partition_key].conn
+        _swap_when_free(conn, self.table, self._waiting, self.run_id)
+        published, self._waiting = self._waiting, []
+        for publication in published:
+            self._end(publication.partition_key)
+        return published
+
+    def _end(self, partition_key: str) -> None:
+        self._turns.pop(partition_key).end.close()
+
+
 def publish_partition(
     target: PostgresTarget,
     table: Table,
@@ -58,50 +178,12 @@ def publish_partition(
     file_ids: list[int],
     joined: Joined | None = None,
 ) -> Publication:
-    """Publish one partition.
-
-    Args:
-        target: The warehouse.
-        table: A table that is published by partition.
-        partition_key: Which.
-        frame: Validated rows in the table's ``built_columns``, sorted by its primary key.
-        run_id: The run that publishes.
-        file_ids: The landed files that the rows are from.
-        joined: Of references whose keys were joined in: all keys that the dimension had.
-
-    Raises:
-        SwapBlockedError: Other sessions' locks did not end in ten minutes. The old partition stays.
-    """
-    child = table.partition_name(partition_key)
-    with connect(target) as conn, publishing(conn, table, partition_key):
-        new_hash = content_hash(frame)
-        before = latest(conn, table.schema, table.name, partition_key)
-        if before and before.content_hash == new_hash and _is_intact(conn, table, child, before):
-            same = Publication(
-                partition_key, before.rows, new_hash, tuple(file_ids), False, before.relation, before.rows
-            )
-            with conn.transaction():
-                record(conn, table.schema, table.name, run_id, same)
-            return same
-        if before is None and frame.is_empty() and not file_ids:
-            return Publication(partition_key, 0, new_hash, (), False)  # nothing ever landed for it
-        try:
-            _build(conn, table, partition_key, frame, joined or {})
-        except psycopg.Error:
-            _give_back(conn, table, child)
-            raise
-        relation = conn.execute("SELECT %s::regclass::oid", (f'"{table.staging_schema}"."{child}"',)).fetchone()
-        publication = Publication(
-            partition_key,
-            frame.height,
-            new_hash,
-            tuple(file_ids),
-            True,
-            relation[0] if relation else None,
-            before.rows if before else 0,
-        )
-        _swap_when_free(conn, table, partition_key, publication, run_id)
-    return publication
+    """Publish one partition by itself; arguments and errors are those of ``PartitionPublisher``."""
+    with PartitionPublisher(target, table, run_id) as publisher:
+        [turn] = publisher.turns([partition_key])
+        publisher.publish(built := publisher.build(turn, frame, file_ids=file_ids, joined=joined))
+        publisher.finish()
+    return built
 
 
 def _build(
@@ -205,36 +287,38 @@ def _index(conn: Connection[Any], table: Table, staged: Identifier) -> None:
         conn.execute(statement.format(staged, Identifier(index.method), columns, storage))
 
 
-def _swap_when_free(
-    conn: Connection[Any], table: Table, partition_key: str, publication: Publication, run_id: str
-) -> None:
-    begun, wait = time.monotonic(), 0.05
+def _swap_when_free(conn: Connection[Any], table: Table, publications: Sequence[Publication], run_id: str) -> None:
+    keys = [publication.partition_key for publication in publications]
+    named, begun, wait = ", ".join(keys), time.monotonic(), 0.05
     while True:
         try:
             with conn.transaction():
-                _swap(conn, table, partition_key)
-                record(conn, table.schema, table.name, run_id, publication)
+                _lock(conn, table)
+                for publication in publications:
+                    _swap(conn, table, publication.partition_key)
+                    record(conn, table.schema, table.name, run_id, publication)
             return
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
-            progress.note(f"{table.qualified_name} {partition_key} waits for readers to be swapped in")
+            progress.note(f"{table.qualified_name} {named} waits for readers to be swapped in")
             waited = time.monotonic() - begun
-            relations = _locked(conn, table, partition_key)
+            relations = _locked(conn, table, keys)
             if waited > SWAP_SECONDS:
                 held_by = ", ".join(map(str, holders(conn, relations)[:SHOWN_HOLDERS])) or "other sessions"
                 raise SwapBlockedError(
-                    f"{table.qualified_name} ({partition_key}) is built but not swapped in: {held_by} held locks for "
+                    f"{table.qualified_name} ({named}) is built but not swapped in: {held_by} held locks for "
                     f"{SWAP_SECONDS} s. See pg_stat_activity for long queries; then materialize it again."
                 ) from error
             if waited > PATIENCE_SECONDS:
-                what = f"swap of {table.qualified_name} ({partition_key})"
+                what = f"swap of {table.qualified_name} ({named})"
                 end_readers(conn, relations, blocked=what, waited_seconds=waited)
             time.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 
 
-def _locked(conn: Connection[Any], table: Table, partition_key: str) -> list[int]:
-    """What a swap locks: the fact, its dimensions and the partition that goes."""
-    names = [(table.schema, table.name), (table.schema, table.partition_name(partition_key)), *_dimensions(table)]
+def _locked(conn: Connection[Any], table: Table, partition_keys: Sequence[str]) -> list[int]:
+    """What a swap locks: the fact, its dimensions and the partitions that go."""
+    going = [(table.schema, table.partition_name(key)) for key in partition_keys]
+    names = [(table.schema, table.name), *going, *_dimensions(table)]
     rows = conn.execute(
         "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " JOIN unnest(%s::text[], %s::text[]) AS wanted (schema, name) ON (n.nspname, c.relname) = (schema, name)",
@@ -247,12 +331,17 @@ def _dimensions(table: Table) -> list[tuple[str, str]]:
     return sorted({(reference.table.schema, reference.table.name) for reference in table.references})
 
 
-def _swap(conn: Connection[Any], table: Table, partition_key: str) -> None:
-    """Replace the attached partition by the staged one. All locks first, always in the same order."""
-    parent, child = Identifier(table.schema, table.name), table.partition_name(partition_key)
+def _lock(conn: Connection[Any], table: Table) -> None:
+    """All locks of a swap at once, always in the same order."""
     conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",))
-    relations = SQL(", ").join([parent, *(Identifier(*dim) for dim in _dimensions(table))])
+    names = [(table.schema, table.name), *_dimensions(table)]
+    relations = SQL(", ").join(Identifier(*name) for name in names)
     conn.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(relations))
+
+
+def _swap(conn: Connection[Any], table: Table, partition_key: str) -> None:
+    """Replace the attached partition by the staged one."""
+    parent, child = Identifier(table.schema, table.name), table.partition_name(partition_key)
     old = Identifier(table.schema, child)
     attached = conn.execute(
         "SELECT 1 FROM pg_inherits WHERE inhrelid = to_regclass(%s)", (f'"{table.schema}"."{child}"',)

@@ -13,12 +13,13 @@ import polars as pl
 import psycopg
 import pytest
 
+from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.sources.movielens.tables import FACT_RATINGS
 from cinestream_platform.warehouse import partition_publish
 from cinestream_platform.warehouse.keys import KeyResolver
 from cinestream_platform.warehouse.partition_publish import SwapBlockedError, publish_partition
 from tests.support.own_postgres import wait_until
-from tests.support.platform import MOVIES, Y2005, Platform, ratings_csv
+from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
 from tests.support.reader import Reader
 
 OF_2018 = "SELECT count(*), coalesce(sum(rating), 0) FROM movielens_dw.fact_ratings WHERE date_key >= 20180101"
@@ -180,3 +181,18 @@ def test_a_reader_of_raw_and_dims_sees_only_whole_loads_of_an_overwritten_file(p
     assert not _errors(raw, users, facts)
     assert raw.seen == facts.seen == {(1_000,), (3_000,)}
     assert users.seen == {(1_000,), (3_000,)}
+
+
+def test_a_rating_that_moves_to_another_year_is_counted_once_at_any_time(star: Platform) -> None:
+    """Both years change: readers see both as they were, or both as they are."""
+    moved = "movielens/ratings/b.csv"
+    star.land(moved, ratings_csv([(99, 1, 3.0, Y2005)]))
+    star.load_and_build()
+    with Reader(star.target, OF_ALL, prepared=True) as everything:
+        for when in (Y2018, Y2005, Y2018, Y2005):
+            star.land(moved, ratings_csv([(99, 1, 3.0, when)]))
+            star.load()
+            star.run([asset_key(FACT_RATINGS)], ("2005", "2018"))
+        assert everything.polls > 0
+    assert _errors(everything) == []
+    assert set(everything.seen) == {(11, Decimal("43.0"))}

@@ -21,11 +21,17 @@ def test_when_nothing_is_stale_nothing_is_asked_for():
 
 def test_neighbouring_years_are_one_run_with_dims_in_the_first_and_marts_of_everything_in_the_last():
     ledger = built()
-    ledger.load("ratings", "2004", "2005", "2010")
+    ledger.load("ratings", "2004", "2005", "2012")
     assert runs(ledger) == [
         (("2004", "2005"), ["dim_user", "fact_ratings", "mart_years"]),
-        (("2010", "2010"), ["fact_ratings", "mart_movies", "mart_years"]),
+        (("2012", "2012"), ["fact_ratings", "mart_movies", "mart_years"]),
     ]
+
+
+def test_years_that_are_up_to_eight_from_first_to_last_are_one_run_so_that_they_are_swapped_together():
+    ledger = built()
+    ledger.load("ratings", "2004", "2011")
+    assert runs(ledger) == [(("2004", "2011"), ["dim_user", "fact_ratings", "mart_movies", "mart_years"])]
 
 
 def test_a_new_dim_takes_the_marts_that_read_it_along():
