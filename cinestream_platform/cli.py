@@ -143,7 +143,10 @@ def fetch(
 def load_source(
     source: str, archive: Path | None, is_sample: bool, scale: float, seed: int, clean: bool, replace: bool
 ) -> None:
-    """Make the operational database of SOURCE from ARCHIVE (dvdrental.tar or .zip), or with --sample."""
+    """Make the operational database of SOURCE from ARCHIVE, or with --sample.
+
+    ARCHIVE is dvdrental.tar or .zip, an .sql script as pg_dump writes it, or a folder with Pagila's two scripts.
+    """
     if (archive is None) != is_sample:
         raise click.UsageError("give either an ARCHIVE or --sample")
     from cinestream_platform.commands.source_database import generate, restore

@@ -21,7 +21,7 @@ LEVELS = [
     (r"(sources\.\w+|conformed)\.assets|marts\.", 60),
     (r"orchestration\.", 50),
     (r"catalog", 40),
-    (r"sources\.\w+\.(raw_tables|tables|feeds|extracts|transforms|database|load_database|release)", 31),
+    (r"sources\.\w+\.(raw_tables|tables|feeds|extracts|transforms|database|load_database|foreign_sql|release)", 31),
     (r"conformed\.(dims|tables|transforms|history)", 30),
     (r"lake\.", 21),
     (r"warehouse\.", 20),

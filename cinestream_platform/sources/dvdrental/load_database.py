@@ -1,12 +1,12 @@
 """Making the operational dvdrental database on the warehouse's server: from the published archive, or generated.
 
 What belongs here: who owns such a database, who may read it, and that readers see all of it or nothing. It is filled
-under another name by a role of its own, ``dvdrental_owner``, who can log in only meanwhile: an archive is SQL of
-somebody else's, which must not run as the server's superuser.
+under another name by a login that is made for it and dropped afterwards: an archive or a script is SQL of somebody
+else's, which must not run as the server's superuser, nor as who owns the database that is there. How it is run is
+``foreign_sql``'s work.
 """
 
 import secrets
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,12 +22,15 @@ from cinestream_platform.lake.archives import unpack_zip
 from cinestream_platform.samples import dvdrental
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings
+from cinestream_platform.sources.dvdrental import foreign_sql
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.access import password_verifier
-from cinestream_platform.warehouse.connection import PostgresTarget, connect, session_environment
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 OWNER = "dvdrental_owner"
+LOADER = "dvdrental_loader"
+"""The login that fills a database, and owns nothing but that; it is there only meanwhile."""
 TURN = "load-source"
 """Name of the session that makes such a database; there is one at a time."""
 ARCHIVE_MEMBER = "dvdrental.tar"
@@ -39,24 +42,28 @@ _PATIENCE_SECONDS = 3.0
 
 
 def load_archive(settings: Settings, path: Path, *, replace: bool = False) -> bool:
-    """Restore an archive of pg_dump (or a zip that holds ``dvdrental.tar``); an existing database stays as it is.
+    """Restore an archive of pg_dump (or a zip that holds ``dvdrental.tar``), or run a script, or Pagila's folder.
+
+    An existing database stays as it is.
 
     Args:
         settings: They say where the database is.
-        path: The archive.
+        path: The archive, a script that ends with ``.sql``, or the folder.
         replace: Put it in the place of an existing database, whose sessions end.
 
     Returns:
         False if the database was there and is left alone but for its reader's rights.
 
     Raises:
-        SourceDatabaseError: There is no such file, it is no such archive, it could not be restored, or the place is
-            not ours to write. The database is as it was.
+        SourceDatabaseError: There is no such file, it is no such archive, it could not be restored or run, or the place
+            is not ours to write. The database is as it was.
         UnsafeArchiveError, CorruptArchiveError: The zip must not or cannot be unpacked.
     """
     _refuse_foreign(settings)
-    if not path.is_file():
+    if not path.exists():
         raise SourceDatabaseError(f"there is no file {path}")
+    if path.is_dir() or path.suffix.lower() == ".sql":
+        return _run_scripts(settings, foreign_sql.published_scripts(path), replace=replace)
     with _unpacked(path.resolve()) as archive:
         _pg_restore(settings, ["--list", archive], path)
 
@@ -65,6 +72,17 @@ def load_archive(settings: Settings, path: Path, *, replace: bool = False) -> bo
             _pg_restore(settings, [*options, f"--dbname={target.database}", archive], path, target)
 
         return _load(settings, restore, replace=replace)
+
+
+def _run_scripts(settings: Settings, scripts: list[Path], *, replace: bool) -> bool:
+    def run(target: PostgresTarget) -> None:
+        admin = PostgresTarget.from_settings(settings)
+        foreign_sql.make_extensions(with_changes(admin, database=target.database), scripts)
+        for script in scripts:
+            foreign_sql.run_script(settings, script, target)
+        _check_tables(target, settings.dvdrental_schema, scripts[-1])
+
+    return _load(settings, run, replace=replace)
 
 
 def load_sample(
@@ -120,19 +138,9 @@ def _pg_restore(
     settings: Settings, arguments: list[str | Path], path: Path, target: PostgresTarget | None = None
 ) -> None:
     program = postgres_binary(settings.home_dir, "pg_restore")
-    done = subprocess.run(
-        [program, *arguments],
-        # Nothing of the caller's environment: PG* variables and service files would turn it elsewhere.
-        env=target.client_environment() | session_environment() if target else {},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode != 0:
-        said = " / ".join(done.stderr.strip().splitlines()[-_MESSAGE_LINES:])
+    code, messages = foreign_sql.run_client(settings, [program, *arguments], target)
+    if code != 0:
+        said = " / ".join(messages.strip().splitlines()[-_MESSAGE_LINES:])
         what = "could not be restored, and nothing was changed" if target else "is no archive of pg_dump"
         remedy = (
             f" {program} is too new for this server: set CINESTREAM_POSTGRES_BINARIES to the bin folder of its version."
@@ -157,7 +165,7 @@ def _load(settings: Settings, fill: Callable[[PostgresTarget], None], *, replace
         _let_log_in(conn, reader.user, reader.password)
         conn.execute(_statement("ALTER ROLE {} SET default_transaction_read_only = on", reader.user))
         if _is_ours(conn, reader.database) and not replace:
-            with connect(with_changes(admin, database=reader.database), role=None) as inside:
+            with _inside(admin, reader.database) as inside:
                 inside.execute(_statement("SET ROLE {}", OWNER))
                 _let_read(inside, reader.user, settings.dvdrental_schema)
             return False
@@ -172,25 +180,43 @@ def _build(
     schema: str,
     fill: Callable[[PostgresTarget], None],
 ) -> None:
-    """Fill a database of another name, then give it the name; a half-made one is dropped."""
+    """Fill a database of another name, then give it to its owner and the name to it; a half-made one is dropped."""
     password = SecretStr(secrets.token_urlsafe(24))
-    making = with_changes(admin, database=f"{reader.database}_loading", user=OWNER, password=password)
+    making = with_changes(admin, database=f"{reader.database}_loading", user=LOADER, password=password)
+    _forget_loading(conn, making.database)  # a killed load's
     try:
-        _drop(conn, making.database)  # a killed load's
+        _ensure_role(conn, LOADER)
+        _let_log_in(conn, LOADER, password)
         conn.execute(
-            _statement("CREATE DATABASE {} OWNER {} ENCODING 'UTF8' TEMPLATE template0", making.database, OWNER)
+            _statement("CREATE DATABASE {} OWNER {} ENCODING 'UTF8' TEMPLATE template0", making.database, LOADER)
         )
-        _let_log_in(conn, OWNER, password)
+        conn.execute(_statement("REVOKE ALL ON DATABASE {} FROM PUBLIC", making.database))
         fill(making)
-        with connect(making, role=None) as inside:
-            _check_tables(inside, schema)
+        _check_tables(making, schema)
+        with _inside(admin, making.database) as inside:
+            inside.execute(_statement("REASSIGN OWNED BY {} TO {}", LOADER, OWNER))
+            inside.execute(_statement("DROP OWNED BY {}", LOADER))  # what it had granted, and rights it was granted
+            inside.execute(_statement("SET ROLE {}", OWNER))
             _let_read(inside, reader.user, schema)
             inside.execute("ANALYZE")
         _drop(conn, reader.database)
         conn.execute(_statement("ALTER DATABASE {} RENAME TO {}", making.database, reader.database))
     finally:
-        conn.execute(_statement("ALTER ROLE {} NOLOGIN PASSWORD NULL", OWNER))
-        _drop(conn, making.database)
+        _forget_loading(conn, making.database)
+
+
+def _forget_loading(conn: Connection[Any], database: str) -> None:
+    """Drop a database that is being filled, and the login that fills it."""
+    _drop(conn, database)
+    conn.execute(_statement("DROP ROLE IF EXISTS {}", LOADER))
+
+
+@contextmanager
+def _inside(admin: PostgresTarget, database: str) -> Iterator[Connection[Any]]:
+    """A session in a database of somebody else's making: no function there is taken for one of Postgres' own."""
+    with connect(with_changes(admin, database=database), role=None) as conn:
+        conn.execute("SET search_path = pg_catalog")
+        yield conn
 
 
 def _statement(text: str, *names: str) -> Composed:
@@ -218,7 +244,7 @@ def _is_ours(conn: Connection[Any], database: str) -> bool:
     row = conn.execute(
         "SELECT rolname FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE datname = %s", (database,)
     ).fetchone()
-    if row and row[0] != OWNER:
+    if row and row[0] not in (OWNER, LOADER):
         raise SourceDatabaseError(
             f"database {database} belongs to {row[0]}: it was not made by cinestream load-source, and is left alone. "
             "Set CINESTREAM_DVDRENTAL_DATABASE to another name, or, to read this one, CINESTREAM_DVDRENTAL_HOST."
@@ -231,12 +257,23 @@ def _drop(conn: Connection[Any], database: str) -> None:
         conn.execute(_statement("DROP DATABASE {} WITH (FORCE)", database))
 
 
-def _check_tables(conn: Connection[Any], schema: str) -> None:
+def _check_tables(target: PostgresTarget, schema: str, script: Path | None = None) -> None:
+    """See as who filled it that all tables are there, and, of a ``script``, that it brought films.
+
+    Raises:
+        SourceDatabaseError: It is no dvdrental, or an empty one.
+    """
     query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(format('%%I.%%I', %s::text, name)) IS NULL"
-    if missing := [name for (name,) in conn.execute(query, (list(SOURCE_TABLES), schema))]:
-        raise SourceDatabaseError(
-            f"this is no dvdrental: schema {schema} lacks {', '.join(missing)}. Nothing was changed."
-        )
+    with connect(target, role=None) as conn:
+        if missing := [name for (name,) in conn.execute(query, (list(SOURCE_TABLES), schema))]:
+            raise SourceDatabaseError(
+                f"this is no dvdrental: schema {schema} lacks {', '.join(missing)}. Nothing was changed."
+            )
+        if script and not conn.execute(SQL("SELECT 1 FROM {} LIMIT 1").format(Identifier(schema, "film"))).fetchone():
+            raise SourceDatabaseError(
+                f"{script} has made tables without rows. Nothing was changed. Pagila's rows have their own script: "
+                "give the folder that has both."
+            )
 
 
 def _let_read(conn: Connection[Any], reader: str, schema: str) -> None:
