@@ -80,7 +80,7 @@ def read_csv(
 def _shortest_record(feed: Feed) -> int:
     """Bytes of the shortest record that keeps the rules: a character of each required field, commas, a line end."""
     columns = [column for column in feed.table.columns if column.source_name]
-    required = sum(not column.nullable for column in columns) if feed.null_token is None else 0
+    required = sum(not column.nullable for column in columns)
     return max(required + len(columns), 2)
 
 

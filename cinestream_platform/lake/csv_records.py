@@ -29,7 +29,7 @@ FIELD_COUNT, ENCODING, NUL, QUOTES, CARRIAGE_RETURN = (
     "record_quotes",
     "record_carriage_return",
 )
-JSON, NAMES = "record_json", "record_names"
+JSON, NAMES, VALUE_SIZE = "record_json", "record_names", "record_value_size"
 FORMAT_RULES = {
     FIELD_COUNT: "a record has as many fields as the header",
     ENCODING: "a record is valid UTF-8",
@@ -38,6 +38,7 @@ FORMAT_RULES = {
     CARRIAGE_RETURN: "a carriage return stands before a line feed or inside quotes",
     JSON: "a line of JSON lines is one object",
     NAMES: "an object has names of columns only, and none twice",
+    VALUE_SIZE: "a value that is extracted has at most 64 MB",
 }
 """Rules that any record of any feed can break by its form, with what they demand."""
 

@@ -1,8 +1,8 @@
-"""Reading tables of an operational Postgres as they were at one moment, each into a local CSV file.
+"""Reading tables of an operational Postgres as they were at one moment, each into a local file.
 
 All readers share one exported snapshot (https://www.postgresql.org/docs/18/functions-admin.html, "Snapshot
 Synchronization Functions"): no payment comes without its rental, however busy the source is. COPY streams, so memory
-does not grow with a table. What becomes of the files is decided as for any landed file (``csv_reader``).
+does not grow with a table. What becomes of the files is decided by ``copied_rows`` and ``records``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from cinestream_platform import progress
 from cinestream_platform.errors import CineStreamError
+from cinestream_platform.lake.copied_rows import NOT_UTF8, TOO_LARGE
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.lake.increments import BUCKET_BITS, Increment
 from cinestream_platform.lake.source_look import look
@@ -29,8 +30,9 @@ from cinestream_platform.messages import describe
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.table import Column, Kind
 
-NULL_TOKEN = "\\N:NULL:\\N"  # noqa: S105 - no secret
-"""How NULL is written, so that an empty text stays one."""
+MAX_VALUE_BYTES = 64 * 1024 * 1024
+"""A larger text is left out and its row rejected: the server could not send it (a row has at most 1 GB), nor a machine
+of ours hold a few of them."""
 
 
 class SourceDriftError(CineStreamError):
@@ -157,15 +159,44 @@ def read_fingerprint(database: SourceDatabase, feeds: Sequence[Feed]) -> str:
 
 
 def _text(column: Column, source_type: str, time_zone: str) -> Composed:
-    """A column as the text that ``csv_reader`` reads: instants in UTC, arrays as JSON, ``char(n)`` without padding."""
+    """A column as text: instants in UTC, arrays as JSON, ``char(n)`` without padding; NULL where it is too large."""
     name = Identifier(column.source_name or column.name)
     if source_type == "timestamp without time zone":
-        return SQL("(({} AT TIME ZONE {}) AT TIME ZONE 'UTC')::text").format(name, Literal(time_zone))
+        zoned = SQL("(({} AT TIME ZONE {}) AT TIME ZONE 'UTC')::text").format(name, Literal(time_zone))
+        return SQL("CASE WHEN {} THEN {} ELSE {}::text END").format(_is_convertible(name), zoned, name)
     if source_type == "timestamp with time zone":
         return SQL("({} AT TIME ZONE 'UTC')::text").format(name)
+    text = SQL("array_to_json({})::text" if column.type.kind is Kind.TEXT_ARRAY else "{}::text").format(name)
+    size = _size(column)
+    return SQL("CASE WHEN {} THEN NULL ELSE {} END").format(_is_too_large(size), text) if size else text
+
+
+def _is_convertible(name: Identifier) -> Composed:
+    """Whether a time without a zone is one in every zone: near the ends of what Postgres stores none is."""
+    return SQL("({0} BETWEEN timestamp '4700-01-01 BC' AND timestamp '294270-01-01')").format(name)
+
+
+def _size(column: Column) -> Composed | None:
+    """Bytes of a value that may be of any size; of a text Postgres knows them without reading it."""
+    name = Identifier(column.source_name or column.name)
+    if column.type.kind is Kind.TEXT:
+        return SQL("octet_length({}::text)").format(name)
     if column.type.kind is Kind.TEXT_ARRAY:
-        return SQL("array_to_json({})::text").format(name)
-    return SQL("{}::text").format(name)
+        return SQL("(SELECT sum(octet_length(e::text)) FROM unnest({}) e)").format(name)
+    return None
+
+
+def _is_too_large(size: Composed) -> Composed:
+    return SQL("{} > {}").format(size, Literal(MAX_VALUE_BYTES))
+
+
+def _too_large(columns: Sequence[Column]) -> Composed:
+    """The name of the first column whose value is left out, else NULL."""
+    sizes = [(column.name, size) for column in columns if (size := _size(column)) is not None]
+    whens = [SQL("WHEN {} THEN {}").format(_is_too_large(size), Literal(name)) for name, size in sizes]
+    if not whens:
+        return SQL("NULL::text").format()
+    return SQL("CASE {} END").format(SQL(" ").join(whens))
 
 
 @dataclass(frozen=True)
@@ -216,7 +247,7 @@ def _key(feed: Feed) -> Composed:
 def copy_table(
     database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: Path, *, increment: Increment | None = None
 ) -> TableCopy:
-    """Write a table's rows as they were at the snapshot to a CSV file with a header, in the order of the natural key.
+    """Write a table's rows as they were at the snapshot for ``copied_rows``, in the order of the natural key.
 
     Without an ``increment`` all of them.
     """
@@ -232,23 +263,49 @@ def copy_table(
         margin = feed.increment_margin if types[feed.increment_by or ""].startswith("timestamp") else None
         where = increment.condition(_comparable(feed, types, database), margin, _key(feed))
     key = SQL(", ").join(Identifier("t", name) for name in feed.table.natural_key if not name.startswith("_"))
-    query = SQL("COPY (SELECT {} FROM {} t {} ORDER BY {}) TO STDOUT (FORMAT csv, HEADER, NULL {})").format(
-        chosen, source, where, key, Literal(NULL_TOKEN)
+    query = SQL("COPY (SELECT {}, {} AS {} FROM {} t {} ORDER BY {}) TO STDOUT (FORMAT text, HEADER)").format(
+        chosen, _too_large(columns), Identifier(TOO_LARGE), source, where, key
     )
-    digest, size = hashlib.sha256(), 0
-    with _at(database, snapshot) as conn, path.open("wb") as sink, conn.cursor().copy(query) as rows:
-        for data in rows:
+    try:
+        with _at(database, snapshot) as conn:
+            return _write(conn, query, feed, path, None)
+    except (psycopg.errors.UntranslatableCharacter, psycopg.errors.CharacterNotInRepertoire):
+        with _at(database, snapshot) as conn:  # some value is no text: which, is found here
+            [(encoding,)] = conn.execute("SELECT current_setting('server_encoding')").fetchall()
+            conn.execute("SELECT set_config('client_encoding', %s, false)", (encoding,))
+            return _write(conn, query, feed, path, "utf-8" if encoding == "SQL_ASCII" else conn.info.encoding)
+
+
+def _write(conn: Connection[Any], query: Composed, feed: Feed, path: Path, codec: str | None) -> TableCopy:
+    """Write what a COPY sends; with a ``codec`` converted from it, lines that cannot be with ``NOT_UTF8`` in front."""
+    digest, size, rest = hashlib.sha256(), 0, b""
+    with path.open("wb") as sink, conn.cursor().copy(query) as rows:
+        for sent in rows:
             progress.note(f"rows of {feed.table.name}")
+            data = bytes(sent)
+            if codec is not None:
+                *lines, rest = (rest + data).split(b"\n")
+                data = b"".join(_converted(line, codec) + b"\n" for line in lines)
             digest.update(data)
             size += sink.write(data)
     return TableCopy(path, digest.hexdigest(), size)
+
+
+def _converted(line: bytes, codec: str) -> bytes:
+    try:
+        return line.decode(codec).encode("utf-8")
+    except UnicodeError:
+        return NOT_UTF8 + line
 
 
 def _comparable(feed: Feed, types: Mapping[str, str], database: SourceDatabase) -> Composed:
     """The increment's column, as an instant where it is a time."""
     name = feed.increment_by or ""
     if types[name] == "timestamp without time zone":
-        return SQL("({} AT TIME ZONE {})").format(Identifier("t", name), Literal(database.time_zone))
+        column = Identifier("t", name)
+        return SQL("CASE WHEN {} THEN {} AT TIME ZONE {} ELSE 'infinity' END").format(
+            _is_convertible(column), column, Literal(database.time_zone)
+        )
     return SQL("{}").format(Identifier("t", name))
 
 

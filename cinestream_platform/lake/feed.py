@@ -33,8 +33,7 @@ class Feed:
     ``reject_threshold`` is the share of rejected records above which nothing of a file is published; one bad record
     among good ones is published without, however small the file.
     ``event_time`` names the timestamp or date by which rows are kept in partitions of ``unit`` (UTC).
-    ``null_words`` are spellings of NULL in nullable columns, beside the empty field. A ``null_token`` is the one
-    spelling of NULL in every column, and an empty field then an empty text.
+    ``null_words`` are spellings of NULL in nullable columns, beside the empty field.
     ``increment_by`` names the column by which new rows of a database's table are known (``database_reader``), and
     ``increment_margin`` how far before the last known value reading begins (an interval, or a number of keys): a
     transaction may commit after one that began later.
@@ -49,7 +48,6 @@ class Feed:
     event_time: str | None = None
     unit: PartitionUnit = PartitionUnit.YEAR
     null_words: tuple[str, ...] = ()
-    null_token: str | None = None
     increment_by: str | None = None
     increment_margin: str = "0"
     lines: LineFormat | None = None

@@ -22,6 +22,13 @@ MICROSECONDS = 1_000_000
 SPARE_DIGITS = 6
 """Decimals are read with this many more digits than declared, so that 3.25 is seen and not rounded to 3.2."""
 
+_JSON_TEXT = (
+    r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u(?:[0-9a-cefA-CEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}'
+    r'|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))*"'
+)
+JSON_TEXTS = rf"^\[\s*(?:(?:{_JSON_TEXT}|null)(?:\s*,\s*(?:{_JSON_TEXT}|null))*\s*)?\]$"
+"""A JSON array of texts and nulls alone: no array in it, no number, no half of a surrogate pair."""
+
 DATE_BYTES = len("2005-01-03")
 TOLERATED = "tolerated_"
 
@@ -72,7 +79,8 @@ def _parsed(column: Column) -> pl.Expr:
     if kind is Kind.BOOLEAN:
         return text.replace_strict({"t": True, "true": True, "f": False, "false": False}, default=None)
     if kind is Kind.TEXT_ARRAY:
-        return text.str.json_decode(pl.List(pl.String()))
+        is_flat = text.str.contains(JSON_TEXTS)  # polars would fail on any other, for all records
+        return pl.when(is_flat).then(text).str.json_decode(pl.List(pl.String()))
     if kind is Kind.TIMESTAMP and column.time_zone:
         return _instant(text, column.time_zone)
     if kind is Kind.DOUBLE:
@@ -240,8 +248,6 @@ def with_nulls(records: pl.DataFrame, feed: Feed) -> pl.DataFrame:
     """The records with NULL where the feed's spelling of it stands."""
 
     def words(column: Column) -> tuple[str, ...]:
-        if feed.null_token is not None:
-            return (feed.null_token,)
         return ("", *feed.null_words) if column.nullable else ("",)
 
     columns = [column for column in feed.table.columns if column.source_name]

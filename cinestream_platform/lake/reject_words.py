@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from cinestream_platform.lake.csv_records import FIELD_COUNT, FORMAT_RULES
+from cinestream_platform.lake.csv_records import FIELD_COUNT, FORMAT_RULES, VALUE_SIZE
 from cinestream_platform.messages import MAX_VALUE, form_of
 from cinestream_platform.warehouse.frames import named_rules
 from cinestream_platform.warehouse.table import Table
@@ -30,6 +30,8 @@ def _words(rule: str, found: str | None, table: Table) -> str:
     count = ""
     if rule == FIELD_COUNT and found:
         count = f"; {found} instead of {sum(column.source_name is not None for column in table.columns)}"
+    if rule == VALUE_SIZE and found:
+        count = f"; of column {found} it is left out"
     return f" breaks {rule} ({FORMAT_RULES.get(rule, 'the format')}{count})"
 
 

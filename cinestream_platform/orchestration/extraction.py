@@ -22,7 +22,7 @@ from cinestream_platform import progress
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.blocks import REJECT_SCHEMA
 from cinestream_platform.lake.compaction import compact
-from cinestream_platform.lake.csv_reader import read_csv
+from cinestream_platform.lake.copied_rows import read_copied
 from cinestream_platform.lake.database_reader import (
     PASSING_FAULTS,
     Snapshot,
@@ -205,7 +205,7 @@ class Extractor:
         self, snapshot: Snapshot, scratch: Path, increments: Mapping[str, Increment]
     ) -> list[tuple[Feed, TableCopy]]:
         def copy(feed: Feed) -> TableCopy:
-            path = scratch / f"{feed.dataset}.csv"
+            path = scratch / f"{feed.dataset}.copy"
             return copy_table(self.database, snapshot, feed, path, increment=increments.get(feed.dataset))
 
         with ThreadPoolExecutor(READERS) as readers:
@@ -227,7 +227,7 @@ class Extractor:
         warnings = Counter[str]()
         loaded = [] if is_whole else ledger.loaded(conn, feed.source, feed.dataset)
         not_after = snapshot.taken_at + CLOCK_SLACK
-        for batch in read_csv(copy.path, feed, file_id=file.file_id, not_after=not_after):
+        for batch in read_copied(copy.path, feed, file_id=file.file_id, not_after=not_after):
             progress.note(f"rows of {feed.table.name}")
             keep_room(self.settings)
             spool.add(batch.rows if is_whole else self._unknown(batch.rows, feed, loaded))

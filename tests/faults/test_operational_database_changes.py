@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from dataclasses import replace
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import EXTRACTS
 from cinestream_platform.lake import database_reader
 from cinestream_platform.lake.database_reader import SourceDriftError, copy_table, open_snapshot
-from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import source_database
-from tests.support.shop import FEEDS, Shop
+from tests.support.shop import FEEDS, Shop, in_encoding
 
 SENSOR = "dvdrental_change_sensor"
 
@@ -138,29 +133,12 @@ def test_types_that_hold_the_same_values_are_no_drift(shop: Shop) -> None:
     assert shop.extract(full=True).rows == {}
 
 
-def test_a_database_in_latin_1_is_converted(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_in_latin_1_is_converted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.extract()
-    name = f"{shop.source.database}_latin1"
-    latin = Shop(replace(shop.source, database=name))
-    with psycopg.connect(replace(shop.source, database="postgres").conninfo(), autocommit=True) as conn:
-        conn.execute(SQL("CREATE DATABASE {} ENCODING LATIN1 LOCALE 'C' TEMPLATE template0").format(Identifier(name)))
-    try:
-        archive, home = tmp_path / "shop.dump", shop.platform.settings.home_dir
-        for program, *arguments in (
-            ("pg_dump", "-Fc", "-f", archive, "-d", shop.source.conninfo()),
-            ("pg_restore", "--no-owner", "-d", latin.source.conninfo(), archive),
-        ):
-            subprocess.run([postgres_binary(home, program), *map(str, arguments)], check=True, timeout=120)
+    with in_encoding(shop, "LATIN1") as latin:
         latin.execute("UPDATE language SET name = 'Île, de' WHERE language_id = 2")
-        assert latin.rows(
-            "SELECT pg_encoding_to_char(encoding), octet_length(name::text) FROM pg_database, language"
-            " WHERE datname = current_database() AND language_id = 2"
-        ) == [("LATIN1", 7)]
-        monkeypatch.setenv("CINESTREAM_DVDRENTAL_DATABASE", name)
+        assert latin.rows("SELECT octet_length(name::text) FROM language WHERE language_id = 2") == [(7,)]
+        monkeypatch.setenv("CINESTREAM_DVDRENTAL_DATABASE", latin.source.database)
         get_settings.cache_clear()
-        extracted = latin.extract()
-        assert extracted.rows.keys() == {"language"}
+        assert latin.extract().rows.keys() == {"language"}
         assert latin.current("language").filter(language_id=2)["name"].to_list() == ["Île, de"]
-    finally:
-        with psycopg.connect(replace(shop.source, database="postgres").conninfo(), autocommit=True) as conn:
-            conn.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))

@@ -5,6 +5,8 @@ Extractions are done by ``Extractor``, as the asset does them, without Dagster (
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,11 +16,12 @@ from uuid import uuid4
 
 import polars as pl
 import psycopg
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 from cinestream_platform.catalog import EXTRACTS
 from cinestream_platform.lake.raw_rows import RawRows
 from cinestream_platform.orchestration.extraction import Extracted, Extractor
+from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, source_database
 from cinestream_platform.sources.dvdrental.load_database import OWNER
@@ -36,6 +39,28 @@ def copy_of(template: str, server: PostgresTarget, name: str) -> Iterator[Postgr
         with connect(replace(server, database="postgres"), role=None) as conn:
             conn.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(Identifier(name), Identifier(OWNER)))
         yield target
+
+
+@contextmanager
+def in_encoding(shop: Shop, encoding: str) -> Iterator[Shop]:
+    """The same database in another encoding, dropped at the end; the environment does not name it."""
+    name, admin = f"{shop.source.database}_{encoding.lower()}", replace(shop.source, database="postgres")
+    making = SQL("CREATE DATABASE {} ENCODING {} LOCALE 'C' TEMPLATE template0")
+    with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
+        conn.execute(making.format(Identifier(name), Literal(encoding)))
+    try:
+        other = Shop(replace(shop.source, database=name))
+        with tempfile.TemporaryDirectory() as folder:
+            archive, home = f"{folder}/shop.dump", shop.platform.settings.home_dir
+            for program, *arguments in (
+                ("pg_dump", "-Fc", "-f", archive, "-d", shop.source.conninfo()),
+                ("pg_restore", "--no-owner", "-d", other.source.conninfo(), archive),
+            ):
+                subprocess.run([postgres_binary(home, program), *arguments], check=True, timeout=120)
+        yield other
+    finally:
+        with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
+            conn.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 class Shop:

@@ -53,7 +53,6 @@ def test_a_feed_has_the_columns_that_its_reader_needs():
         assert feed.table.mode in (WriteMode.FILE, WriteMode.SNAPSHOT, WriteMode.HISTORY)
         # Deliveries of a history stand beside one another: a record repeats another only within its own file.
         assert (feed.table.mode is WriteMode.HISTORY) == ("_file_id" in feed.table.natural_key)
-        assert (feed.null_token is None) == (feed in FEEDS)
 
 
 def test_a_dim_of_versions_names_the_raw_tables_that_hold_over_time():

@@ -1,6 +1,5 @@
-"""How each table of the operational database is extracted: with which NULL, partitions and increments."""
+"""How each table of the operational database is extracted: with which partitions and increments."""
 
-from cinestream_platform.lake.database_reader import NULL_TOKEN
 from cinestream_platform.lake.feed import Feed
 from cinestream_platform.sources.dvdrental import raw_tables
 from cinestream_platform.warehouse.table import PartitionUnit, Table
@@ -19,7 +18,6 @@ def _extract(
         REJECT_THRESHOLD,
         event_time,
         PartitionUnit.MONTH,
-        null_token=NULL_TOKEN,
         increment_by=increment_by,
         increment_margin=increment_margin,
     )

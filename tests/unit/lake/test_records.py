@@ -174,13 +174,6 @@ def test_without_words_for_null_the_text_stays():
     assert read(ARTIST_HEADER + b"1,None\n", Feed("artist", table, ())).records == [(1, "None")]
 
 
-def test_with_a_token_for_null_an_empty_field_is_an_empty_text():
-    feed = Feed("artist", raw_tables.ARTIST, (), null_token="\\N")
-    reading = read(ARTIST_HEADER + b"1,\n2,\\N\n3,None\n\\N,x\n", feed)
-    assert reading.records == [(1, ""), (2, None), (3, "None")]
-    assert reading.rejects == [(5, "artist_id_required", "\\N,x")]
-
-
 # ---- texts, arrays, money --------------------------------------------------------------------------------------------
 
 

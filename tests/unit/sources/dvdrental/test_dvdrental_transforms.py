@@ -9,8 +9,7 @@ import pytest
 
 from cinestream_platform.catalog import EXTRACTS
 from cinestream_platform.conformed.history import BEGINNING
-from cinestream_platform.lake.csv_reader import read_csv
-from cinestream_platform.lake.database_reader import NULL_TOKEN
+from cinestream_platform.lake.copied_rows import read_copied
 from cinestream_platform.sources.dvdrental import extracts, raw_tables, transforms
 from cinestream_platform.warehouse.frames import polars_schema
 from cinestream_platform.warehouse.table import PartitionUnit, Table, WriteMode
@@ -264,28 +263,28 @@ def test_only_what_grows_is_read_in_increments_and_kept_by_month() -> None:
         "rental": ("last_update", "rental_date", PartitionUnit.MONTH),
         "payment": ("payment_id", "payment_date", PartitionUnit.MONTH),
     }
-    assert {feed.null_token for feed in EXTRACTS} == {NULL_TOKEN}
     assert len(EXTRACTS) == len(set(extracts.EXTRACTS)) == 15
 
 
 def test_an_extracted_file_tells_null_from_an_empty_text_and_from_the_word(tmp_path: Any) -> None:
-    """What COPY writes: NULL as the token, an empty text as nothing, quotes only where they are needed."""
+    """What COPY writes: NULL as the token, an empty text as nothing."""
     feed = next(feed for feed in EXTRACTS if feed.dataset == "film")
     names = [column.name for column in feed.table.columns if column.source_name]
-    rest = "2006,1,3,2.99,90,19.99,PG,2006-02-15 10:00:00"
+    rest = "\t".join(["2006", "1", "3", "2.99", "90", "19.99", "PG", "2006-02-15 10:00:00"])
     lines = (
-        ",".join(names),
-        f'1,NULL,{NULL_TOKEN},{rest},"[""a, \\""b\\"""",null,""""]"',
-        f"2,Title,,{rest},[]",
-        f'3,"a ""b"", c",,{rest},{NULL_TOKEN}',
-        f"4,,,{rest},{NULL_TOKEN}",
+        "\t".join([*names, "_too_large"]),
+        rf'1<NULL<\N<{rest}<["a, \\"b\\"",null,""]<\N',
+        rf"2<Title<<{rest}<[]<\N",
+        rf'3<a "b", c<<{rest}<\N<\N',
+        rf"4<<<{rest}<\N<\N",
+        rf'5<Two dimensions<<{rest}<[["a"],["b"]]<\N',
     )
-    path = tmp_path / "film.csv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    [batch] = read_csv(path, feed, file_id=1, not_after=FIRST)
+    path = tmp_path / "film.copy"
+    path.write_text("\n".join(lines).replace("<", "\t") + "\n", encoding="utf-8")
+    [batch] = read_copied(path, feed, file_id=1, not_after=FIRST)
     assert batch.rows.select("title", "description", "special_features").rows() == [
         ("NULL", None, ['a, "b"', None, ""]),
         ("Title", "", []),
         ('a "b", c', "", None),
     ]
-    assert batch.rejected.select("rule").rows() == [("title_blank",)]
+    assert batch.rejected.select("rule").rows() == [("title_blank",), ("special_features_type",)]
