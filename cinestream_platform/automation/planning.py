@@ -85,7 +85,7 @@ def plan_builds(
     else:
         held = held or {}
         stale = {
-            key: [partition for partition in _stale(node, nodes, state) if partition not in held.get(key, ())]
+            key: [partition for partition in due_partitions(node, nodes, state) if partition not in held.get(key, ())]
             for key, node in own.items()
         }
         if held.keys() & own.keys() and not any(found for key, found in stale.items() if key.path[0] == source):
@@ -113,8 +113,8 @@ def _has_begun(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) 
     return published or any(files for feed, files in state.files.items() if feed[0] == source)
 
 
-def _stale(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> list[str]:
-    """A partition that has not begun (files may be dated a day ahead) waits: nothing could make it fresh before."""
+def due_partitions(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> list[str]:
+    """Its stale partitions. Those that have not begun (files may be dated a day ahead) wait."""
     known = {WHOLE, *node.partition_keys}
     return [partition for partition in stale_partitions(node, nodes, state) if partition in known]
 
