@@ -365,21 +365,21 @@ def test_a_column_that_is_declared_personal_later_is_hidden_from_then_on(people:
 
 
 def test_a_dashboards_long_query_is_cancelled(world: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    dashboard = login(world.target, "dashboard_reader")
-    with psycopg.connect(dashboard.conninfo()) as conn:
+    dashboard = login(world.target, "dashboard_reader").conninfo()  # whose sessions are no sessions of the platform
+    with psycopg.connect(dashboard, options="") as conn:
         assert conn.execute("SHOW statement_timeout").fetchone() == ("30s",)
     # 30 s would be a long test
     monkeypatch.setitem(limits.DEFAULTS, "dashboard_reader", {"statement_timeout": "200ms"})
     try:
         with connect(world.target, role=None) as conn:
             limits.apply_where_possible(conn, limits.wanted(conn, []))
-        with psycopg.connect(dashboard.conninfo()) as conn, pytest.raises(psycopg.errors.QueryCanceled):
+        with psycopg.connect(dashboard, options="") as conn, pytest.raises(psycopg.errors.QueryCanceled):
             conn.execute("SELECT pg_sleep(20)")
     finally:
         monkeypatch.undo()
         with connect(world.target, role=None) as conn:
             limits.apply_where_possible(conn, limits.wanted(conn, []))
-    with psycopg.connect(dashboard.conninfo()) as conn:
+    with psycopg.connect(dashboard, options="") as conn:
         assert conn.execute("SHOW statement_timeout").fetchone() == ("30s",)
 
 
