@@ -180,6 +180,7 @@ GOOD = as_csv(RATING_NAMES, [("1", "1", "4.5", "1112484819")] * 3)
         (".parquet", parquet(**{n: pa.array([[1]]) for n in RATING_NAMES}), "lists or structs"),
         (".parquet", parquet(**{n: pa.array([1], pa.time64("us")) for n in RATING_NAMES}), "no text, number or time"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "content",  # archives hold the time
 )
 def test_what_is_not_what_its_name_says_is_refused_by_name(
     ending: str, content: bytes, problem: str, tmp_path: Path
