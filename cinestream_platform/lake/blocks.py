@@ -30,7 +30,13 @@ BOM = b"\xef\xbb\xbf"
 
 FOREIGN_FORMS = {
     b"\x1f\x8b": "a gzip archive",
-    b"PK\x03\x04": "a zip archive",
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"BZh9": "a bzip2 archive",
+    b"\xfd7zXZ\x00": "an xz archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"SQLite format 3\x00": "a SQLite database",
+    b"Obj\x01": "an Avro file",
     b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"PAR1": "a Parquet file",
     b"\xff\xfe": "UTF-16 text",

@@ -118,6 +118,11 @@ def _read_header(source: Source, feed: Feed) -> list[str]:
     refuse_foreign_form(line, "CSV file in UTF-8")
     if not line.strip():
         raise FileRefusedError("the file is empty: it has no header line. Land a file with a header.")
+    if line.lstrip().startswith((b"{", b"[")):
+        raise FileRefusedError(
+            "this is JSON and no CSV file in UTF-8. Land it as JSON lines, an object a line, under a name that ends in "
+            ".jsonl."
+        )
     if len(line) == MAX_HEADER_BYTES:
         raise FileRefusedError(f"the first line is longer than {MAX_HEADER_BYTES:,} bytes. Is it a header?")
     try:
