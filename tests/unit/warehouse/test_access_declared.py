@@ -41,12 +41,13 @@ def test_neither_analysts_nor_scientists_see_personal_columns():
     assert {grant.privilege for grant in grants} == {"SELECT"}
 
 
-def test_declared_grants_are_reading_rights_on_stars_and_usage_of_their_schemas():
+def test_declared_grants_are_reading_rights_on_stars_and_usage_of_their_schemas_and_of_the_platforms():
     grants = declared_grants(TABLES, MART_SCHEMAS)
     assert {grant.privilege for grant in grants} == {"SELECT", "USAGE"}
     assert {(g.role, g.schema) for g in grants if g.privilege == "USAGE"} == {
         *((role, schema) for role in READERS for schema in ("conformed", *STARS, *MART_SCHEMAS)),
         *(("dashboard_reader", schema) for schema in MART_SCHEMAS),
+        *((role, "platform") for role in (*READERS, "dashboard_reader")),
     }
     assert {(g.schema, g.relation) for g in grants if g.privilege == "SELECT"} == {
         (table.schema, table.name) for table in TABLES if not table.schema.startswith("raw_")
