@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from dagster import AssetKey, DagsterRun, DagsterRunStatus, RunRequest
-from rich.console import Console
 
 from cinestream_platform.automation.jobs import build_job_name
 from cinestream_platform.commands import status
@@ -46,8 +45,7 @@ def asked_builds(platform: Platform) -> list[RunRequest]:
     ]
 
 
-def printed_status(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(status, "Console", lambda: Console(width=200))
+def printed_status(capsys: pytest.CaptureFixture[str]) -> str:
     status.print_status(every_file=False)
     return capsys.readouterr().out
 
@@ -57,7 +55,6 @@ def test_a_cancelled_load_waits_until_it_is_reloaded(
     platform: Platform,
     state: DagsterRunStatus,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     platform.land(A, ratings_csv([(1, 1, 4.0, Y2005)]))
     [request] = asked_loads(platform)
@@ -68,11 +65,11 @@ def test_a_cancelled_load_waits_until_it_is_reloaded(
 
     ids = dict(platform.query("SELECT key, file_id FROM ops.landed_file"))
     assert other.run_config["ops"]["movielens__ratings"]["config"]["file_ids"] == [ids[B]]
-    assert "cancelled by hand: waits until it lands anew" in printed_status(capsys, monkeypatch)
+    assert "cancelled by hand: waits until it lands anew" in printed_status(capsys)
     platform.reload(A)
     [again] = asked_loads(platform)
     assert ids[A] in again.run_config["ops"]["movielens__ratings"]["config"]["file_ids"]
-    assert "cancelled by hand" not in printed_status(capsys, monkeypatch)
+    assert "cancelled by hand" not in printed_status(capsys)
 
 
 def test_a_file_that_was_reloaded_after_its_load_was_cancelled_is_not_held(platform: Platform) -> None:
@@ -149,7 +146,7 @@ def load_two_years(platform: Platform) -> None:
 
 
 def test_a_cancelled_build_waits_until_its_inputs_change(
-    platform: Platform, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    platform: Platform, capsys: pytest.CaptureFixture[str]
 ) -> None:
     load_two_years(platform)
     cancelled: set[Any] = set()
@@ -162,7 +159,7 @@ def test_a_cancelled_build_waits_until_its_inputs_change(
 
     assert cancelled
     assert "cancelled by hand" in str(platform.tick("staleness_sensor").skip_message)
-    shown = printed_status(capsys, monkeypatch)
+    shown = printed_status(capsys)
     assert "cancelled by hand: waits until its inputs change" in shown
     assert "movielens/fact_ratings" in shown
     platform.land(B, ratings_csv([(3, 1, 4.0, Y2005)]))
