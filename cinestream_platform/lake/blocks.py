@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cinestream_platform.errors import CineStreamError
-
-if TYPE_CHECKING:
-    from cinestream_platform.lake.unpacking import Source
+from cinestream_platform.lake.file_form import FileRefusedError
+from cinestream_platform.lake.unpacking import Source
 
 BLOCK_BYTES = 16 * 1024 * 1024
 MIN_READ_BYTES = 64 * 1024
@@ -28,24 +25,6 @@ MAX_RAW_CHARS = 10_000
 """So much of a rejected record's text is kept."""
 BOM = b"\xef\xbb\xbf"
 
-FOREIGN_FORMS = {
-    b"\x1f\x8b": "a gzip archive",
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"BZh9": "a bzip2 archive",
-    b"\xfd7zXZ\x00": "an xz archive",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"SQLite format 3\x00": "a SQLite database",
-    b"Obj\x01": "an Avro file",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"PAR1": "a Parquet file",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-}
-"""What is landed by mistake, by its first bytes."""
-ENDINGS = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"PAR1": ".parquet"}
-"""The ending by which such a file is known."""
-
 REJECT_SCHEMA = {"line": pl.Int64(), "rule": pl.String(), "raw": pl.String(), "found": pl.String()}
 """A rejected record: its first line, the rule, its text, and what ``reject_words`` may say of it: the beginning of the
 offending field (never of a personal column), or the number of its fields."""
@@ -57,16 +36,6 @@ FILE_WARNINGS = {
     REPEATED_HEADER: "lines that repeat the header, which are no records",
 }
 """What else than a value may be accepted though it is not as declared."""
-
-
-class FileRefusedError(CineStreamError):
-    """The file as a whole cannot be read; the message names the culprit and the remedy.
-
-    Names from the file may hold what Postgres cannot store (NUL, half of a surrogate pair): it is shown as escapes.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode())
 
 
 @dataclass(frozen=True)
@@ -82,22 +51,6 @@ class Batch:
     most_to_come: int
     ends_without_line_end: bool = False
     warnings: Mapping[str, int] = field(default_factory=dict)
-
-
-def refuse_foreign_form(begin: bytes, wanted: str) -> None:
-    """Refuse what is landed by mistake.
-
-    Args:
-        begin: The first bytes of the file, without a byte order mark.
-        wanted: What the feed takes.
-
-    Raises:
-        FileRefusedError: It begins like an archive or like text in another encoding.
-    """
-    for magic, form in FOREIGN_FORMS.items():
-        if begin.startswith(magic):
-            named = f"it under a name that ends in {ENDINGS[magic]}" if magic in ENDINGS else f"the {wanted} itself"
-            raise FileRefusedError(f"this is {form} and no {wanted}. Land {named}.")
 
 
 class Blocks:

@@ -17,18 +17,11 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from cinestream_platform.lake.blocks import (
-    BLOCK_BYTES,
-    MAX_CELLS,
-    MAX_LINE_BYTES,
-    MAX_RAW_CHARS,
-    REJECT_SCHEMA,
-    Batch,
-    FileRefusedError,
-)
+from cinestream_platform.lake.blocks import BLOCK_BYTES, MAX_CELLS, MAX_LINE_BYTES, MAX_RAW_CHARS, REJECT_SCHEMA, Batch
 from cinestream_platform.lake.csv_reader import SHOWN_NAMES, folded, match_columns
 from cinestream_platform.lake.csv_records import ENCODING, NUL
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.file_form import SQLITE_MAGIC, FileRefusedError
 from cinestream_platform.lake.json_tables import JsonTables, NoObjectError, NotJsonError, RepeatedNameError
 from cinestream_platform.lake.records import split_records
 from cinestream_platform.messages import MAX_VALUE
@@ -36,7 +29,6 @@ from cinestream_platform.warehouse.table import Column
 
 BATCH_ROWS = 100_000
 MAX_COLUMNS = 1_000
-SQLITE_MAGIC = b"SQLite format 3\0"
 SQLITE_HEAD_BYTES = 20
 WAL_VERSION = 2
 """Write or read version, bytes 18 and 19 of the file, in WAL mode: https://www.sqlite.org/fileformat.html."""

@@ -26,12 +26,10 @@ from cinestream_platform.lake.blocks import (
     REPEATED_HEADER,
     Batch,
     Blocks,
-    FileRefusedError,
-    refuse_foreign_form,
 )
 from cinestream_platform.lake.csv_records import Framed, frame_records
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.file_form import Packing
+from cinestream_platform.lake.file_form import FileRefusedError, Packing, refuse_foreign_form
 from cinestream_platform.lake.records import split_records, with_nulls
 from cinestream_platform.lake.unpacking import Source, open_source
 from cinestream_platform.messages import MAX_VALUE, form_of

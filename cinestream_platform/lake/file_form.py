@@ -1,6 +1,7 @@
 """The form of a delivered file, which its name says: CSV or other text, JSON lines, Parquet; each also packed.
 
-Pure. That the content is what the name says is seen to by who opens it (``unpacking`` and the readers).
+What belongs here: endings, the first bytes by which forms are known, and the refusal of a file that has another form.
+What does not: opening a file (``unpacking``) and reading it (the readers).
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
+
+from cinestream_platform.errors import CineStreamError
 
 
 class Shape(Enum):
@@ -29,6 +32,36 @@ class Packing(Enum):
 SHAPES = {".jsonl": Shape.JSON_LINES, ".ndjson": Shape.JSON_LINES, ".parquet": Shape.PARQUET}
 """Any other ending is that of a feed's own text: CSV, or what its ``lines`` say."""
 PACKINGS = {".gz": Packing.GZIP, ".zst": Packing.ZSTD}
+
+GZIP_MAGIC, ZSTD_MAGIC, PARQUET_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+SQLITE_MAGIC = b"SQLite format 3\0"
+ENDINGS = {GZIP_MAGIC: ".gz", ZSTD_MAGIC: ".zst", PARQUET_MAGIC: ".parquet"}
+"""The ending by which a file that begins so is known."""
+FOREIGN_FORMS = {
+    GZIP_MAGIC: "a gzip archive",
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"BZh9": "a bzip2 archive",
+    b"\xfd7zXZ\x00": "an xz archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    SQLITE_MAGIC: "a SQLite database",
+    b"Obj\x01": "an Avro file",
+    ZSTD_MAGIC: "a zstd archive",
+    PARQUET_MAGIC: "a Parquet file",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+"""What is landed by mistake, by its first bytes."""
+
+
+class FileRefusedError(CineStreamError):
+    """The file as a whole cannot be read; the message names the culprit and the remedy.
+
+    Names from the file may hold what Postgres cannot store (NUL, half of a surrogate pair): it is shown as escapes.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode())
 
 
 @dataclass(frozen=True)
@@ -52,3 +85,19 @@ def form_of_name(name: str) -> FileForm:
     path = path if packing is Packing.NONE else path.with_suffix("")
     shape = SHAPES.get(path.suffix.lower(), Shape.TEXT)
     return FileForm(shape, packing, path.name if shape is Shape.TEXT else path.stem)
+
+
+def refuse_foreign_form(begin: bytes, wanted: str) -> None:
+    """Refuse what is landed by mistake.
+
+    Args:
+        begin: The first bytes of the file, without a byte order mark.
+        wanted: What the feed takes.
+
+    Raises:
+        FileRefusedError: It begins like an archive or like text in another encoding.
+    """
+    for magic, form in FOREIGN_FORMS.items():
+        if begin.startswith(magic):
+            named = f"it under a name that ends in {ENDINGS[magic]}" if magic in ENDINGS else f"the {wanted} itself"
+            raise FileRefusedError(f"this is {form} and no {wanted}. Land {named}.")

@@ -14,19 +14,11 @@ from typing import Any
 
 import polars as pl
 
-from cinestream_platform.lake.blocks import (
-    BLOCK_BYTES,
-    BOM,
-    REJECT_SCHEMA,
-    Batch,
-    Blocks,
-    FileRefusedError,
-    refuse_foreign_form,
-)
+from cinestream_platform.lake.blocks import BLOCK_BYTES, BOM, REJECT_SCHEMA, Batch, Blocks
 from cinestream_platform.lake.csv_reader import PART_BYTES, folded, match_columns
 from cinestream_platform.lake.csv_records import ENCODING, JSON, NAMES, NUL, Framed
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.file_form import Packing
+from cinestream_platform.lake.file_form import FileRefusedError, Packing, refuse_foreign_form
 from cinestream_platform.lake.json_tables import DECODER, RepeatedNameError
 from cinestream_platform.lake.records import split_records, with_nulls
 from cinestream_platform.lake.unpacking import open_source

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 
 from cinestream_platform import progress
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.lake.blocks import MAX_LINE_BYTES, FileRefusedError
+from cinestream_platform.lake.blocks import MAX_LINE_BYTES
+from cinestream_platform.lake.file_form import FileRefusedError
 
 PART_CHARS = 256 * 1024
 MAX_TABLES = 10_000

@@ -26,20 +26,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from cinestream_platform.lake.blocks import (
-    BLOCK_BYTES,
-    BOM,
-    MAX_RAW_CHARS,
-    READ_AS_UTF8,
-    REJECT_SCHEMA,
-    Batch,
-    Blocks,
-    FileRefusedError,
-    refuse_foreign_form,
-)
+from cinestream_platform.lake.blocks import BLOCK_BYTES, BOM, MAX_RAW_CHARS, READ_AS_UTF8, REJECT_SCHEMA, Batch, Blocks
 from cinestream_platform.lake.csv_records import BLANKS, ENCODING, FIELD_COUNT, NUL
 from cinestream_platform.lake.feed import Feed, LineFormat
-from cinestream_platform.lake.file_form import Packing
+from cinestream_platform.lake.file_form import FileRefusedError, Packing, refuse_foreign_form
 from cinestream_platform.lake.records import (
     TOLERATED,
     count_tolerated,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from cinestream_platform.lake.blocks import FileRefusedError
+from cinestream_platform.lake.file_form import FileRefusedError
 
 MAX_PAGE_BYTES = 64 * 1024 * 1024
 """Writers make pages of 1 MB; some one a column and row group."""

@@ -16,26 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cinestream_platform.lake.blocks import (
-    BLOCK_BYTES,
-    MAX_CELLS,
-    MAX_LINE_BYTES,
-    MAX_RAW_CHARS,
-    REJECT_SCHEMA,
-    Batch,
-    FileRefusedError,
-    refuse_foreign_form,
-)
+from cinestream_platform.lake.blocks import BLOCK_BYTES, MAX_CELLS, MAX_LINE_BYTES, MAX_RAW_CHARS, REJECT_SCHEMA, Batch
 from cinestream_platform.lake.csv_reader import match_columns
 from cinestream_platform.lake.csv_records import ENCODING, NUL
 from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.file_form import Packing
+from cinestream_platform.lake.file_form import PARQUET_MAGIC, FileRefusedError, Packing, refuse_foreign_form
 from cinestream_platform.lake.parquet_pages import bytes_per_row
 from cinestream_platform.lake.records import split_records, with_nulls
 from cinestream_platform.lake.unpacking import MAX_RATIO, most_unpacked, unpacked_copy
 from cinestream_platform.warehouse.table import Column, Kind
 
-MAGIC = b"PAR1"
 MAX_FOOTER_BYTES = 16 * 1024 * 1024
 MAX_FIXED_BYTES = 64
 BUFFER_BYTES = 1024 * 1024
@@ -109,15 +99,15 @@ def _raw(records: pl.DataFrame, names: list[str]) -> pl.Series:
 def _require_parquet(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
-        begin = file.read(len(MAGIC))
-        if begin != MAGIC:
+        begin = file.read(len(PARQUET_MAGIC))
+        if begin != PARQUET_MAGIC:
             refuse_foreign_form(begin, "Parquet file")
             raise FileRefusedError(
                 "the name says Parquet, but the file is none: it does not begin as one. Land it under its right name."
             )
         file.seek(max(size - 8, 0))
         end = file.read(8)
-    if end[-4:] != MAGIC:
+    if end[-4:] != PARQUET_MAGIC:
         raise FileRefusedError("the Parquet file is cut off: its end is missing. Land it again.")
     if int.from_bytes(end[:4], "little") > MAX_FOOTER_BYTES:
         raise FileRefusedError(f"the footer of the Parquet file has more than {MAX_FOOTER_BYTES:,} bytes.")

@@ -10,9 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cinestream_platform.lake.blocks import FileRefusedError
 from cinestream_platform.lake.bundle import FORMS
-from cinestream_platform.lake.file_form import Packing, Shape, form_of_name
+from cinestream_platform.lake.file_form import FileRefusedError, Packing, Shape, form_of_name
 from cinestream_platform.lake.stored import CHUNK_BYTES
 from cinestream_platform.lake.unpacking import Source, open_source
 

@@ -15,8 +15,7 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from cinestream_platform.lake.blocks import FileRefusedError
-from cinestream_platform.lake.file_form import PACKINGS, Packing
+from cinestream_platform.lake.file_form import GZIP_MAGIC, PACKINGS, ZSTD_MAGIC, FileRefusedError, Packing
 from cinestream_platform.lake.stored import CHUNK_BYTES
 from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import get_settings
@@ -27,7 +26,6 @@ EXEMPT_BYTES = 64 * 1024 * 1024
 """So much may come of any file: a small one may pass the ratio by chance."""
 MAX_BYTES = 64 * 1024**3
 
-GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 ZSTD_SKIPPABLE = tuple(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))
 """Frames without content, with which parallel packers begin."""
 MAGIC = {Packing.GZIP: (GZIP_MAGIC,), Packing.ZSTD: (ZSTD_MAGIC, *ZSTD_SKIPPABLE)}

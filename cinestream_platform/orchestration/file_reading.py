@@ -12,8 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from cinestream_platform import progress
-from cinestream_platform.lake.blocks import FileRefusedError
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.file_form import FileRefusedError
 from cinestream_platform.lake.raw_rows import Spool
 from cinestream_platform.lake.readers import read_records
 from cinestream_platform.lake.reject_words import reject_words

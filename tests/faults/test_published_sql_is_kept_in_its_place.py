@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from psycopg.sql import SQL, Identifier
-from pydantic import SecretStr
 
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings
@@ -19,20 +18,7 @@ from cinestream_platform.sources.dvdrental import foreign_sql
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
 from cinestream_platform.sources.dvdrental.load_database import LOADER, OWNER, load_archive, load_sample
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-
-
-def settings_for(server: PostgresTarget, home: Path, database: str) -> Settings:
-    return Settings(
-        home=home,
-        postgres_host=server.host,
-        postgres_port=server.port,
-        postgres_user=server.user,
-        postgres_password=server.password,
-        postgres_database="postgres",
-        dvdrental_host=None,
-        dvdrental_password=SecretStr("pw-dvdrental_reader"),
-        dvdrental_database=database,
-    )
+from tests.support.shop import settings_for
 
 
 def as_admin(server: PostgresTarget, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:

@@ -23,6 +23,7 @@ from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
 from cinestream_platform.sources.dvdrental.load_database import OWNER, TURN, load_archive, load_sample
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from tests.support.shop import settings_for
 
 TRAPS = {
     "rentals_without_return": "SELECT count(*) FROM rental WHERE return_date IS NULL AND rental_date < '2900-01-01'",
@@ -68,20 +69,6 @@ def settings(postgres: PostgresTarget, tmp_path: Path) -> Iterator[Settings]:
     name = f"dvd{uuid.uuid4().hex[:12]}"
     yield settings_for(postgres, tmp_path, name)
     drop(postgres, name)
-
-
-def settings_for(server: PostgresTarget, home: Path, database: str) -> Settings:
-    return Settings(
-        home=home,
-        postgres_host=server.host,
-        postgres_port=server.port,
-        postgres_user=server.user,
-        postgres_password=server.password,
-        postgres_database="postgres",
-        dvdrental_host=None,
-        dvdrental_password=SecretStr("pw-reader"),
-        dvdrental_database=database,
-    )
 
 
 def drop(server: PostgresTarget, name: str) -> None:

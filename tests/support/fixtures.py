@@ -18,7 +18,7 @@ from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.load_database import load_sample
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import Platform, database, environment_of, settled
-from tests.support.shop import Shop, copy_of
+from tests.support.shop import READER_PASSWORD, Shop, copy_of
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +55,6 @@ def marts_platform(
     # Other fixtures log in to the session's server by that database.
     with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
         conn.execute("CREATE DATABASE cinestream")
-
-
-READER_PASSWORD = "pw-dvdrental_reader"  # as in ``environment_of``
 
 
 @pytest.fixture(scope="module")

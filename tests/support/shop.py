@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import polars as pl
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
+from pydantic import SecretStr
 
 from cinestream_platform.catalog import EXTRACTS
 from cinestream_platform.lake.raw_rows import RawRows
@@ -30,6 +32,24 @@ from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support.platform import Platform, database
 
 FEEDS = {feed.dataset: feed for feed in EXTRACTS}
+
+
+READER_PASSWORD = "pw-dvdrental_reader"  # as in ``environment_of``
+
+
+def settings_for(server: PostgresTarget, home: Path, database: str) -> Settings:
+    """Those of a warehouse on that server, which has the operational database too."""
+    return Settings(
+        home=home,
+        postgres_host=server.host,
+        postgres_port=server.port,
+        postgres_user=server.user,
+        postgres_password=server.password,
+        postgres_database="postgres",
+        dvdrental_host=None,
+        dvdrental_password=SecretStr(READER_PASSWORD),
+        dvdrental_database=database,
+    )
 
 
 @contextmanager

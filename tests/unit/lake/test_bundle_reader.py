@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.lake import bundle_reader
-from cinestream_platform.lake.blocks import MAX_RAW_CHARS, FileRefusedError
+from cinestream_platform.lake.blocks import MAX_RAW_CHARS
 from cinestream_platform.lake.bundle_reader import read_member
 from cinestream_platform.lake.feed import Feed
+from cinestream_platform.lake.file_form import FileRefusedError
 from cinestream_platform.sources.chinook.feeds import ARTIST, INVOICE, INVOICE_LINE, TRACK
 
 NOT_AFTER = datetime(2026, 1, 2, tzinfo=UTC)

@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 
 from cinestream_platform.catalog import FEEDS
-from cinestream_platform.lake.blocks import BOM, MAX_LINE_BYTES, MAX_RAW_CHARS, REPEATED_HEADER, FileRefusedError
+from cinestream_platform.lake.blocks import BOM, MAX_LINE_BYTES, MAX_RAW_CHARS, REPEATED_HEADER
 from cinestream_platform.lake.csv_records import MAX_QUOTED_BYTES
+from cinestream_platform.lake.file_form import FileRefusedError
 from cinestream_platform.sources.movielens.feeds import GENOME_SCORES, LINKS, MOVIES, RATINGS
 from tests.unit.reading import NOT_AFTER_SECONDS, read
 

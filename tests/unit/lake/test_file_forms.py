@@ -20,8 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.lake import parquet_pages, unpacking
-from cinestream_platform.lake.blocks import FileRefusedError
-from cinestream_platform.lake.file_form import FileForm, Packing, Shape, form_of_name
+from cinestream_platform.lake.file_form import FileForm, FileRefusedError, Packing, Shape, form_of_name
 from cinestream_platform.sources.chinook.feeds import CUSTOMER, INVOICE
 from cinestream_platform.sources.movielens.feeds import MOVIES, RATINGS
 from cinestream_platform.sources.netflix.feeds import RATINGS as NETFLIX

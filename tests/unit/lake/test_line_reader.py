@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.lake import line_reader
-from cinestream_platform.lake.blocks import READ_AS_UTF8, FileRefusedError
+from cinestream_platform.lake.blocks import READ_AS_UTF8
+from cinestream_platform.lake.file_form import FileRefusedError
 from cinestream_platform.sources.netflix.feeds import MOVIE_TITLES, RATINGS
 from cinestream_platform.sources.netflix.tables import FIRST_DAY, LAST_DAY
 from tests.unit.reading import read
