@@ -10,7 +10,7 @@ SAYING = me=$$$$; (n=0; while sleep 5 >/dev/null 2>&1 && kill -0 $$me 2>/dev/nul
   echo "  installing: $$n s, $$(ls -d $(VENV)/lib/python*/site-packages/*.dist-info 2>/dev/null | wc -l) packages are there"; \
   done) & lines=$$!; trap "kill $$lines 2>/dev/null" EXIT;
 
-.PHONY: help install demo ui test soak lint types check lock bench bench-netflix docs clean
+.PHONY: help install demo ui unit test soak lint types check lock bench bench-netflix docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ ui: install  ## Dagster UI and daemon on http://127.0.0.1:3000 (PORT=…)
 
 docs: install  ## a page of the marts: lineage, columns, tests, SQL (after make demo)
 	@$(BIN)/cinestream docs
+
+unit: install  ## the unit tests: no server, under a minute (K=expression chooses tests by name)
+	$(BIN)/python -m pytest tests/unit --numprocesses auto --dist loadfile --max-worker-restart 0 $(if $(K),-k "$(K)")
 
 test: install  ## the whole test suite, on embedded services: every fault once (K=expression chooses tests by name)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(if $(K),-k "$(K)")
