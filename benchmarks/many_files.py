@@ -28,6 +28,7 @@ from cinestream_platform.automation.build_sensor import range_tags
 from cinestream_platform.automation.jobs import build_job_of
 from cinestream_platform.automation.planning import plan_builds
 from cinestream_platform.lake.store import open_landing
+from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.marts.project import ensure_manifest
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.orchestration.staleness import nodes_of
@@ -35,7 +36,6 @@ from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.services.postgres import stop_postgres
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.publications import read_state
 
 ROWS_PER_FILE = 3
 FIRST, LAST = 1_000_000_000, 1_700_000_000

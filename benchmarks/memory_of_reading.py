@@ -21,11 +21,11 @@ import cinestream_platform.automation.landing
 import cinestream_platform.marts.assets
 import cinestream_platform.sources.netflix.assets  # noqa: F401  what a run worker imports, with Dagster and dagster-dbt
 from cinestream_platform.catalog import BUNDLES, FEEDS
-from cinestream_platform.lake.feed import Feed
+from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.lake.store import LocalCopy
-from cinestream_platform.orchestration.file_reading import Reading, read_delivery
+from cinestream_platform.ledger.landed_files import LandedFile
+from cinestream_platform.loading.file_reading import Reading, read_delivery
 from cinestream_platform.warehouse.copy import copy_text
-from cinestream_platform.warehouse.ledger import LandedFile
 
 MEGABYTE = 1_000_000
 

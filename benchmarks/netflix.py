@@ -43,7 +43,9 @@ class Benchmark:
         """The files, generated if none are given, and prepared for the peers if there are any."""
         text = self.options.files or self.home / "files" / str(rows) / "text"
         if not any(text.glob("combined_data_*.txt")):
-            from cinestream_platform.samples.netflix import generate  # not needed where the files are given
+            from cinestream_platform.sources.netflix.sample.generator import (
+                generate,  # not needed where the files are given
+            )
 
             generate(text, ratings=rows, seed=1, dirty=0.0)
         if self.arms == ["ours"]:

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.netflix_warehouse import FACTS, connect, empty
-from cinestream_platform.samples.netflix import generate
 from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, stop_postgres
+from cinestream_platform.sources.netflix.sample.generator import generate
 
 SOURCE = "netflix"
 VICTIMS = ("load", "load", "server")

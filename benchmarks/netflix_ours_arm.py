@@ -83,10 +83,10 @@ def main() -> None:
 
     from cinestream_platform.automation.catch_up import build_stale, load_landed
     from cinestream_platform.catalog import TABLES
+    from cinestream_platform.declarations.table import Layer
     from cinestream_platform.definitions import defs
     from cinestream_platform.lake.store import open_landing
     from cinestream_platform.orchestration.asset import asset_key
-    from cinestream_platform.warehouse.table import Layer
 
     names = {Layer.RAW: "raw", Layer.DIMENSION: "dims", Layer.BRIDGE: "dims"}
     stages = Stages(

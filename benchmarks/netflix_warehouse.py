@@ -13,10 +13,10 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from cinestream_platform.conformed.tables import DIM_DATE
 from cinestream_platform.conformed.transforms import dim_date
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.services.postgres import DATABASES, PostgresServer, ensure_postgres
 from cinestream_platform.sources.netflix.tables import DIM_CUSTOMER, DIM_MOVIE, FACT_RATINGS, MONTHS
 from cinestream_platform.warehouse.ddl import ensure_tables
-from cinestream_platform.warehouse.table import Table
 
 PEERS_LOGIN = "bench_peers"
 KEPT = {"services", "logins"}

@@ -52,8 +52,8 @@ def main() -> None:
         os.environ["CINESTREAM_HOME"] = home
         from cinestream_platform.commands.demo import run_demo
         from cinestream_platform.commands.instance import prepare_instance
+        from cinestream_platform.loading.files import FileLoader
         from cinestream_platform.marts.project import ensure_manifest
-        from cinestream_platform.orchestration.file_loading import FileLoader
         from cinestream_platform.orchestration.io_managers import WarehouseIOManager
         from cinestream_platform.orchestration.warehouse import prepared_target
         from cinestream_platform.services.postgres import stop_postgres

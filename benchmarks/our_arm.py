@@ -6,7 +6,7 @@ from pathlib import Path
 from cinestream_platform.automation.landing import scan_landing
 from cinestream_platform.commands.files import land_path
 from cinestream_platform.lake.store import open_lake, open_landing
-from cinestream_platform.orchestration.file_loading import FileLoader
+from cinestream_platform.loading.files import FileLoader
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.movielens.feeds import RATINGS

@@ -19,8 +19,8 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.measuring import HERE, measured, peers_environment
-from cinestream_platform.samples.movielens import generate_ratings
 from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, postgres_binary, stop_postgres
+from cinestream_platform.sources.movielens.sample.generator import generate_ratings
 
 COLUMNS = '"userId" integer, "movieId" integer, rating numeric(2,1), "timestamp" bigint'
 

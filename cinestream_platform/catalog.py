@@ -4,22 +4,22 @@ To add a source: its room under ``sources/``, and one line in each of these list
 """
 
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.lake.bundle import FORMS, MEMBER, Bundle, is_member, object_key
-from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.keys import key_problem
+from cinestream_platform.declarations.bundle import FORMS, MEMBER, Bundle, is_member, object_key
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.landing_keys import key_problem
+from cinestream_platform.declarations.named_days import misread_day
+from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.declarations.table import Layer, PartitionUnit, Table
 from cinestream_platform.sources.chinook import feeds as chinook_feeds
 from cinestream_platform.sources.chinook import raw_tables as chinook_raw_tables
 from cinestream_platform.sources.chinook import tables as chinook_tables
-from cinestream_platform.sources.dvdrental import extracts as dvdrental_extracts
+from cinestream_platform.sources.dvdrental import feeds as dvdrental_extracts
 from cinestream_platform.sources.dvdrental import raw_tables as dvdrental_raw_tables
 from cinestream_platform.sources.dvdrental import tables as dvdrental_tables
 from cinestream_platform.sources.movielens import feeds as movielens_feeds
 from cinestream_platform.sources.movielens import tables as movielens_tables
 from cinestream_platform.sources.netflix import feeds as netflix_feeds
 from cinestream_platform.sources.netflix import tables as netflix_tables
-from cinestream_platform.warehouse.named_days import misread_day
-from cinestream_platform.warehouse.relation import Relation
-from cinestream_platform.warehouse.table import Layer, PartitionUnit, Table
 
 FEEDS: tuple[Feed, ...] = (*movielens_feeds.FEEDS, *chinook_feeds.FEEDS, *netflix_feeds.FEEDS)
 

@@ -20,11 +20,11 @@ from cinestream_platform.automation.jobs import JOBS  # noqa: E402
 from cinestream_platform.automation.landing import landing_sensor  # noqa: E402
 from cinestream_platform.automation.reaper import dead_run_sensor  # noqa: E402
 from cinestream_platform.automation.reports import REPORTS_JOB, REPORTS_SCHEDULE  # noqa: E402
-from cinestream_platform.conformed import assets as conformed  # noqa: E402
 from cinestream_platform.marts.assets import marts_assets  # noqa: E402
 from cinestream_platform.marts.exports import export_assets  # noqa: E402
 from cinestream_platform.marts.resource import MartsDbt  # noqa: E402
 from cinestream_platform.marts.user_item_matrix import user_item_assets  # noqa: E402
+from cinestream_platform.orchestration import calendar as conformed  # noqa: E402
 from cinestream_platform.orchestration.io_managers import RawIOManager, WarehouseIOManager  # noqa: E402
 from cinestream_platform.orchestration.partitions import YEARS, time_window  # noqa: E402
 from cinestream_platform.orchestration.resources import Stores, Warehouse  # noqa: E402

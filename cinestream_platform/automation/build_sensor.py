@@ -31,14 +31,14 @@ from cinestream_platform.automation.jobs import JOBS, build_job_names, build_job
 from cinestream_platform.automation.landing import UNFINISHED
 from cinestream_platform.automation.planning import Span, plan_builds
 from cinestream_platform.catalog import SOURCES
+from cinestream_platform.ledger import turns
+from cinestream_platform.ledger.publications import LedgerState, read_state, state_marker
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.orchestration.staleness import Node, nodes_of
 from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import turns
 from cinestream_platform.warehouse.kept_connections import kept_connection
-from cinestream_platform.warehouse.publications import LedgerState, read_state, state_marker
 
 BUILD_TAG = "cinestream/build"
 NOTHING = "Nothing is to be built."

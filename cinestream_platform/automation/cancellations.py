@@ -14,13 +14,13 @@ from psycopg import Connection
 
 from cinestream_platform.automation.jobs import build_job_names, load_job_name
 from cinestream_platform.catalog import EXTRACTS, FEEDS, SOURCES
-from cinestream_platform.lake.feed import Feed
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.table import WHOLE
+from cinestream_platform.ledger import held_work
+from cinestream_platform.ledger.held_work import HeldWork
+from cinestream_platform.ledger.publications import LedgerState
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import Node, stale_partitions, wanted_inputs
-from cinestream_platform.warehouse import held_work
-from cinestream_platform.warehouse.held_work import HeldWork
-from cinestream_platform.warehouse.publications import LedgerState
-from cinestream_platform.warehouse.table import WHOLE
 
 LOOKED_AT = 100
 """So many cancelled runs are looked at, the last ones that were made."""

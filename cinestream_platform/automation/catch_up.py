@@ -12,11 +12,11 @@ from cinestream_platform.automation.landing import due_files, load_requests, sca
 from cinestream_platform.automation.planning import plan_builds
 from cinestream_platform.catalog import EXTRACTS, SOURCES
 from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from cinestream_platform.warehouse.publications import read_state
 
 Begin = Callable[[int], None]
 """Told how many steps a run is about to take."""

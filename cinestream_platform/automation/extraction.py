@@ -17,22 +17,22 @@ from dagster import (
 from cinestream_platform.automation.build_sensor import BUILD_TAG, is_running, must_wait
 from cinestream_platform.automation.cancellations import is_extraction_held
 from cinestream_platform.automation.jobs import JOBS, load_job_name
-from cinestream_platform.lake.database_reader import (
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.ledger import extractions
+from cinestream_platform.ledger.held_work import BUILD_REASON
+from cinestream_platform.messages import describe, quotes_no_values
+from cinestream_platform.orchestration.resources import Warehouse
+from cinestream_platform.reading.database_reader import (
     PASSING_FAULTS,
     SourceDatabase,
     SourceDriftError,
     read_fingerprint,
 )
-from cinestream_platform.lake.feed import Feed
-from cinestream_platform.messages import describe, quotes_no_values
-from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
-from cinestream_platform.sources.dvdrental.extracts import EXTRACTS
-from cinestream_platform.warehouse import extractions
+from cinestream_platform.sources.dvdrental.feeds import EXTRACTS
 from cinestream_platform.warehouse.connection import PostgresUnreachableError
-from cinestream_platform.warehouse.held_work import BUILD_REASON
 from cinestream_platform.warehouse.kept_connections import kept_connection
 
 

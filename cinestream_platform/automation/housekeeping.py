@@ -12,12 +12,13 @@ from dagster import (
 )
 
 from cinestream_platform.automation.retention import delete_old
-from cinestream_platform.lake.raw_rows import object_keys
 from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.ledger import lake_objects
+from cinestream_platform.loading.raw_rows import object_keys
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.services.postgres import shorten_server_log
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import lake_objects, locks
+from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 SPARED = timedelta(days=1)

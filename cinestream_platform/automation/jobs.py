@@ -6,8 +6,8 @@ from typing import Any
 from dagster import AssetKey, AssetSelection, define_asset_job
 
 from cinestream_platform.catalog import SOURCES, TABLES, main_unit
+from cinestream_platform.declarations.table import PartitionUnit
 from cinestream_platform.orchestration.asset import asset_key
-from cinestream_platform.warehouse.table import PartitionUnit
 
 SOURCE_TAG = "cinestream/source"
 """Of every run of a source's jobs: one source's runs take turns, so that its queue leaves a place to the others

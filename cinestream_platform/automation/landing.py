@@ -27,18 +27,18 @@ from psycopg import Connection
 from cinestream_platform.automation.cancellations import asked_files, hold_cancelled_loads
 from cinestream_platform.automation.jobs import JOBS, load_job_name
 from cinestream_platform.catalog import FEEDS, SOURCES, day_problem, find_bundle, find_feed, placement_problem
-from cinestream_platform.lake.bundle import MEMBER, is_member
+from cinestream_platform.declarations.bundle import MEMBER, is_member
 from cinestream_platform.lake.store import ObjectStore, StoredObject
+from cinestream_platform.ledger import landed_files, sightings
+from cinestream_platform.ledger.landed_files import DueFile
+from cinestream_platform.ledger.sightings import Arrival, Sighting
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import Settings, get_settings
-from cinestream_platform.warehouse import ledger, sightings
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.kept_connections import kept_connection
-from cinestream_platform.warehouse.ledger import DueFile
-from cinestream_platform.warehouse.sightings import Arrival, Sighting
 
 FILES_TAG = "cinestream/files"
 LISTED_AT_A_TIME = 50_000
@@ -134,7 +134,7 @@ class LoadRequest:
 def due_files(conn: Connection[Any], limit: int, in_flight: Collection[int] = ()) -> list[DueFile]:
     """Files to load now, oldest first and at most ``limit`` of each source; none whose feed was removed."""
     feeds = [(feed.source, feed.dataset) for feed in FEEDS]
-    return ledger.due(conn, feeds, limit, in_flight)
+    return landed_files.due(conn, feeds, limit, in_flight)
 
 
 def load_requests(

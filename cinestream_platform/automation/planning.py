@@ -7,10 +7,10 @@ from graphlib import TopologicalSorter
 from dagster import AssetKey
 
 from cinestream_platform.catalog import main_unit
+from cinestream_platform.declarations.table import WHOLE, PartitionUnit
+from cinestream_platform.ledger.publications import LedgerState
 from cinestream_platform.orchestration.partitions import contiguous_ranges, ranges_to_build
 from cinestream_platform.orchestration.staleness import Node, own_upstream, stale_partitions, touched_partitions
-from cinestream_platform.warehouse.publications import LedgerState
-from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
 Span = tuple[str, str]
 """First and last key of a range of partitions."""

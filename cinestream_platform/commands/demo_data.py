@@ -13,8 +13,8 @@ from pathlib import Path
 from cinestream_platform.catalog import SOURCES, places_of
 from cinestream_platform.commands.demo_sources import DemoError, Supply
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.lake.regular import irregular, is_regular
 from cinestream_platform.messages import one_line
+from cinestream_platform.regular_files import irregular, is_regular
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.profile_text import printable
 

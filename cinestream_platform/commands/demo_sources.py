@@ -35,9 +35,11 @@ class Supply:
 
 def generated(settings: Settings, scale: float, sources: Collection[str]) -> list[Supply]:
     """Samples of these sources, with known dirt in them."""
-    from cinestream_platform.samples import chinook, movielens, netflix
-    from cinestream_platform.samples.dvdrental_content import DIRT
+    from cinestream_platform.sources.chinook.sample import generator as chinook
     from cinestream_platform.sources.dvdrental.load_database import load_sample
+    from cinestream_platform.sources.dvdrental.sample.content import DIRT
+    from cinestream_platform.sources.movielens.sample import generator as movielens
+    from cinestream_platform.sources.netflix.sample import generator as netflix
 
     what = f"sample at scale {scale:g}"
     supplies = []

@@ -14,10 +14,10 @@ import psycopg
 from cinestream_platform.catalog import EXTRACTS, MART_SCHEMAS, PREDICTIONS, TABLES
 from cinestream_platform.commands.findings import FAILED, OK, SKIPPED, WARNING, Finding
 from cinestream_platform.commands.instance import NoDagsterDatabaseError, ensure_dagster_database, prepare_instance
-from cinestream_platform.lake.database_reader import SourceDriftError, open_snapshot
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
 from cinestream_platform.lake.store_errors import explain, is_store_error, location_of
 from cinestream_platform.marts.project import manifest_path
+from cinestream_platform.reading.database_reader import SourceDriftError, open_snapshot
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.services.process import PostgresServiceError
 from cinestream_platform.settings import Settings

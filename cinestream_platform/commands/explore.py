@@ -4,12 +4,12 @@ from rich.console import Console
 
 from cinestream_platform.catalog import TABLES, raw_tables_of, relations_of
 from cinestream_platform.commands.tables import print_table, say
+from cinestream_platform.declarations.table import Layer
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.warehouse import profile_text
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.profile import SourceProfile, TableProfile, profile_source
-from cinestream_platform.warehouse.table import Layer
 
 
 class UnknownSourceError(CineStreamError):

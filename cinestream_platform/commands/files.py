@@ -8,17 +8,17 @@ from psycopg.sql import Identifier
 
 from cinestream_platform.catalog import EXTRACTS, PLACES, day_problem, member_keys, placement_problem, places_of
 from cinestream_platform.commands.replacing import KeyTakenError, Landing, find_replaced, refusal
+from cinestream_platform.declarations.bundle import Bundle, object_key
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.landing_keys import is_in_transit
+from cinestream_platform.declarations.table import WHOLE
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.lake.bundle import Bundle, object_key
-from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.keys import is_in_transit
-from cinestream_platform.lake.regular import is_regular, left_out
 from cinestream_platform.lake.store import open_lake, open_landing
+from cinestream_platform.ledger import corrections
 from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.regular_files import is_regular, left_out
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import corrections
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.table import WHOLE
 
 
 class NotLandableError(CineStreamError):
@@ -118,7 +118,7 @@ def fetch_and_land(
     source: str, release: str, base_url: str | None, *, name: str | None = None, replace: bool = False
 ) -> Iterator[str]:
     """Download a release into ``<home>/downloads`` and land its files; lines for people."""
-    from cinestream_platform.lake.fetch_release import fetch_release
+    from cinestream_platform.releases.fetch_release import fetch_release
 
     folder = fetch_release(release, get_settings().home_dir / "downloads", base_url=base_url)
     yield from land_planned(plan_landing(source, folder, name=name), replace=replace)

@@ -3,11 +3,11 @@
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import MART_SCHEMAS, TABLES
-from cinestream_platform.lake.raw_rows import object_keys
 from cinestream_platform.lake.store import open_lake, open_landing
+from cinestream_platform.ledger import lake_objects
+from cinestream_platform.loading.raw_rows import object_keys
 from cinestream_platform.orchestration import warehouse
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import lake_objects
 from cinestream_platform.warehouse.access import PLATFORM_SCHEMA
 from cinestream_platform.warehouse.connection import connect
 

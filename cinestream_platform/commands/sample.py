@@ -8,9 +8,11 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cinestream_platform.samples import chinook, movielens, netflix
 from cinestream_platform.samples.planting import SampleCounts
 from cinestream_platform.settings import get_settings
+from cinestream_platform.sources.chinook.sample import generator as chinook
+from cinestream_platform.sources.movielens.sample import generator as movielens
+from cinestream_platform.sources.netflix.sample import generator as netflix
 
 QUIET_SECONDS = 2.0
 """What takes no longer shows no progress."""

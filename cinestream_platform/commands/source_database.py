@@ -5,7 +5,7 @@ from pathlib import Path
 
 from psycopg.sql import SQL, Identifier
 
-from cinestream_platform.lake.fetch_release import DVDRENTAL, fetch_archive, warning_about
+from cinestream_platform.releases.fetch_release import DVDRENTAL, fetch_archive, warning_about
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, source_target
 from cinestream_platform.sources.dvdrental.load_database import load_archive, load_sample

@@ -10,11 +10,11 @@ from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.commands.verdict import described, gather
 from cinestream_platform.commands.waiting import waiting_entries
 from cinestream_platform.commands.working import working
+from cinestream_platform.declarations.table import WHOLE
+from cinestream_platform.ledger.held_work import BUILD_REASON
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.held_work import BUILD_REASON
-from cinestream_platform.warehouse.table import WHOLE
 
 WAITING_SHOWN = 50
 

@@ -148,8 +148,8 @@ def _stale(conn: Connection[Any]) -> dict[str, int]:
     ensure_manifest()
     from cinestream_platform.automation.planning import due_partitions
     from cinestream_platform.definitions import defs
+    from cinestream_platform.ledger.publications import read_state
     from cinestream_platform.orchestration.staleness import nodes_of
-    from cinestream_platform.warehouse.publications import read_state
 
     nodes, state = nodes_of(defs.resolve_asset_graph()), read_state(conn)
     found = {".".join(node.relation): len(due_partitions(node, nodes, state)) for node in nodes.values()}

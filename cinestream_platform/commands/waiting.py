@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from cinestream_platform.lake.bundle import object_key
+from cinestream_platform.declarations.bundle import object_key
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.lake.store_errors import explain, is_store_error
 from cinestream_platform.lake.stored import StoredObject

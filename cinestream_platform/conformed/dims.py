@@ -1,6 +1,6 @@
 """What dims of every star have in common: columns, each worded once, and the shape of a declaration."""
 
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.table import (
     BOOLEAN,
     INTEGER,
     TEXT,

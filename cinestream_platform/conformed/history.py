@@ -6,7 +6,7 @@ delivery, one out of order or a second run therefore gives the versions that arr
 
 import polars as pl
 
-from cinestream_platform.warehouse.deliveries import BEGINNING
+from cinestream_platform.ledger.deliveries import BEGINNING
 
 EFFECTIVE_AT = "_effective_at"
 CHANGED_AT = "_changed_at"

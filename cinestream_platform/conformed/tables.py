@@ -1,6 +1,6 @@
 """Tables that several stars share, each declared once."""
 
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.table import (
     BOOLEAN,
     DATE,
     INTEGER,

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cinestream_platform import progress
-from cinestream_platform.lake.keys import MAX_KEY_BYTES, is_in_transit
-from cinestream_platform.lake.regular import entered, irregular, open_in, opened_folder, shared
+from cinestream_platform.declarations.landing_keys import MAX_KEY_BYTES, is_in_transit
 from cinestream_platform.lake.stored import (
     CHUNK_BYTES,
     LocalCopy,
@@ -33,6 +32,7 @@ from cinestream_platform.lake.stored import (
     StoredObject,
     storable,
 )
+from cinestream_platform.regular_files import entered, irregular, open_in, opened_folder, shared
 from cinestream_platform.services.process import account_of
 
 IN_TRANSIT = "in transit: a part of its name begins with a dot"

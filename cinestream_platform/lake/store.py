@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from cinestream_platform import progress
+from cinestream_platform.declarations.landing_keys import is_in_transit
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.folder import IN_TRANSIT, Folder
-from cinestream_platform.lake.keys import is_in_transit
-from cinestream_platform.lake.regular import open_below
 from cinestream_platform.lake.s3 import S3Access, delete_objects, ensure_bucket, put_object, read_object
 from cinestream_platform.lake.stored import (
     LocalCopy,
@@ -28,6 +27,7 @@ from cinestream_platform.lake.stored import (
     StoredObject,
     storable,
 )
+from cinestream_platform.regular_files import open_below
 from cinestream_platform.services.process import make_private
 from cinestream_platform.store_urls import store_url_problem
 

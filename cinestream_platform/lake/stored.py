@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cinestream_platform.declarations.landing_keys import MAX_KEY_BYTES
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.lake.keys import MAX_KEY_BYTES
 
 CHUNK_BYTES = 8 * 1024 * 1024
 ESCAPE = "\x1a"

@@ -15,6 +15,7 @@ from dagster_dbt import DbtCliInvocation, dbt_assets
 from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
 from cinestream_platform import progress
+from cinestream_platform.declarations.table import PartitionUnit
 from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.rebuild import REBUILDS, Rebuild, dbt_arguments, rebuild_by
@@ -23,7 +24,6 @@ from cinestream_platform.marts.translator import MartsTranslator
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.warehouse.connection import PostgresTarget
-from cinestream_platform.warehouse.table import PartitionUnit
 
 
 class Ledger(Protocol):

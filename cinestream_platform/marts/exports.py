@@ -26,6 +26,8 @@ from dagster import (
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.declarations.frames import polars_type
+from cinestream_platform.declarations.table import DataType, Kind
 from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.translator import MartsTranslator
@@ -33,8 +35,6 @@ from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.frames import polars_type
-from cinestream_platform.warehouse.table import DataType, Kind
 
 EXPORT_TAG = "export"
 """dbt tag of the models that are exported."""

@@ -8,14 +8,14 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import TABLES
+from cinestream_platform.declarations.table import WHOLE, PartitionUnit
+from cinestream_platform.ledger.deliveries import touches
+from cinestream_platform.ledger.publications import Publication, Published, latest, read_state, record
 from cinestream_platform.marts.rebuild import rebuild_by
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.partitions import unit_of
 from cinestream_platform.orchestration.staleness import Node, current_upstream
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from cinestream_platform.warehouse.deliveries import touches
-from cinestream_platform.warehouse.publications import Publication, Published, latest, read_state, record
-from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
 
 class MartLedger:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from cinestream_platform.warehouse.table import PartitionUnit
+from cinestream_platform.declarations.table import PartitionUnit
 
 
 @dataclass(frozen=True)

@@ -23,18 +23,18 @@ from dagster import (
     asset,
 )
 
+from cinestream_platform.declarations.frames import polars_type
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS, asset_key
 from cinestream_platform.orchestration.beginning import begin_step
-from cinestream_platform.orchestration.parallel import MAX_AT_ONCE, in_parallel
 from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
+from cinestream_platform.publishing.content_hash import content_hash
+from cinestream_platform.publishing.parallel import MAX_AT_ONCE, in_parallel
 from cinestream_platform.sources.netflix.tables import DIM_CUSTOMER, DIM_MOVIE, FACT_RATINGS, SOURCE
 from cinestream_platform.warehouse.connection import PostgresTarget, connect_bulk
-from cinestream_platform.warehouse.content_hash import content_hash
-from cinestream_platform.warehouse.frames import polars_type
-from cinestream_platform.warehouse.table import Table
 
 FOLDER = "exports/user_item_matrix"
 MATRIX = AssetKey([SOURCE, "export_user_item_matrix"])

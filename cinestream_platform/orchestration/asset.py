@@ -33,21 +33,21 @@ from dagster import (
 )
 
 from cinestream_platform.catalog import bundles_of
-from cinestream_platform.lake.bundle import Bundle
-from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.raw_rows import RawRows, Scope
+from cinestream_platform.declarations.bundle import Bundle
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.table import WHOLE, Layer, Table
+from cinestream_platform.ledger.deliveries import Input, made_from
+from cinestream_platform.ledger.publications import Publication
+from cinestream_platform.loading.files import FileLoader, Outcome, Report
+from cinestream_platform.loading.raw_rows import RawRows, Scope
 from cinestream_platform.messages import bounded, quotes_no_values
 from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.beginning import begin_step
-from cinestream_platform.orchestration.file_loading import FileLoader, Outcome, Report
 from cinestream_platform.orchestration.io_managers import Build, Delivery
 from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.orchestration.versions import with_published_versions
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.deliveries import Input, made_from
-from cinestream_platform.warehouse.publications import Publication
-from cinestream_platform.warehouse.table import WHOLE, Layer, Table
 
 OWNERS = ["team:data-platform"]
 FRESHNESS = FreshnessPolicy.time_window(warn_window=timedelta(days=7), fail_window=timedelta(days=31))

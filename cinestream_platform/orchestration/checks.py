@@ -23,16 +23,16 @@ from dagster import (
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from cinestream_platform.lake.blocks import FILE_WARNINGS
-from cinestream_platform.lake.csv_records import FORMAT_RULES
-from cinestream_platform.lake.feed import Feed
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.frames import named_rules
+from cinestream_platform.declarations.table import Kind, Layer, Table, WriteMode
+from cinestream_platform.ledger.deliveries import BEGINNING
 from cinestream_platform.messages import MAX_METADATA, bounded
-from cinestream_platform.warehouse.deliveries import BEGINNING
-from cinestream_platform.warehouse.frames import named_rules
+from cinestream_platform.publishing.validation import GRAIN_RULE, table_rules
+from cinestream_platform.reading.blocks import FILE_WARNINGS
+from cinestream_platform.reading.csv_records import FORMAT_RULES
 from cinestream_platform.warehouse.profile import SourceProfile
 from cinestream_platform.warehouse.raw_files import rows_by_file
-from cinestream_platform.warehouse.table import Kind, Layer, Table, WriteMode
-from cinestream_platform.warehouse.validation import GRAIN_RULE, table_rules
 
 if TYPE_CHECKING:
     from cinestream_platform.orchestration.io_managers import Build

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 from dagster import AssetExecutionContext, AssetOut, AssetsDefinition, Config, Failure, Output, multi_asset
 
-from cinestream_platform.lake.database_reader import SourceDatabase, SourceDriftError
-from cinestream_platform.lake.feed import Feed
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.loading.extraction import Extracted, Extractor, TooManyRejectedError
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.asset import asset_key, table_properties
 from cinestream_platform.orchestration.beginning import begin_step
-from cinestream_platform.orchestration.extraction import Extracted, Extractor, TooManyRejectedError
 from cinestream_platform.orchestration.io_managers import Delivery
+from cinestream_platform.reading.database_reader import SourceDatabase, SourceDriftError
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.warehouse.connection import connect
 

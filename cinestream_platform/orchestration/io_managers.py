@@ -9,23 +9,23 @@ from dagster import ConfigurableIOManager, InputContext, OutputContext, Resource
 
 from cinestream_platform import progress
 from cinestream_platform.catalog import feed_of_table
-from cinestream_platform.lake.compaction import compact
-from cinestream_platform.lake.raw_rows import RawRows
+from cinestream_platform.declarations.table import WHOLE, Table
+from cinestream_platform.ledger import landed_files
+from cinestream_platform.ledger.publications import Publication
+from cinestream_platform.loading.compaction import compact
+from cinestream_platform.loading.files import Outcome, Report
+from cinestream_platform.loading.raw_rows import RawRows
 from cinestream_platform.messages import describe, quotes_no_values
 from cinestream_platform.orchestration.checks import exact_measures
-from cinestream_platform.orchestration.file_loading import Outcome, Report
-from cinestream_platform.orchestration.parallel import MAX_AT_ONCE, in_parallel
 from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.publishing.dimensions import delete_retired_versions, publish_table
+from cinestream_platform.publishing.keys import KeyResolver
+from cinestream_platform.publishing.parallel import MAX_AT_ONCE, in_parallel
+from cinestream_platform.publishing.partitions import PartitionPublisher, Turn, analyze
+from cinestream_platform.publishing.validation import BrokenRulesError, RuleResult, validate
 from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from cinestream_platform.warehouse.keys import KeyResolver
-from cinestream_platform.warehouse.partition_publish import PartitionPublisher, Turn, analyze
-from cinestream_platform.warehouse.publications import Publication
-from cinestream_platform.warehouse.publish import delete_retired_versions, publish_table
-from cinestream_platform.warehouse.table import WHOLE, Table
-from cinestream_platform.warehouse.validation import BrokenRulesError, RuleResult, validate
 
 NAMED_FILES = 100
 """So many loaded files of a run are named in its log; the ledger (``cinestream status --files``) has them all."""
@@ -103,7 +103,7 @@ class RawIOManager(ConfigurableIOManager):
         """The current rows of the raw table; which files they are from is settled here, once a step."""
         feed = feed_of_table(*context.asset_key.path)
         with connect(self.warehouse.target()) as conn:
-            files = ledger.loaded(conn, feed.source, feed.dataset)
+            files = landed_files.loaded(conn, feed.source, feed.dataset)
         return RawRows(self.stores.lake(), feed, files)
 
 

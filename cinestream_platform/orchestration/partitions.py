@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from dagster import PartitionsDefinition, TimeWindowPartitionsDefinition
 
-from cinestream_platform.warehouse.partition_publish import SWAPPED_TOGETHER
-from cinestream_platform.warehouse.table import Partitioning, PartitionUnit
+from cinestream_platform.declarations.table import Partitioning, PartitionUnit
+from cinestream_platform.publishing.partitions import SWAPPED_TOGETHER
 
 _CALENDAR = {
     PartitionUnit.YEAR: ("0 0 1 1 *", "%Y"),

@@ -11,12 +11,12 @@ from dagster import (
 )
 from psycopg.sql import SQL
 
-from cinestream_platform.lake.feed import Feed
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.table import Table
+from cinestream_platform.ledger.publications import unsettled_partitions
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.checks import SAMPLE_ROWS, check_result
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.publications import unsettled_partitions
-from cinestream_platform.warehouse.table import Table
 
 
 def query_check(

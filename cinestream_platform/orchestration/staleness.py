@@ -12,12 +12,12 @@ from typing import Any
 from dagster import AssetKey
 
 from cinestream_platform.catalog import EXTRACTS, FEEDS, TABLES
+from cinestream_platform.declarations.table import WHOLE, PartitionUnit
+from cinestream_platform.ledger import deliveries
+from cinestream_platform.ledger.deliveries import Input
+from cinestream_platform.ledger.publications import LedgerState, Published
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.partitions import partition_keys, unit_of
-from cinestream_platform.warehouse import deliveries
-from cinestream_platform.warehouse.deliveries import Input
-from cinestream_platform.warehouse.publications import LedgerState, Published
-from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 
 EXPORT_KIND = "export"
 """Kind of the assets that write a mart to files."""

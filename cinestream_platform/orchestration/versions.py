@@ -12,10 +12,10 @@ from typing import Any
 
 from psycopg import Connection
 
+from cinestream_platform.declarations.table import WHOLE, Table
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.lake.raw_rows import RawRows
-from cinestream_platform.warehouse.publications import latest
-from cinestream_platform.warehouse.table import WHOLE, Table
+from cinestream_platform.ledger.publications import latest
+from cinestream_platform.loading.raw_rows import RawRows
 
 
 class DimensionOutdatedError(CineStreamError):

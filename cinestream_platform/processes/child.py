@@ -45,7 +45,7 @@ def code_server(address: Path) -> None:
 @click.option("--after", type=click.Path(path_type=Path), help="Socket of the code server that must listen first.")
 def daemon(workspace: Path, after: Path | None) -> None:
     """Dagster's daemon: sensors, schedules, the run queue. One for each of Dagster's databases."""
-    from cinestream_platform.orchestration.intervals import poll_less
+    from cinestream_platform.processes.intervals import poll_less
     from cinestream_platform.processes.presence import hold_presence
 
     hold_presence()
@@ -63,7 +63,7 @@ def daemon(workspace: Path, after: Path | None) -> None:
 @click.option("--after", type=click.Path(path_type=Path), help="Socket of the code server that must listen first.")
 def webserver(workspace: Path, host: str, port: int, read_only: bool, after: Path | None) -> None:
     """Dagster's UI, behind the guard."""
-    from cinestream_platform.orchestration.intervals import poll_less
+    from cinestream_platform.processes.intervals import poll_less
     from cinestream_platform.processes.webserver import run_webserver
 
     poll_less()

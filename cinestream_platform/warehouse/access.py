@@ -14,9 +14,9 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Composed, Identifier
 from pydantic import SecretStr
 
+from cinestream_platform.declarations.table import Layer, Table
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse.connection import OWNER_ROLE
-from cinestream_platform.warehouse.table import Layer, Table
 
 ADMIN, ENGINEER, ANALYST, SCIENTIST, DASHBOARD = ROLES = (
     "admin",

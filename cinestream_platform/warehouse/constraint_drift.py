@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import Connection, sql
 
-from cinestream_platform.warehouse.table import Table
+from cinestream_platform.declarations.table import Table
 
 SCRATCH = "cinestream_declared"
 

@@ -19,9 +19,9 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform import progress
+from cinestream_platform.declarations.table import Column, Kind
 from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse.table import Column, Kind
 
 SLICE_ROWS = 100_000
 """So many rows are in memory in the format of COPY at a time."""

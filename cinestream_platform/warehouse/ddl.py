@@ -16,9 +16,7 @@ from psycopg import Connection, sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from cinestream_platform.errors import CineStreamError
-from cinestream_platform.warehouse.constraint_drift import constraint_drift
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.table import (
     SMALL_FILES,
     Between,
     Column,
@@ -30,6 +28,8 @@ from cinestream_platform.warehouse.table import (
     Rule,
     Table,
 )
+from cinestream_platform.errors import CineStreamError
+from cinestream_platform.warehouse.constraint_drift import constraint_drift
 
 _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
     Kind.SMALLINT: sa.SmallInteger(),

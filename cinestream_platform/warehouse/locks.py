@@ -48,7 +48,7 @@ from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse.connection import OWNER_ROLE, session_name
 
 if TYPE_CHECKING:
-    from cinestream_platform.warehouse.table import Table
+    from cinestream_platform.declarations.table import Table
 
 LEDGER, PREPARE = "ledger", "prepare"
 RUN = "run "

@@ -8,9 +8,9 @@ from typing import Any
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.warehouse.access import ANALYST, ENGINEER, SCIENTIST
 from cinestream_platform.warehouse.ddl import SchemaDriftError, create_statements, existing_columns
-from cinestream_platform.warehouse.table import Table
 
 
 def ensure_prediction_tables(conn: Connection[Any], tables: Iterable[Table]) -> list[str]:

@@ -11,8 +11,8 @@ from typing import Any
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from cinestream_platform.warehouse.relation import Relation
-from cinestream_platform.warehouse.table import Column, Kind, Table
+from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.declarations.table import Column, Kind, Table
 
 EXACT_ROWS = 5_000_000
 """Distinct values of a larger table are counted in a sample of about as many rows: counting them sorts each column.

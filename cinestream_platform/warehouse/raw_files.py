@@ -16,8 +16,8 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
+from cinestream_platform.declarations.table import SMALL_FILES, Table
 from cinestream_platform.warehouse.copy import copy_frames
-from cinestream_platform.warehouse.table import SMALL_FILES, Table
 
 OWN_PARTITION_FROM = 1_000_000
 """Rows from which on a file is a partition: fewer are deleted in seconds, and partitions stay few."""

@@ -14,10 +14,10 @@ from typing import Any
 from psycopg import Connection, errors
 from psycopg.sql import SQL, Composed, Identifier
 
+from cinestream_platform.declarations.table import Layer, Table
 from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import ADMIN, PLATFORM_SCHEMA, PUBLIC, READER_ROLES, ROLES, login_name
 from cinestream_platform.warehouse.connection import OWNER_ROLE
-from cinestream_platform.warehouse.table import Layer, Table
 
 Members = Mapping[Any, Sequence[str]]
 """Role to logins of somebody's own that were declared to be its members."""

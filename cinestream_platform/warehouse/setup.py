@@ -16,6 +16,7 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.warehouse import limits, locks
 from cinestream_platform.warehouse.access import apply_grants, ensure_roles
 from cinestream_platform.warehouse.blockers import readers_give_way
@@ -30,7 +31,6 @@ from cinestream_platform.warehouse.migrate import (
     needed_migrations,
 )
 from cinestream_platform.warehouse.predictions import ensure_prediction_tables
-from cinestream_platform.warehouse.table import Table
 
 RACES = 20
 """How often roles are made again that another process was making."""

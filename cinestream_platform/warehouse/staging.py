@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 from psycopg import Connection, sql
 
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.copy import copy_frames
-from cinestream_platform.warehouse.table import Table
 
 
 def stage(target: PostgresTarget, table: Table, frame: pl.DataFrame, name: str) -> sql.Identifier:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from dagster import AssetKey, ExecuteInProcessResult
 
-from cinestream_platform.samples.movielens import Sample, generate
+from cinestream_platform.sources.movielens.sample.generator import Sample, generate
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, csv_bytes, ratings_csv
 
 A, B, C = "movielens/ratings/a.csv", "movielens/ratings/b.csv", "movielens/ratings/c.csv"

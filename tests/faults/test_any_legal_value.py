@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from cinestream_platform.lake import database_reader
+from cinestream_platform.reading import database_reader
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES
 from tests.support.shop import Shop, in_encoding

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from cinestream_platform.commands.files import NotLandableError, reload_key, retract_key
-from cinestream_platform.warehouse import corrections
+from cinestream_platform.ledger import corrections
+from cinestream_platform.publishing.raw import FileTransaction
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.raw_publish import FileTransaction
 from tests.support.platform import Y2005, Y2018, Platform, csv_bytes, ratings_csv
 
 A, B = "movielens/ratings/a.csv", "movielens/ratings/b.csv"

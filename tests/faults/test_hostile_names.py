@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from cinestream_platform.commands.files import reload_key, retract_key
+from cinestream_platform.declarations.frames import polars_schema
+from cinestream_platform.publishing.partitions import publish_partition
 from cinestream_platform.sources.movielens.tables import FACT_RATINGS
-from cinestream_platform.warehouse.frames import polars_schema
-from cinestream_platform.warehouse.partition_publish import publish_partition
 from tests.conftest import REGION
 from tests.support.platform import Y2005, Platform, ratings_csv
 

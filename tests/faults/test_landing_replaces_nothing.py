@@ -15,7 +15,7 @@ from cinestream_platform.commands.demo import _land
 from cinestream_platform.commands.demo_sources import DemoError
 from cinestream_platform.commands.files import fetch_and_land, land_named, land_path
 from cinestream_platform.commands.replacing import KeyTakenError
-from cinestream_platform.lake import fetch_release
+from cinestream_platform.releases import fetch_release
 from cinestream_platform.settings import get_settings
 from tests.support.platform import Y2005, Platform, ratings_csv
 

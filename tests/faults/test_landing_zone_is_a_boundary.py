@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from cinestream_platform import regular_files
 from cinestream_platform.catalog import SOURCES
 from cinestream_platform.commands.demo_data import choose
 from cinestream_platform.commands.demo_sources import DemoError
 from cinestream_platform.commands.files import NotLandableError, land_named, land_path
-from cinestream_platform.lake import folder, regular
-from cinestream_platform.lake.archives import Limits, unpack
+from cinestream_platform.lake import folder
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.lake.stored import NotRegularError
+from cinestream_platform.releases.archives import Limits, unpack
 from cinestream_platform.sources.netflix.release import release_files
 from tests.support.platform import Y2005, Platform, ratings_csv
 
@@ -186,7 +187,7 @@ def test_a_link_that_takes_a_files_place_between_look_and_opening_is_not_followe
 ) -> None:
     path, outside = store.folder / "m" / "r" / "a.csv", tmp_path / "a.csv"
     path.write_bytes(ROWS)
-    listed, seen = only(store), regular.irregular
+    listed, seen = only(store), regular_files.irregular
 
     def swap_after_the_look(mode: int) -> str | None:
         verdict = seen(mode)
@@ -195,7 +196,7 @@ def test_a_link_that_takes_a_files_place_between_look_and_opening_is_not_followe
             path.symlink_to(outside)
         return verdict
 
-    monkeypatch.setattr(regular, "irregular", swap_after_the_look)
+    monkeypatch.setattr(regular_files, "irregular", swap_after_the_look)
     with pytest.raises(NotRegularError):
         store.fetch(listed, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
@@ -223,10 +224,10 @@ def test_nothing_is_written_or_deleted_through_a_link(store: ObjectStore, tmp_pa
 def unprotected_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A kernel on which anybody may link any file."""
     (tmp_path / "protected_hardlinks").write_text("0\n")
-    monkeypatch.setattr(regular, "_PROTECTED_HARD_LINKS", str(tmp_path / "protected_hardlinks"))
-    regular.hard_links_are_protected.cache_clear()
+    monkeypatch.setattr(regular_files, "_PROTECTED_HARD_LINKS", str(tmp_path / "protected_hardlinks"))
+    regular_files.hard_links_are_protected.cache_clear()
     yield
-    regular.hard_links_are_protected.cache_clear()
+    regular_files.hard_links_are_protected.cache_clear()
 
 
 def test_a_file_with_several_names_waits_where_the_kernel_lets_anybody_link_any_file(

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from cinestream_platform.automation.housekeeping import sweep_lake
-from cinestream_platform.lake import compaction
 from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.ledger import lake_objects
+from cinestream_platform.loading import compaction
+from cinestream_platform.publishing.raw import FileTransaction
 from cinestream_platform.sources.movielens.feeds import RATINGS
-from cinestream_platform.warehouse import lake_objects
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.raw_publish import FileTransaction
 from tests.support import crash
 from tests.support.platform import Y2005, Y2018, Platform, ratings_csv
 
@@ -268,7 +268,7 @@ def test_nothing_is_asked_of_the_lake_while_a_transaction_is_open(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that does not answer must not keep the raw table locked."""
-    from cinestream_platform.orchestration import publishing
+    from cinestream_platform.loading import publish as publishing
 
     land(platform, range(1, 3))
     platform.load()
@@ -294,7 +294,7 @@ def test_nothing_is_asked_of_the_lake_while_a_transaction_is_open(
 def test_files_that_were_loaded_while_others_were_compared_are_compared_too(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cinestream_platform.orchestration import publishing
+    from cinestream_platform.loading import publish as publishing
 
     a, b = (platform.land(key_of(n), ratings_csv([(1, 1, f"{n}.0", Y2005 + n)])) for n in (1, 2))
     platform.scan()

@@ -12,10 +12,11 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from cinestream_platform.warehouse import blockers, limits, partition_publish
+from cinestream_platform.publishing import partitions as partition_publish
+from cinestream_platform.publishing.partitions import SwapBlockedError
+from cinestream_platform.warehouse import blockers, limits
 from cinestream_platform.warehouse.blockers import readers_give_way
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from cinestream_platform.warehouse.partition_publish import SwapBlockedError
 from tests.support.own_postgres import wait_until
 from tests.support.platform import MOVIES, Y2005, Platform, ratings_csv
 

@@ -16,10 +16,10 @@ from psycopg.sql import Identifier
 
 from cinestream_platform.lake import folder
 from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.ledger import corrections, landed_files
+from cinestream_platform.publishing.raw import FileTransaction
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import corrections, ledger
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.raw_publish import FileTransaction
 from tests.support import crash
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, csv_bytes, ratings_csv
 
@@ -485,7 +485,7 @@ def test_a_file_whose_twin_is_retracted_at_that_moment_does_not_become_its_dupli
     platform.land(A, ratings_csv(OLD))
     platform.load()
     platform.land(B, ratings_csv(OLD))
-    loaded_twin = ledger.loaded_twin
+    loaded_twin = landed_files.loaded_twin
 
     def retracted_after(*args: Any, **options: Any) -> int | None:
         twin = loaded_twin(*args, **options)
@@ -493,7 +493,7 @@ def test_a_file_whose_twin_is_retracted_at_that_moment_does_not_become_its_dupli
         return twin
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "loaded_twin", retracted_after)
+        patch.setattr(landed_files, "loaded_twin", retracted_after)
         platform.load()
     platform.load()
 

@@ -194,8 +194,8 @@ def stop_immediately(home: Path) -> None:
 def test_a_postgres_that_crashes_in_mid_load_and_in_mid_build_has_the_same_rows_when_it_is_back(
     own_server: Path, clean: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cinestream_platform.warehouse import partition_publish
-    from cinestream_platform.warehouse.raw_publish import FileTransaction
+    from cinestream_platform.publishing import partitions as partition_publish
+    from cinestream_platform.publishing.raw import FileTransaction
 
     platform = Platform()
     land_all(platform)

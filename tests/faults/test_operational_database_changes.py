@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cinestream_platform.catalog import EXTRACTS
-from cinestream_platform.lake import database_reader
-from cinestream_platform.lake.database_reader import SourceDriftError, copy_table, open_snapshot
+from cinestream_platform.reading import database_reader
+from cinestream_platform.reading.database_reader import SourceDriftError, copy_table, open_snapshot
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import source_database
 from tests.support.shop import FEEDS, Shop, in_encoding

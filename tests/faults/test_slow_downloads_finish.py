@@ -12,8 +12,8 @@ import obstore
 import pytest
 
 from cinestream_platform.lake import s3
-from cinestream_platform.lake.download import Download
 from cinestream_platform.lake.store import ObjectChangedError, ObjectStore, StoredObject
+from cinestream_platform.releases.download import Download
 from tests.conftest import S3Server
 from tests.support.proxy import Kind, Proxy
 from tests.support.stores import impatient
@@ -110,8 +110,8 @@ def test_an_upload_that_breaks_off_in_its_first_or_last_request_is_repeated(
 def test_a_fetched_release_goes_on_where_its_connection_broke(
     store: ObjectStore, landed: StoredObject, proxy: Proxy, tmp_path: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cinestream_platform.lake.download.SILENCE_SECONDS", 1)
-    monkeypatch.setattr("cinestream_platform.lake.download.CHUNK_BYTES", 50_000)
+    monkeypatch.setattr("cinestream_platform.releases.download.SILENCE_SECONDS", 1)
+    monkeypatch.setattr("cinestream_platform.releases.download.CHUNK_BYTES", 50_000)
     # Boto3's signed address stands for a publisher's: an HTTP server with ranges and ETags.
     url = (
         replace(store._s3, endpoint_url=proxy.endpoint)
@@ -132,7 +132,7 @@ def test_a_fetched_release_goes_on_where_its_connection_broke(
 
 
 def test_a_download_that_brings_nothing_ends(proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cinestream_platform.lake.download.SILENCE_SECONDS", 1)
+    monkeypatch.setattr("cinestream_platform.releases.download.SILENCE_SECONDS", 1)
     with proxy.fault("stall"), pytest.raises(OSError, match="timed out"):
         Download(progress=False)(f"{proxy.endpoint}/a/b", str(tmp_path / "archive.zip"), None)
     assert len(proxy.requests) == 3

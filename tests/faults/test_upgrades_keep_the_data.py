@@ -23,6 +23,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration import warehouse
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.services.binaries import candidate_folders
@@ -30,7 +31,6 @@ from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.access import ROLES
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.migrate import UpgradeNeededError, declared_migrations
-from cinestream_platform.warehouse.publications import read_state
 from tests.support.platform import Platform, database, environment_of, settled
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "warehouse_before_migrations.tar.xz"

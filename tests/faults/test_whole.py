@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from cinestream_platform.orchestration.asset import asset_key
+from cinestream_platform.publishing import partitions as partition_publish
+from cinestream_platform.publishing.keys import KeyResolver
+from cinestream_platform.publishing.partitions import SwapBlockedError, publish_partition
 from cinestream_platform.sources.movielens.tables import FACT_RATINGS
-from cinestream_platform.warehouse import partition_publish
-from cinestream_platform.warehouse.keys import KeyResolver
-from cinestream_platform.warehouse.partition_publish import SwapBlockedError, publish_partition
 from tests.support.own_postgres import wait_until
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
 from tests.support.reader import Reader

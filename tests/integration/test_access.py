@@ -17,14 +17,7 @@ from pydantic import SecretStr
 from cinestream_platform.catalog import MART_SCHEMAS, PREDICTIONS, TABLES
 from cinestream_platform.commands.access import report_grants
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse import limits
-from cinestream_platform.warehouse.access import apply_grants, drift
-from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from cinestream_platform.warehouse.ddl import ensure_tables
-from cinestream_platform.warehouse.partition_publish import publish_partition
-from cinestream_platform.warehouse.setup import prepare_warehouse
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.table import (
     INTEGER,
     TEXT,
     Column,
@@ -35,6 +28,13 @@ from cinestream_platform.warehouse.table import (
     Table,
     WriteMode,
 )
+from cinestream_platform.publishing.partitions import publish_partition
+from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse import limits
+from cinestream_platform.warehouse.access import apply_grants, drift
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.ddl import ensure_tables
+from cinestream_platform.warehouse.setup import prepare_warehouse
 from tests.support.platform import (
     MOVIES,
     Y2005,

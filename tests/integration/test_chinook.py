@@ -17,18 +17,18 @@ import pytest
 from dagster import AssetKey
 
 from cinestream_platform.commands.files import NotLandableError, land_path, reload_key, retract_key
+from cinestream_platform.ledger.corrections import UnknownFileError
+from cinestream_platform.ledger.deliveries import BEGINNING
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.checks import one_version_at_a_time, table_check_specs
 from cinestream_platform.orchestration.versions import DimensionOutdatedError
-from cinestream_platform.samples.chinook import generate, good_records
-from cinestream_platform.samples.chinook_forms import write_json, write_sqlite
+from cinestream_platform.publishing.keys import KeyResolver, UnpublishedVersionError
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.chinook.feeds import FEEDS
+from cinestream_platform.sources.chinook.sample.forms import write_json, write_sqlite
+from cinestream_platform.sources.chinook.sample.generator import generate, good_records
 from cinestream_platform.sources.chinook.tables import CUSTOMER, DIM_CUSTOMER, FACT_INVOICE
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from cinestream_platform.warehouse.corrections import UnknownFileError
-from cinestream_platform.warehouse.deliveries import BEGINNING
-from cinestream_platform.warehouse.keys import KeyResolver, UnpublishedVersionError
 from tests.support.chinook import customers, employees, invoices, lines, tracks
 from tests.support.platform import Platform, database, environment_of
 

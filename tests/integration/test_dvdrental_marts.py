@@ -14,10 +14,10 @@ import pytest
 from dagster import AssetKey
 
 from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.sources.dvdrental.load_database import load_archive
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.publications import read_state
 from tests.support.platform import Platform
 
 STAR = """

@@ -18,16 +18,18 @@ from cinestream_platform.automation.housekeeping import sweep_lake
 from cinestream_platform.automation.landing import due_files, scan_landing
 from cinestream_platform.catalog import EXTRACTS
 from cinestream_platform.commands.files import NotLandableError, reload_key, retract_key
-from cinestream_platform.lake.database_reader import SnapshotLostError, SourceDriftError
-from cinestream_platform.lake.raw_rows import Spool
-from cinestream_platform.orchestration import extraction
-from cinestream_platform.orchestration.extraction import TooManyRejectedError
-from cinestream_platform.samples import dvdrental_activity as activity
-from cinestream_platform.samples import dvdrental_content as content
-from cinestream_platform.samples.dvdrental import Sample
+from cinestream_platform.ledger import turns
+from cinestream_platform.loading import extraction
+from cinestream_platform.loading.extraction import TooManyRejectedError
+from cinestream_platform.loading.raw_rows import Spool
+from cinestream_platform.publishing import raw as raw_publish
+from cinestream_platform.reading.database_reader import SnapshotLostError, SourceDriftError
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES
 from cinestream_platform.sources.dvdrental.load_database import load_sample
-from cinestream_platform.warehouse import locks, raw_publish, turns
+from cinestream_platform.sources.dvdrental.sample import activity as activity
+from cinestream_platform.sources.dvdrental.sample import content as content
+from cinestream_platform.sources.dvdrental.sample.generator import Sample
+from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.connection import PostgresUnreachableError, connect
 from tests.support import crash
 from tests.support.shop import Shop

@@ -10,9 +10,9 @@ import pytest
 from dagster import DagsterRunStatus, RunRequest, build_schedule_context
 
 from cinestream_platform.automation.jobs import load_job_name
-from cinestream_platform.samples import dvdrental_activity as activity
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES
+from cinestream_platform.sources.dvdrental.sample import activity as activity
 from tests.support.shop import Shop
 
 SENSOR = "dvdrental_change_sensor"

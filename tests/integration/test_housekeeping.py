@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from cinestream_platform.publishing.raw import FileTransaction
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.raw_publish import FileTransaction
 from tests.support.platform import Y2018, Platform, ratings_csv
 
 KEY = "movielens/ratings/a.csv"

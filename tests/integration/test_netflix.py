@@ -20,13 +20,14 @@ import pytest
 from dagster import AssetKey, ExecuteInProcessResult
 
 from cinestream_platform.orchestration.partitions import partitions_of
-from cinestream_platform.samples.netflix import Sample, generate
+from cinestream_platform.publishing import foreign_keys
+from cinestream_platform.publishing import partitions as partition_publish
+from cinestream_platform.publishing.keys import KeyResolver
+from cinestream_platform.publishing.partitions import publish_partition
 from cinestream_platform.settings import get_settings
+from cinestream_platform.sources.netflix.sample.generator import Sample, generate
 from cinestream_platform.sources.netflix.tables import FACT_RATINGS, FIRST_DAY, LAST_DAY
-from cinestream_platform.warehouse import foreign_keys, partition_publish
 from cinestream_platform.warehouse.connection import PostgresTarget
-from cinestream_platform.warehouse.keys import KeyResolver
-from cinestream_platform.warehouse.partition_publish import publish_partition
 from tests.support import crash
 from tests.support.netflix import (
     FACTS,

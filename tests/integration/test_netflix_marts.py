@@ -15,12 +15,12 @@ from dagster import AssetKey
 
 from cinestream_platform.automation.planning import plan_builds
 from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.declarations.table import WHOLE, PartitionUnit
+from cinestream_platform.ledger.publications import Publication, read_state, record
 from cinestream_platform.marts import user_item_matrix
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.warehouse.access import drift
 from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.publications import Publication, read_state, record
-from cinestream_platform.warehouse.table import WHOLE, PartitionUnit
 from tests.support.platform import Platform
 from tests.support.reader import Reader
 

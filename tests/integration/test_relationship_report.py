@@ -15,11 +15,8 @@ from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import raw_tables_of, relations_of
 from cinestream_platform.commands.explore import UnknownSourceError, print_report
-from cinestream_platform.orchestration.staleness import nodes_of
-from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.profile import SourceProfile, profile_relation, profile_source, profile_table
-from cinestream_platform.warehouse.relation import Relation
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.declarations.table import (
     BOOLEAN,
     DATE,
     INTEGER,
@@ -31,6 +28,9 @@ from cinestream_platform.warehouse.table import (
     WriteMode,
     raw_table,
 )
+from cinestream_platform.orchestration.staleness import nodes_of
+from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.profile import SourceProfile, profile_relation, profile_source, profile_table
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, csv_bytes, ratings_csv, real_data
 
 REPORT = AssetKey(["movielens", "relationship_report"])

@@ -11,11 +11,7 @@ import pytest
 
 from cinestream_platform.catalog import MART_SCHEMAS, TABLES
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.warehouse.connection import connect
-from cinestream_platform.warehouse.ddl import SchemaDriftError
-from cinestream_platform.warehouse.partition_publish import publish_partition
-from cinestream_platform.warehouse.setup import prepare_warehouse
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.table import (
     BIGINT,
     DOUBLE,
     INTEGER,
@@ -33,6 +29,10 @@ from cinestream_platform.warehouse.table import (
     WriteMode,
     numeric,
 )
+from cinestream_platform.publishing.partitions import publish_partition
+from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.ddl import SchemaDriftError
+from cinestream_platform.warehouse.setup import prepare_warehouse
 from tests.support.platform import Platform
 
 DIM = Table(

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.sources.chinook import raw_tables
-from cinestream_platform.warehouse.table import Table
 
 Record = Mapping[str, Any]
 

@@ -145,7 +145,7 @@ def die_in_raw_copy() -> None:
 
 def die_after_lake_upload() -> None:
     """(b) The rows are in the lake, nothing is in Postgres."""
-    from cinestream_platform.warehouse.raw_publish import FileTransaction
+    from cinestream_platform.publishing.raw import FileTransaction
 
     _before(FileTransaction, "claim", lambda self, *_, **__: self._table.name == "ratings")
     load()
@@ -153,7 +153,7 @@ def die_after_lake_upload() -> None:
 
 def die_before_raw_commit() -> None:
     """(b') Everything is written, nothing is committed."""
-    from cinestream_platform.warehouse.raw_publish import FileTransaction
+    from cinestream_platform.publishing.raw import FileTransaction
 
     _before(FileTransaction, "commit", lambda self, *_: self._table.name == "ratings")
     load()
@@ -161,7 +161,7 @@ def die_before_raw_commit() -> None:
 
 def die_between_claim_and_commit(table: str) -> None:
     """Of any raw table: the file is claimed and its rows are written, nothing is committed."""
-    from cinestream_platform.warehouse.raw_publish import FileTransaction
+    from cinestream_platform.publishing.raw import FileTransaction
 
     _before(FileTransaction, "commit", lambda self, *_: self._table.name == table)
     load()
@@ -169,7 +169,7 @@ def die_between_claim_and_commit(table: str) -> None:
 
 def die_after_raw_commit() -> None:
     """(c) Right after the commit of a file."""
-    from cinestream_platform.warehouse.raw_publish import FileTransaction
+    from cinestream_platform.publishing.raw import FileTransaction
 
     _after(FileTransaction, "commit", lambda self, *_: self._table.name == "ratings")
     load()
@@ -177,8 +177,8 @@ def die_after_raw_commit() -> None:
 
 def die_in_compaction() -> None:
     """Small objects of the lake are written together, the ledger does not know it yet."""
-    from cinestream_platform.lake import compaction
-    from cinestream_platform.warehouse import lake_objects
+    from cinestream_platform.ledger import lake_objects
+    from cinestream_platform.loading import compaction
 
     compaction.MOST_OBJECTS = 3
     _before(lake_objects, "replace")
@@ -187,7 +187,7 @@ def die_in_compaction() -> None:
 
 def die_in_partition_copy() -> None:
     """(d) In the middle of COPY into a partition that is being built."""
-    from cinestream_platform.warehouse import partition_publish
+    from cinestream_platform.publishing import partitions as partition_publish
 
     _in_the_middle_of_copy(partition_publish, "movielens_dw_staging", "fact_ratings_2018")
     build()
@@ -200,7 +200,7 @@ def _is_2018(*args: Any) -> bool:
 
 def die_before_swap() -> None:
     """(e) The partition is built beside the table, with all its constraints."""
-    from cinestream_platform.warehouse import partition_publish
+    from cinestream_platform.publishing import partitions as partition_publish
 
     _before(partition_publish, "_swap_when_free", _is_2018)
     build()
@@ -208,7 +208,7 @@ def die_before_swap() -> None:
 
 def die_in_swap() -> None:
     """(e') Swapped in, but neither recorded nor committed."""
-    from cinestream_platform.warehouse import partition_publish
+    from cinestream_platform.publishing import partitions as partition_publish
 
     _after(partition_publish, "_swap", _is_2018)
     build()
@@ -216,7 +216,7 @@ def die_in_swap() -> None:
 
 def die_after_swap() -> None:
     """(f) Right after the commit of a swap."""
-    from cinestream_platform.warehouse import partition_publish
+    from cinestream_platform.publishing import partitions as partition_publish
 
     _after(partition_publish, "_swap_when_free", _is_2018)
     build()
@@ -224,23 +224,23 @@ def die_after_swap() -> None:
 
 def die_in_dim_upsert() -> None:
     """(g) Members are updated and inserted, nothing is committed."""
-    from cinestream_platform.warehouse import publish
+    from cinestream_platform.publishing import dimensions
 
-    _after(publish, "_upsert", lambda _, table, *__: table.name == "dim_user")
+    _after(dimensions, "_upsert", lambda _, table, *__: table.name == "dim_user")
     build()
 
 
 def die_after_dim_is_staged() -> None:
     """(g') The members are in a staging table."""
-    from cinestream_platform.warehouse import publish
+    from cinestream_platform.publishing import dimensions
 
-    _before(publish, "_upsert", lambda _, table, *__: table.name == "dim_movie")
+    _before(dimensions, "_upsert", lambda _, table, *__: table.name == "dim_movie")
     build()
 
 
 def die_after_inferring() -> None:
     """(h) Members that only facts mention are committed, their facts are not built."""
-    from cinestream_platform.warehouse.keys import KeyResolver
+    from cinestream_platform.publishing.keys import KeyResolver
 
     _after(KeyResolver, "_infer", lambda _, dimension, *__: dimension.name == "dim_movie")
     build()
@@ -255,7 +255,7 @@ def extract() -> None:
 
 def die_after_source_copy() -> None:
     """All tables are copied to local files."""
-    from cinestream_platform.orchestration.extraction import Extractor
+    from cinestream_platform.loading.extraction import Extractor
 
     _after(Extractor, "_copy_all")
     extract()
@@ -263,7 +263,7 @@ def die_after_source_copy() -> None:
 
 def die_in_lake_write() -> None:
     """Some tables are in the lake, others are not."""
-    from cinestream_platform.lake.raw_rows import Spool
+    from cinestream_platform.loading.raw_rows import Spool
 
     _before(Spool, "put", lambda self, *_: self._feed.dataset == "rental")
     extract()

@@ -13,9 +13,9 @@ from dagster import AssetKey
 from pydantic import SecretStr
 
 from cinestream_platform.orchestration import warehouse
-from cinestream_platform.samples.dvdrental import Sample
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.load_database import load_sample
+from cinestream_platform.sources.dvdrental.sample.generator import Sample
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import Platform, database, environment_of, settled
 from tests.support.shop import READER_PASSWORD, Shop, copy_of

@@ -28,14 +28,14 @@ from cinestream_platform.automation.landing import load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
 from cinestream_platform.catalog import EXTRACTS, FEEDS, SOURCES
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
+from cinestream_platform.ledger.landed_files import DueFile
+from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from cinestream_platform.warehouse.ledger import DueFile
-from cinestream_platform.warehouse.publications import read_state
 from tests.support import warm
 
 RATINGS_HEADER = "userId,movieId,rating,timestamp"

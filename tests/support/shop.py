@@ -21,13 +21,13 @@ from psycopg.sql import SQL, Identifier, Literal
 from pydantic import SecretStr
 
 from cinestream_platform.catalog import EXTRACTS
-from cinestream_platform.lake.raw_rows import RawRows
-from cinestream_platform.orchestration.extraction import Extracted, Extractor
+from cinestream_platform.ledger import landed_files
+from cinestream_platform.loading.extraction import Extracted, Extractor
+from cinestream_platform.loading.raw_rows import RawRows
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, source_database
 from cinestream_platform.sources.dvdrental.load_database import OWNER
-from cinestream_platform.warehouse import ledger
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support.platform import Platform, database
 
@@ -132,7 +132,7 @@ class Shop:
         """The raw rows that count, as dims and facts are made from: delivered columns, ordered by the first."""
         feed = FEEDS[dataset]
         with connect(self.platform.target) as conn:
-            loaded = ledger.loaded(conn, feed.source, dataset)
+            loaded = landed_files.loaded(conn, feed.source, dataset)
         columns = [column.name for column in feed.table.columns if column.source_name]
         return RawRows(self.platform.lake, feed, loaded).rows().select(columns).collect().sort(columns[0])
 

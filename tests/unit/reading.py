@@ -13,13 +13,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cinestream_platform.lake import unpacking
-from cinestream_platform.lake.blocks import BLOCK_BYTES, REJECT_SCHEMA, Batch
-from cinestream_platform.lake.csv_reader import read_csv
-from cinestream_platform.lake.feed import Feed
-from cinestream_platform.lake.line_reader import read_lines
-from cinestream_platform.lake.readers import read_records
-from cinestream_platform.warehouse.ledger import LandedFile
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.ledger.landed_files import LandedFile
+from cinestream_platform.reading import unpacking
+from cinestream_platform.reading.blocks import BLOCK_BYTES, REJECT_SCHEMA, Batch
+from cinestream_platform.reading.csv_reader import read_csv
+from cinestream_platform.reading.line_reader import read_lines
+from cinestream_platform.reading.readers import read_records
 
 NOT_AFTER = datetime(2020, 1, 2, tzinfo=UTC)
 NOT_AFTER_SECONDS = int(NOT_AFTER.timestamp())
@@ -94,7 +94,7 @@ def read_form(content: bytes, feed: Feed, ending: str, folder: Path, *, most_rat
 
 
 def _reading(batches: Any, feed: Feed) -> Reading:
-    from cinestream_platform.warehouse.frames import polars_schema
+    from cinestream_platform.declarations.frames import polars_schema
 
     found = list(batches)
     rows = pl.concat([pl.DataFrame(schema=polars_schema(feed.table)), *(batch.rows for batch in found)])

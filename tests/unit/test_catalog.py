@@ -12,7 +12,7 @@ from cinestream_platform.catalog import (
     raw_tables_of,
     relations_of,
 )
-from cinestream_platform.warehouse.table import Kind, Layer, PartitionUnit, WriteMode
+from cinestream_platform.declarations.table import Kind, Layer, PartitionUnit, WriteMode
 
 
 def test_every_table_is_listed_once_and_after_those_it_refers_to():
@@ -92,7 +92,7 @@ def test_keys_are_never_null():
 
 
 def test_a_dim_can_have_inferred_members_if_anything_refers_to_it_by_its_own_ids():
-    from cinestream_platform.warehouse.keys import _default, _needs_default
+    from cinestream_platform.publishing.keys import _default, _needs_default
 
     for table in TABLES:
         for reference in table.references:

@@ -7,7 +7,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from cinestream_platform.lake.file_form import FileRefusedError
+from cinestream_platform.declarations.file_form import FileRefusedError
 from cinestream_platform.messages import (
     MAX_MESSAGE,
     DescribedError,

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from cinestream_platform.loading.files import FileLoader, Report
 from cinestream_platform.orchestration.asset import landing_asset, raw_asset, table_asset
-from cinestream_platform.orchestration.file_loading import FileLoader, Report
 from cinestream_platform.orchestration.report import report_asset
 from cinestream_platform.sources.chinook import feeds, raw_tables, tables, transforms
 

@@ -1,9 +1,9 @@
 """Which landed files belong to which raw table of Chinook: CSV files of one table, or a bundle of all tables."""
 
-from cinestream_platform.lake.bundle import Bundle
-from cinestream_platform.lake.feed import Feed
+from cinestream_platform.declarations.bundle import Bundle
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.sources.chinook import raw_tables
-from cinestream_platform.warehouse.table import Table
 
 NULL_WORDS = ("None",)
 """Python's exporters write NULL so; otherwise it is an empty field."""

@@ -14,8 +14,7 @@ from cinestream_platform.conformed.dims import (
     type_2,
 )
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.sources.chinook.raw_tables import MONEY, SOURCE
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.table import (
     BIGINT,
     DATE,
     INTEGER,
@@ -33,6 +32,7 @@ from cinestream_platform.warehouse.table import (
     WriteMode,
     numeric,
 )
+from cinestream_platform.sources.chinook.raw_tables import MONEY, SOURCE
 
 STAR = "chinook_dw"
 

@@ -2,18 +2,18 @@
 
 import polars as pl
 
+from cinestream_platform.loading.extraction import Extracted, Extractor
 from cinestream_platform.orchestration.asset import contract_asset, table_asset
 from cinestream_platform.orchestration.extracted import extracted_assets
-from cinestream_platform.orchestration.extraction import Extracted, Extractor
 from cinestream_platform.orchestration.report import report_asset
-from cinestream_platform.sources.dvdrental import extracts, raw_tables, tables, transforms
+from cinestream_platform.sources.dvdrental import feeds, raw_tables, tables, transforms
 from cinestream_platform.sources.dvdrental.database import source_database
 
 relationship_report = report_asset(raw_tables.SOURCE)
 predicted_prices = contract_asset(tables.PREDICTED_PRICES)
 
 
-@extracted_assets(extracts.EXTRACTS, source_database)
+@extracted_assets(feeds.EXTRACTS, source_database)
 def extraction(extractor: Extractor, *, full: bool) -> Extracted:
     """All tables as they were at one moment; nothing is written of those that had not changed."""
     return extractor.run(full=full)

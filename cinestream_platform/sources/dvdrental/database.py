@@ -9,7 +9,7 @@ from dataclasses import replace
 from pydantic import SecretStr
 
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.lake.database_reader import SourceDatabase
+from cinestream_platform.reading.database_reader import SourceDatabase
 from cinestream_platform.services.logins import DVDRENTAL_READER, dvdrental_secret
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget, sslmode_towards

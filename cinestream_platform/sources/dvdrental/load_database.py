@@ -18,12 +18,12 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Composed, Identifier
 from pydantic import SecretStr
 
-from cinestream_platform.lake.archives import unpack_zip
-from cinestream_platform.samples import dvdrental
+from cinestream_platform.releases.archives import unpack_zip
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental import foreign_sql
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
+from cinestream_platform.sources.dvdrental.sample import generator as dvdrental
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.access import password_verifier
 from cinestream_platform.warehouse.connection import PostgresTarget, connect

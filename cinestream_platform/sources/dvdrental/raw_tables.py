@@ -7,8 +7,8 @@ in a warehouse needs them), and whatever columns a source has beyond these (Pagi
 from datetime import UTC, datetime
 
 from cinestream_platform.conformed.dims import NOT_NEGATIVE, POSITIVE
-from cinestream_platform.warehouse.relation import Relation
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.declarations.table import (
     BOOLEAN,
     DATE,
     INTEGER,

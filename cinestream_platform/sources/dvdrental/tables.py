@@ -18,8 +18,7 @@ from cinestream_platform.conformed.dims import (
     type_2,
 )
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.sources.dvdrental.raw_tables import AMOUNT, RATINGS, SOURCE
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.table import (
     BOOLEAN,
     DATE,
     INTEGER,
@@ -39,6 +38,7 @@ from cinestream_platform.warehouse.table import (
     WriteMode,
     numeric,
 )
+from cinestream_platform.sources.dvdrental.raw_tables import AMOUNT, RATINGS, SOURCE
 
 STAR = "dvddw"
 MONEY = numeric(10, 2)

@@ -1,6 +1,6 @@
 """Which landed files belong to which raw table of MovieLens (any GroupLens release with this layout)."""
 
-from cinestream_platform.lake.feed import Feed
+from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.sources.movielens import tables
 
 MOVIES = Feed("movies", tables.MOVIES, ("movies*.csv",))

@@ -18,8 +18,8 @@ from cinestream_platform.conformed.dims import (
     type_1,
 )
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.warehouse.relation import Relation
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.declarations.table import (
     BOOLEAN,
     DOUBLE,
     INTEGER,

@@ -1,8 +1,8 @@
 """Which landed files belong to which raw table of the Netflix Prize, in the original layout and in Kaggle's."""
 
-from cinestream_platform.lake.feed import Feed, LineFormat
+from cinestream_platform.declarations.feed import Feed, LineFormat
+from cinestream_platform.declarations.table import PartitionUnit
 from cinestream_platform.sources.netflix import tables
-from cinestream_platform.warehouse.table import PartitionUnit
 
 MOVIE_TITLES = Feed(
     "movie-titles",

@@ -14,7 +14,8 @@ from errno import ENOSPC
 from pathlib import Path
 
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.lake.archives import (
+from cinestream_platform.regular_files import irregular, open_file
+from cinestream_platform.releases.archives import (
     CorruptArchiveError,
     DiskTooSmallError,
     Limits,
@@ -22,7 +23,6 @@ from cinestream_platform.lake.archives import (
     is_archive,
     unpack,
 )
-from cinestream_platform.lake.regular import irregular, open_file
 
 WHERE_IT_IS = """\
 The Netflix Prize data set has to be downloaded by hand:

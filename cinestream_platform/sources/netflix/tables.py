@@ -17,8 +17,8 @@ from cinestream_platform.conformed.dims import (
 )
 from cinestream_platform.conformed.dims import foreign_key as key_of
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.warehouse.relation import Relation
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.declarations.table import (
     BIGINT,
     DATE,
     INTEGER,

@@ -25,9 +25,9 @@ from cinestream_platform.automation.landing import (
     sight,
     unfinished_loads,
 )
-from cinestream_platform.lake.bundle import object_key
+from cinestream_platform.declarations.bundle import object_key
 from cinestream_platform.lake.store import StoredObject
-from cinestream_platform.warehouse.ledger import DueFile
+from cinestream_platform.ledger.landed_files import DueFile
 
 
 def listed(key: str) -> StoredObject:

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.automation.planning import BuildPlan, plan_builds
+from cinestream_platform.declarations.table import PartitionUnit
 from cinestream_platform.orchestration.staleness import Node
-from cinestream_platform.warehouse.table import PartitionUnit
 from tests.unit.ledger_model import NODES, Ledger, built, key
 
 

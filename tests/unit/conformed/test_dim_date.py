@@ -5,8 +5,8 @@ from itertools import pairwise
 
 from cinestream_platform.conformed import transforms
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.warehouse.frames import polars_schema
-from cinestream_platform.warehouse.validation import validate
+from cinestream_platform.declarations.frames import polars_schema
+from cinestream_platform.publishing.validation import validate
 
 DAYS = transforms.dim_date().collect()
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October"]

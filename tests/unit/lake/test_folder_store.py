@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cinestream_platform.lake.keys import key_problem
+from cinestream_platform.declarations.landing_keys import key_problem
 from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject, StoreUrlError
 
 

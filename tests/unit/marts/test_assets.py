@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from cinestream_platform.declarations.table import PartitionUnit
 from cinestream_platform.marts.assets import marts_assets
 from cinestream_platform.marts.project import ensure_manifest
 from cinestream_platform.marts.rebuild import REBUILDS, dbt_arguments, rebuild_by
@@ -21,7 +22,6 @@ from cinestream_platform.settings import Settings
 from cinestream_platform.sources.chinook.tables import STAR_TABLES
 from cinestream_platform.sources.dvdrental.tables import STAR_TABLES as RENTAL_TABLES
 from cinestream_platform.warehouse.connection import PostgresTarget
-from cinestream_platform.warehouse.table import PartitionUnit
 
 YEARS = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 1 *", start="1995", fmt="%Y")
 MONTHS = dg.TimeWindowPartitionsDefinition(cron_schedule="0 0 1 * *", start="1999-11", fmt="%Y-%m")

@@ -7,9 +7,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cinestream_platform.declarations.table import PartitionUnit
 from cinestream_platform.orchestration.partitions import YEARS, contiguous_ranges, partition_keys, partitions_of
 from cinestream_platform.sources.netflix import tables as netflix
-from cinestream_platform.warehouse.table import PartitionUnit
 
 KNOWN = [str(year) for year in range(1995, 2021)]
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.ledger.publications import LedgerState, Published
 from cinestream_platform.orchestration.staleness import Node, made_from, stale_partitions
-from cinestream_platform.warehouse.publications import LedgerState, Published
-from cinestream_platform.warehouse.table import PartitionUnit
 from tests.unit.ledger_model import MARTS, READERS, WHOLE, Ledger, built, key
 
 YEARS = ("2004", "2005", "2006")

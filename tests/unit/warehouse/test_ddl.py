@@ -9,16 +9,7 @@ from hypothesis import strategies as st
 
 from cinestream_platform.catalog import TABLES
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.sources.movielens.tables import (
-    DIM_TAG,
-    FACT_GENOME_SCORES,
-    FACT_RATINGS,
-    FACT_TAGS,
-    LINKS,
-    RATINGS,
-)
-from cinestream_platform.warehouse.ddl import _is_wider, check_constraints, check_expression, create_statements
-from cinestream_platform.warehouse.table import (
+from cinestream_platform.declarations.table import (
     BIGINT,
     DATE,
     DOUBLE,
@@ -31,6 +22,15 @@ from cinestream_platform.warehouse.table import (
     OneOf,
     numeric,
 )
+from cinestream_platform.sources.movielens.tables import (
+    DIM_TAG,
+    FACT_GENOME_SCORES,
+    FACT_RATINGS,
+    FACT_TAGS,
+    LINKS,
+    RATINGS,
+)
+from cinestream_platform.warehouse.ddl import _is_wider, check_constraints, check_expression, create_statements
 
 
 def statements(table) -> list[str]:

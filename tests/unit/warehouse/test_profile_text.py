@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from cinestream_platform.commands.explore import show
+from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.declarations.table import INTEGER, TEXT, Column, Table, WriteMode, raw_table
 from cinestream_platform.warehouse.profile import ColumnProfile, RelationProfile, SourceProfile, TableProfile
 from cinestream_platform.warehouse.profile_text import markdown, printable, relation_sentences, share, table_cells
-from cinestream_platform.warehouse.relation import Relation
-from cinestream_platform.warehouse.table import INTEGER, TEXT, Column, Table, WriteMode, raw_table
 
 
 def table(name: str, *columns: Column, key: tuple[str, ...] = ("rental_id",)) -> Table:

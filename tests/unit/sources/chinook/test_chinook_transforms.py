@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.conformed.history import BEGINNING
+from cinestream_platform.declarations.frames import polars_schema
+from cinestream_platform.declarations.table import Table
+from cinestream_platform.publishing.validation import validate
 from cinestream_platform.sources.chinook import raw_tables, tables, transforms
-from cinestream_platform.warehouse.frames import polars_schema
-from cinestream_platform.warehouse.table import Table
-from cinestream_platform.warehouse.validation import validate
 
 DAY_1, DAY_2, DAY_3 = (datetime(2024, month, 1, tzinfo=UTC) for month in (1, 5, 9))
 

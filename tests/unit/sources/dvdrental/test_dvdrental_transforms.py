@@ -9,10 +9,10 @@ import pytest
 
 from cinestream_platform.catalog import EXTRACTS
 from cinestream_platform.conformed.history import BEGINNING
-from cinestream_platform.lake.copied_rows import read_copied
-from cinestream_platform.sources.dvdrental import extracts, raw_tables, transforms
-from cinestream_platform.warehouse.frames import polars_schema
-from cinestream_platform.warehouse.table import PartitionUnit, Table, WriteMode
+from cinestream_platform.declarations.frames import polars_schema
+from cinestream_platform.declarations.table import PartitionUnit, Table, WriteMode
+from cinestream_platform.reading.copied_rows import read_copied
+from cinestream_platform.sources.dvdrental import feeds, raw_tables, transforms
 
 
 def at(text: str) -> datetime:
@@ -263,7 +263,7 @@ def test_only_what_grows_is_read_in_increments_and_kept_by_month() -> None:
         "rental": ("last_update", "rental_date", PartitionUnit.MONTH),
         "payment": ("payment_id", "payment_date", PartitionUnit.MONTH),
     }
-    assert len(EXTRACTS) == len(set(extracts.EXTRACTS)) == 15
+    assert len(EXTRACTS) == len(set(feeds.EXTRACTS)) == 15
 
 
 def test_an_extracted_file_tells_null_from_an_empty_text_and_from_the_word(tmp_path: Any) -> None:

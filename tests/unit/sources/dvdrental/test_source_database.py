@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from cinestream_platform.lake.archives import CorruptArchiveError
+from cinestream_platform.releases.archives import CorruptArchiveError
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_target
 from cinestream_platform.sources.dvdrental.load_database import load_archive, load_sample

@@ -11,9 +11,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cinestream_platform.lake.feed import Feed
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.publishing.validation import validate
 from cinestream_platform.sources.movielens import feeds, tables, transforms
-from cinestream_platform.warehouse.validation import validate
 from tests.unit.reading import Reading, read_path
 
 pytestmark = pytest.mark.real_data

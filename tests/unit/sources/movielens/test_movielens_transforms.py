@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cinestream_platform.declarations.frames import polars_schema
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.sources.movielens import feeds, tables, transforms
-from cinestream_platform.warehouse.frames import polars_schema
-from cinestream_platform.warehouse.table import Table
 
 
 def raw(table: Table, *rows: tuple) -> pl.LazyFrame:

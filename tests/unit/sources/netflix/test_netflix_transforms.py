@@ -7,9 +7,9 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cinestream_platform.declarations.frames import polars_schema
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.sources.netflix import tables, transforms
-from cinestream_platform.warehouse.frames import polars_schema
-from cinestream_platform.warehouse.table import Table
 
 LAST_CUSTOMER = 2**31 - 1
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cinestream_platform.lake.archives import Limits
+from cinestream_platform.releases.archives import Limits
 from cinestream_platform.sources.netflix import release as module
 from cinestream_platform.sources.netflix.release import JOIN_FROM_FILES, ReleaseError, ReleaseFiles, release_files
 

@@ -1,0 +1,1 @@
+"""What happened: landed files and their states, extractions, publications, and corrections of them."""

@@ -1,0 +1,345 @@
+"""Extracting an operational database: read one moment, write the lake, publish all raw tables in one transaction.
+
+Joins the lake with the warehouse; knows nothing of Dagster. A run that dies half-way publishes no table.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from psycopg import Connection
+
+from cinestream_platform import progress
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.table import Kind, WriteMode
+from cinestream_platform.errors import CineStreamError
+from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.ledger import extractions, landed_files
+from cinestream_platform.ledger.extractions import Extraction, KeyCounts, Known
+from cinestream_platform.ledger.landed_files import LandedFile
+from cinestream_platform.loading.compaction import compact
+from cinestream_platform.loading.file_reading import CLOCK_SLACK
+from cinestream_platform.loading.overlap import Newcomer
+from cinestream_platform.loading.publish import COMPARISONS, Compared, claim, compare
+from cinestream_platform.loading.raw_rows import RawRows, Spool
+from cinestream_platform.messages import describe
+from cinestream_platform.publishing.raw import FileResult, FileTransaction, RawTableChangedError
+from cinestream_platform.reading.blocks import REJECT_SCHEMA
+from cinestream_platform.reading.copied_rows import read_copied
+from cinestream_platform.reading.database_reader import (
+    PASSING_FAULTS,
+    Snapshot,
+    SourceDatabase,
+    TableCopy,
+    copy_table,
+    count_keys,
+    open_snapshot,
+)
+from cinestream_platform.reading.increments import Increment, grown, newest_from
+from cinestream_platform.reading.reject_words import reject_words
+from cinestream_platform.services.disk import keep_room
+from cinestream_platform.settings import Settings
+from cinestream_platform.warehouse import locks
+from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
+
+READERS = 2
+
+
+class TooManyRejectedError(CineStreamError):
+    """A table has more bad rows than its feed allows; nothing of the extraction is published."""
+
+
+@dataclass(frozen=True)
+class ExtractedTable:
+    """A table that had changed, ready to be published."""
+
+    feed: Feed
+    file: LandedFile
+    sha256: str
+    spool: Spool
+    rejected: pl.DataFrame
+    is_whole: bool
+    warnings: Mapping[str, int]
+
+    @property
+    def contents(self) -> dict[int, str]:
+        """The hash of its content."""
+        return {self.file.file_id: self.sha256}
+
+    @property
+    def replaces_all(self) -> bool | None:
+        """Whether it takes the place of all rows; ``None`` where that follows from the table."""
+        return None if self.feed.table.mode is WriteMode.HISTORY else self.is_whole
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What an extraction did: rows loaded and rejected of each table that had changed."""
+
+    is_full: bool
+    snapshot: Snapshot
+    rows: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Extracts the tables of one operational database."""
+
+    settings: Settings
+    database: SourceDatabase
+    target: PostgresTarget
+    lake: ObjectStore
+    feeds: Sequence[Feed]
+    run_id: str
+    log: Callable[[str], None]
+
+    @property
+    def source(self) -> str:
+        """The source system."""
+        return self.feeds[0].source
+
+    def run(self, *, full: bool) -> Extracted:
+        """Extract once; a source that goes away meanwhile is asked again, from the beginning and with patience.
+
+        ``full`` also reads tables as a whole of which otherwise only the last changes are read.
+
+        Raises:
+            SourceDriftError: A table or column is missing in the source.
+            TooManyRejectedError: A table has more bad rows than its feed allows.
+            PostgresUnreachableError, psycopg.OperationalError: The source did not come back.
+        """
+        for attempt in range(1, self.settings.load_attempts + 1):
+            try:
+                return self._run_once(full=full)
+            except (*PASSING_FAULTS, PostgresUnreachableError) as error:
+                if attempt == self.settings.load_attempts:
+                    raise
+                wait = self.settings.load_backoff_seconds * 2 ** (attempt - 1)
+                self.log(f"{self.database.target} went away ({describe(error)}); again in {wait:,.0f} s")
+                time.sleep(wait)
+        raise AssertionError("unreachable")
+
+    def _run_once(self, *, full: bool) -> Extracted:
+        with connect(self.target) as conn, locks.turn(conn, locks.extraction_turn(self.source)):
+            extractions.abandon(conn, self.source)
+            try:
+                with tempfile.TemporaryDirectory(prefix="cinestream-") as scratch:
+                    return self._extract(conn, Path(scratch), full=full)
+            except BaseException:
+                if not conn.closed:
+                    extractions.abandon(conn, self.source)
+                raise
+
+    def _extract(self, conn: Connection[Any], scratch: Path, *, full: bool) -> Extracted:
+        known = extractions.known_content(conn, self.source)
+        last = extractions.last(conn, self.source)
+        with open_snapshot(self.database, self.feeds) as snapshot:
+            increments, keys = self._increments(conn, known, snapshot, last if not full else None)
+            copies = self._copy_all(snapshot, scratch, increments)
+        clock = snapshot.taken_at
+        if last:  # whatever the source's clock says: what was read later is what holds
+            snapshot = replace(snapshot, taken_at=max(snapshot.taken_at, last.taken_at + timedelta(microseconds=1)))
+        read = [
+            self._read(conn, snapshot, feed, copy, is_whole=feed.dataset not in increments)
+            for feed, copy in copies
+            if not _is_known(copy, feed, known.get(feed.dataset), is_whole=feed.dataset not in increments)
+        ]
+        tables = [table for table in read if table]
+        for table in tables:
+            table.spool.put(self.lake, _lake_path(table.feed, self.run_id, table.sha256))
+        self._publish(conn, snapshot, clock, tables, keys, is_full=not increments)
+        for table in tables:
+            compact(self.target, self.lake, table.feed)
+        rows = {t.feed.dataset: (t.spool.rows, t.rejected.height) for t in tables}
+        return Extracted(not increments, snapshot, rows)
+
+    def _increments(
+        self, conn: Connection[Any], known: Mapping[str, Known], snapshot: Snapshot, last: Extraction | None
+    ) -> tuple[dict[str, Increment], list[KeyCounts]]:
+        """What is read of tables that need not be read whole, and how many rows their ranges of keys have now.
+
+        After another database's extraction, or where the source's clock was set back, all are read whole.
+        """
+        follows = last is not None and last.origin == snapshot.origin and last.source_clock <= snapshot.taken_at
+        increments, keys = {}, []
+        for feed in self.feeds:
+            if not feed.increment_by:
+                continue
+            since = None
+            if follows and last is not None and feed.dataset in known:
+                since = _since(conn, feed, last.source_clock)
+            if since is None:
+                keys.append(KeyCounts(feed.dataset, count_keys(self.database, snapshot, feed), None))
+                continue
+            counted, ranges = self._count(conn, snapshot, feed)
+            keys.append(counted)
+            increments[feed.dataset] = Increment(since, ranges)
+        return increments, keys
+
+    def _count(
+        self, conn: Connection[Any], snapshot: Snapshot, feed: Feed
+    ) -> tuple[KeyCounts, tuple[tuple[int, int], ...]]:
+        """How many rows the ranges of keys have, and those that have grown.
+
+        The newest ranges are counted each time. The others only if the table's rows do not add up with them.
+        """
+        known = extractions.known_keys(conn, self.source, feed.dataset)
+        if known:
+            floor = newest_from(known)
+            newest = count_keys(self.database, snapshot, feed, from_bucket=floor)
+            others = sum(rows for bucket, rows in known.items() if bucket < floor)
+            if snapshot.rows[feed.table.name] - sum(newest.values()) == others:
+                return KeyCounts(feed.dataset, newest, floor), grown(newest, known)
+        counts = count_keys(self.database, snapshot, feed)
+        return KeyCounts(feed.dataset, counts, None), grown(counts, known)
+
+    def _copy_all(
+        self, snapshot: Snapshot, scratch: Path, increments: Mapping[str, Increment]
+    ) -> list[tuple[Feed, TableCopy]]:
+        def copy(feed: Feed) -> TableCopy:
+            path = scratch / f"{feed.dataset}.copy"
+            return copy_table(self.database, snapshot, feed, path, increment=increments.get(feed.dataset))
+
+        with ThreadPoolExecutor(READERS) as readers:
+            return list(zip(self.feeds, readers.map(copy, self.feeds), strict=True))
+
+    def _read(
+        self, conn: Connection[Any], snapshot: Snapshot, feed: Feed, copy: TableCopy, *, is_whole: bool
+    ) -> ExtractedTable | None:
+        """Type the rows of a table that has changed; ``None`` where an increment brings nothing that is not loaded.
+
+        Raises:
+            TooManyRejectedError: More rows break rules than the feed allows.
+        """
+        lake_path = _lake_path(feed, self.run_id, copy.sha256)
+        file = extractions.begin(
+            conn, feed.table, snapshot.taken_at, sha256=copy.sha256, size=copy.size, lake_path=lake_path
+        )
+        spool, rejected = Spool(copy.path.with_suffix(""), feed), [pl.DataFrame(schema=REJECT_SCHEMA)]
+        warnings = Counter[str]()
+        loaded = [] if is_whole else landed_files.loaded(conn, feed.source, feed.dataset)
+        not_after = snapshot.taken_at + CLOCK_SLACK
+        for batch in read_copied(copy.path, feed, file_id=file.file_id, not_after=not_after):
+            progress.note(f"rows of {feed.table.name}")
+            keep_room(self.settings)
+            spool.add(batch.rows if is_whole else self._unknown(batch.rows, feed, loaded))
+            rejected.append(batch.rejected)
+            warnings.update(batch.warnings)
+        spool.flush()
+        copy.path.unlink()
+        bad = pl.concat(rejected)
+        if not is_whole:
+            bad = bad.join(
+                extractions.known_rejects(conn, loaded), on=["rule", "raw"], how="anti", maintain_order="left"
+            )
+            if not spool.rows and bad.is_empty():
+                extractions.forget(conn, file)
+                return None
+        rows = spool.rows + bad.height + sum(earlier.rows_loaded or 0 for earlier in loaded)
+        if feed.refuses(bad.height, rows):
+            raise TooManyRejectedError(
+                f"table {feed.table.name}: {bad.height:,} of {rows:,} rows break rules, more than "
+                f"{feed.reject_threshold:.0%}, e.g. {reject_words(bad, feed.table)}. Nothing was published. Mend the "
+                "source."
+            )
+        return ExtractedTable(feed, file, copy.sha256, spool, bad, is_whole, warnings)
+
+    def _unknown(self, rows: pl.DataFrame, feed: Feed, loaded: Sequence[LandedFile]) -> pl.DataFrame:
+        """Rows of an increment that are not loaded as they are: its margin reads many that are."""
+        delivered = [column.name for column in feed.table.columns if column.source_name]
+        begin = pl.col(feed.increment_by or "") >= rows[feed.increment_by or ""].min()
+        known = RawRows(self.lake, feed, loaded).rows().filter(begin).select(delivered)
+        new = rows.lazy().join(known, on=delivered, how="anti", nulls_equal=True).sort("_line")
+        return new.collect(engine="streaming")
+
+    def _publish(
+        self,
+        conn: Connection[Any],
+        snapshot: Snapshot,
+        clock: datetime,
+        tables: Sequence[ExtractedTable],
+        keys: Sequence[KeyCounts],
+        *,
+        is_full: bool,
+    ) -> None:
+        """All changed tables in one transaction: readers see the source of one moment."""
+        changed = tuple(table.feed.dataset for table in tables)
+        extraction = Extraction(
+            self.source,
+            snapshot.origin,
+            snapshot.taken_at,
+            clock,
+            self.run_id,
+            is_full,
+            snapshot.fingerprint,
+            changed,
+        )
+        for _ in range(COMPARISONS):
+            compared = [self._compare(conn, table) for table in tables]
+            try:
+                with connect(self.target, autocommit=False) as writing:
+                    for table, found in zip(tables, compared, strict=True):
+                        self._write(writing, table, found)
+                    for counted in keys:
+                        extractions.keep_keys(writing, self.source, counted)
+                    extractions.record(writing, extraction)
+                    writing.commit()
+                return
+            except RawTableChangedError:
+                continue
+        raise RawTableChangedError(f"raw tables of {self.source} are being changed all the time")
+
+    def _compare(self, conn: Connection[Any], table: ExtractedTable) -> Compared:
+        newcomers = [Newcomer(table.file, table.spool)]
+        compared = compare(conn, self.lake, table.feed, newcomers, table.contents, replaces_all=table.replaces_all)
+        for error in compared.standing.refused.values():
+            raise error
+        return compared
+
+    def _write(self, writing: Connection[Any], table: ExtractedTable, compared: Compared) -> None:
+        feed, file, spool = table.feed, table.file, table.spool
+        transaction = FileTransaction(writing, feed.table, [file], self.run_id)
+        claim(transaction, feed, table.contents, compared, replaces_all=table.replaces_all)
+        rejected = table.rejected.select(pl.lit(file.file_id, pl.Int64).alias("file_id"), "line", "rule", "raw")
+        transaction.write(spool.frames(), [rejected], spool.rows)
+        result = FileResult(
+            table.sha256,
+            spool.rows,
+            rejected.height,
+            False,
+            _lake_path(feed, self.run_id, table.sha256),
+            dict(sorted(spool.partition_rows.items())),
+            warnings=table.warnings,
+        )
+        transaction.complete({file.file_id: result}, compared.overlaps)
+
+
+def _since(conn: Connection[Any], feed: Feed, clock: datetime) -> Any:
+    """Where an increment begins: never ahead of the source's clock at the last extraction; ``None`` reads all."""
+    column = feed.table.column(feed.increment_by or "")
+    if column.type.kind is Kind.TIMESTAMP:
+        return extractions.time_watermark(conn, feed.table, column.name, clock)
+    return extractions.key_watermark(conn, feed.table, int(feed.increment_margin))
+
+
+def _is_known(copy: TableCopy, feed: Feed, known: Known | None, *, is_whole: bool) -> bool:
+    """Whether a table's content is what was extracted last.
+
+    A whole table that equals the last increment says nothing: rows that are gone may stand in what came before.
+    """
+    if known is None or known.sha256 != copy.sha256:
+        return False
+    return known.versions == 1 or not (is_whole and feed.increment_by)
+
+
+def _lake_path(feed: Feed, run_id: str, sha256: str) -> str:
+    return f"raw/{feed.source}/{feed.table.name}/extract-{run_id[:8]}-{sha256[:8]}"

@@ -1,0 +1,313 @@
+"""Reading tables of an operational Postgres as they were at one moment, each into a local file.
+
+All readers share one exported snapshot (https://www.postgresql.org/docs/18/functions-admin.html, "Snapshot
+Synchronization Functions"): no payment comes without its rental, however busy the source is. COPY streams, so memory
+does not grow with a table. What becomes of the files is decided by ``copied_rows`` and ``records``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection, IsolationLevel
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from cinestream_platform import progress
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.table import Column, Kind
+from cinestream_platform.errors import CineStreamError
+from cinestream_platform.messages import describe
+from cinestream_platform.reading.copied_rows import NOT_UTF8, TOO_LARGE
+from cinestream_platform.reading.increments import BUCKET_BITS, Increment
+from cinestream_platform.reading.source_look import look
+from cinestream_platform.reading.source_shape import drift, may_use, read_shape
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+
+MAX_VALUE_BYTES = 64 * 1024 * 1024
+"""A larger text is left out and its row rejected: the server could not send it (a row has at most 1 GB), nor a machine
+of ours hold a few of them."""
+
+
+class SourceDriftError(CineStreamError):
+    """Tables or columns are not what is declared, or may not be read whole; nothing of the database is extracted."""
+
+
+class SnapshotLostError(CineStreamError):
+    """The session that holds the snapshot open has ended: it takes another attempt with another snapshot."""
+
+
+@dataclass(frozen=True)
+class SourceDatabase:
+    """An operational database: where it is, in which schema, and the zone of its timestamps without one."""
+
+    target: PostgresTarget
+    schema: str
+    time_zone: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One moment of a database that several readers can share while it is held open.
+
+    ``origin`` is another one where the database or a table was made anew: increments on older rows mean nothing then.
+    """
+
+    name: str
+    origin: str
+    taken_at: datetime
+    columns: Mapping[str, Mapping[str, str]]
+    fingerprint: str
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+    def unknown_columns(self, feeds: Sequence[Feed]) -> list[str]:
+        """``table.column`` of what the source has beyond the declarations."""
+        return [
+            f"{feed.table.name}.{name}"
+            for feed in feeds
+            for name in self.columns[feed.table.name]
+            if name not in {column.name for column in feed.table.columns}
+        ]
+
+
+SESSION = {"search_path": "pg_catalog", "row_security": "off"}
+"""What the operational database alone needs: without row security Postgres refuses what it would filter in silence."""
+
+
+@contextmanager
+def _read_only(database: SourceDatabase) -> Iterator[Connection[Any]]:
+    with connect(database.target, role=None, autocommit=False, any_encoding=True) as conn:
+        for name, value in SESSION.items():
+            conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+        conn.commit()
+        conn.isolation_level = IsolationLevel.REPEATABLE_READ
+        conn.read_only = True
+        yield conn
+
+
+@contextmanager
+def _naming_drift(database: SourceDatabase) -> Iterator[None]:
+    """Turn Postgres' refusal of a statement into drift: a table was changed, or a right taken away, meanwhile."""
+    try:
+        yield
+    except psycopg.ProgrammingError as error:
+        raise _drifted(database, [describe(error)]) from error
+
+
+def _drifted(database: SourceDatabase, problems: Sequence[str]) -> SourceDriftError:
+    return SourceDriftError(
+        f"{database.target}, schema {database.schema}: {'; '.join(problems)}. Nothing was extracted. Put it back in "
+        "the source, or change the declaration in sources/."
+    )
+
+
+@contextmanager
+def open_snapshot(database: SourceDatabase, feeds: Sequence[Feed]) -> Iterator[Snapshot]:
+    """Hold one moment of the database open.
+
+    Raises:
+        SourceDriftError: The tables are not what is declared, or may not be read whole; the message names them all.
+    """
+    with _read_only(database) as conn:
+        with _naming_drift(database):
+            [(name, taken_at)] = conn.execute("SELECT pg_export_snapshot(), transaction_timestamp()").fetchall()
+            columns = _columns(conn, database, feeds)
+            origin, seen = _origin(conn, database, feeds), look(conn, database.schema, feeds)
+        yield Snapshot(name, origin, taken_at, columns, seen.fingerprint, seen.rows)
+
+
+def _origin(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> str:
+    """Address of the database with a short text that changes when it or a table of it is made anew."""
+    made = conn.execute(
+        "SELECT oid::bigint FROM pg_database WHERE datname = current_database() UNION ALL SELECT c.oid::bigint"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = %s AND relname = ANY (%s)",
+        (database.schema, [feed.table.name for feed in feeds]),
+    ).fetchall()
+    return f"{database.target}#{hashlib.sha256(repr(sorted(made)).encode()).hexdigest()[:16]}"
+
+
+def _columns(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> dict[str, dict[str, str]]:
+    """Table to column to type, domains as their base types.
+
+    Raises:
+        SourceDriftError: Tables or columns are missing, of another type or closed; the message names them all.
+    """
+    shape, reader = read_shape(conn, database.schema), database.target.user
+    problems = drift(shape, feeds, reader)
+    if not may_use(conn, database.schema):
+        problems.insert(0, f"permission denied for the schema (GRANT USAGE ON SCHEMA {database.schema} TO {reader})")
+    if problems:
+        raise _drifted(database, problems)
+    return {table: {name: column.type for name, column in found.columns.items()} for table, found in shape.items()}
+
+
+def read_fingerprint(database: SourceDatabase, feeds: Sequence[Feed]) -> str:
+    """A short text that changes when rows come, go, or are updated (``source_look``): what a sensor asks for often.
+
+    Raises:
+        SourceDriftError: The tables are not what is declared, or may not be read whole; the message names them all.
+    """
+    with _read_only(database) as conn, _naming_drift(database):
+        _columns(conn, database, feeds)
+        return look(conn, database.schema, feeds).fingerprint
+
+
+def _text(column: Column, source_type: str, time_zone: str) -> Composed:
+    """A column as text: instants in UTC, arrays as JSON, ``char(n)`` without padding; NULL where it is too large."""
+    name = Identifier(column.source_name or column.name)
+    if source_type == "timestamp without time zone":
+        zoned = SQL("(({} AT TIME ZONE {}) AT TIME ZONE 'UTC')::text").format(name, Literal(time_zone))
+        return SQL("CASE WHEN {} THEN {} ELSE {}::text END").format(_is_convertible(name), zoned, name)
+    if source_type == "timestamp with time zone":
+        return SQL("({} AT TIME ZONE 'UTC')::text").format(name)
+    text = SQL("array_to_json({})::text" if column.type.kind is Kind.TEXT_ARRAY else "{}::text").format(name)
+    size = _size(column)
+    return SQL("CASE WHEN {} THEN NULL ELSE {} END").format(_is_too_large(size), text) if size else text
+
+
+def _is_convertible(name: Identifier) -> Composed:
+    """Whether a time without a zone is one in every zone: near the ends of what Postgres stores none is."""
+    return SQL("({0} BETWEEN timestamp '4700-01-01 BC' AND timestamp '294270-01-01')").format(name)
+
+
+def _size(column: Column) -> Composed | None:
+    """Bytes of a value that may be of any size; of a text Postgres knows them without reading it."""
+    name = Identifier(column.source_name or column.name)
+    if column.type.kind is Kind.TEXT:
+        return SQL("octet_length({}::text)").format(name)
+    if column.type.kind is Kind.TEXT_ARRAY:
+        return SQL("(SELECT sum(octet_length(e::text)) FROM unnest({}) e)").format(name)
+    return None
+
+
+def _is_too_large(size: Composed) -> Composed:
+    return SQL("{} > {}").format(size, Literal(MAX_VALUE_BYTES))
+
+
+def _too_large(columns: Sequence[Column]) -> Composed:
+    """The name of the first column whose value is left out, else NULL."""
+    sizes = [(column.name, size) for column in columns if (size := _size(column)) is not None]
+    whens = [SQL("WHEN {} THEN {}").format(_is_too_large(size), Literal(name)) for name, size in sizes]
+    if not whens:
+        return SQL("NULL::text").format()
+    return SQL("CASE {} END").format(SQL(" ").join(whens))
+
+
+@dataclass(frozen=True)
+class TableCopy:
+    """A table's rows in a local file."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+@contextmanager
+def _at(database: SourceDatabase, snapshot: Snapshot) -> Iterator[Connection[Any]]:
+    """A session that reads the snapshot.
+
+    Raises:
+        SnapshotLostError: Whoever held it open is gone.
+        SourceDriftError: Postgres refuses a statement.
+    """
+    with _read_only(database) as conn:
+        try:
+            conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot.name)))
+        except psycopg.DatabaseError as error:
+            raise SnapshotLostError(f"{database.target}: {describe(error)}") from error
+        with _naming_drift(database):
+            yield conn
+
+
+def count_keys(
+    database: SourceDatabase, snapshot: Snapshot, feed: Feed, *, from_bucket: int | None = None
+) -> dict[int, int]:
+    """How many rows a table has in each range of keys (``increments``), in all or from one on (by the key's index)."""
+    where = SQL("").format()
+    if from_bucket is not None:
+        where = SQL("WHERE {} >= {}").format(_key(feed), Literal(from_bucket << BUCKET_BITS))
+    query = SQL("SELECT {}::bigint >> {}, count(*) FROM {} t {} GROUP BY 1").format(
+        _key(feed), Literal(BUCKET_BITS), Identifier(database.schema, feed.table.name), where
+    )
+    with _at(database, snapshot) as conn:
+        return dict(conn.execute(query).fetchall())
+
+
+def _key(feed: Feed) -> Composed:
+    """The column by whose ranges rows are counted."""
+    return SQL("{}").format(Identifier("t", feed.table.natural_key[0]))
+
+
+def copy_table(
+    database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: Path, *, increment: Increment | None = None
+) -> TableCopy:
+    """Write a table's rows as they were at the snapshot for ``copied_rows``, in the order of the natural key.
+
+    Without an ``increment`` all of them.
+    """
+    columns = [column for column in feed.table.columns if column.source_name]
+    types = snapshot.columns[feed.table.name]
+    chosen = SQL(", ").join(
+        SQL("{} AS {}").format(_text(c, types[c.source_name or ""], database.time_zone), Identifier(c.name))
+        for c in columns
+    )
+    source = Identifier(database.schema, feed.table.name)
+    where = SQL("").format()
+    if increment is not None:
+        margin = feed.increment_margin if types[feed.increment_by or ""].startswith("timestamp") else None
+        where = increment.condition(_comparable(feed, types, database), margin, _key(feed))
+    key = SQL(", ").join(Identifier("t", name) for name in feed.table.natural_key if not name.startswith("_"))
+    query = SQL("COPY (SELECT {}, {} AS {} FROM {} t {} ORDER BY {}) TO STDOUT (FORMAT text, HEADER)").format(
+        chosen, _too_large(columns), Identifier(TOO_LARGE), source, where, key
+    )
+    try:
+        with _at(database, snapshot) as conn:
+            return _write(conn, query, feed, path, None)
+    except (psycopg.errors.UntranslatableCharacter, psycopg.errors.CharacterNotInRepertoire):
+        with _at(database, snapshot) as conn:  # some value is no text: which, is found here
+            [(encoding,)] = conn.execute("SELECT current_setting('server_encoding')").fetchall()
+            conn.execute("SELECT set_config('client_encoding', %s, false)", (encoding,))
+            return _write(conn, query, feed, path, "utf-8" if encoding == "SQL_ASCII" else conn.info.encoding)
+
+
+def _write(conn: Connection[Any], query: Composed, feed: Feed, path: Path, codec: str | None) -> TableCopy:
+    """Write what a COPY sends; with a ``codec`` converted from it, lines that cannot be with ``NOT_UTF8`` in front."""
+    digest, size, rest = hashlib.sha256(), 0, b""
+    with path.open("wb") as sink, conn.cursor().copy(query) as rows:
+        for sent in rows:
+            progress.note(f"rows of {feed.table.name}")
+            data = bytes(sent)
+            if codec is not None:
+                *lines, rest = (rest + data).split(b"\n")
+                data = b"".join(_converted(line, codec) + b"\n" for line in lines)
+            digest.update(data)
+            size += sink.write(data)
+    return TableCopy(path, digest.hexdigest(), size)
+
+
+def _converted(line: bytes, codec: str) -> bytes:
+    try:
+        return line.decode(codec).encode("utf-8")
+    except UnicodeError:
+        return NOT_UTF8 + line
+
+
+def _comparable(feed: Feed, types: Mapping[str, str], database: SourceDatabase) -> Composed:
+    """The increment's column, as an instant where it is a time."""
+    name = feed.increment_by or ""
+    if types[name] == "timestamp without time zone":
+        column = Identifier("t", name)
+        return SQL("CASE WHEN {} THEN {} AT TIME ZONE {} ELSE 'infinity' END").format(
+            _is_convertible(column), column, Literal(database.time_zone)
+        )
+    return SQL("{}").format(Identifier("t", name))
+
+
+PASSING_FAULTS = (psycopg.OperationalError, psycopg.InterfaceError, SnapshotLostError)
+"""The source went away or was restarted: worth another attempt."""

@@ -1,0 +1,1 @@
+"""The generator of sample data of the music shop."""

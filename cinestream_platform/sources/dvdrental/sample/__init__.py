@@ -1,0 +1,1 @@
+"""The generator of a sample operational database of the DVD shop."""

@@ -1,0 +1,1 @@
+"""The generator of sample files in the layout of GroupLens' releases."""
