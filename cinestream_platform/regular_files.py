@@ -16,7 +16,7 @@ from functools import cache
 from io import BufferedReader, FileIO
 from pathlib import Path
 
-from cinestream_platform.lake.stored import NotRegularError
+from cinestream_platform.errors import CineStreamError
 
 # O_PATH (Linux) needs no right to list a folder, only to enter it.
 _PASS_THROUGH = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -31,6 +31,10 @@ _KINDS = (
     (stat.S_ISCHR, "a character device"),
     (stat.S_ISDIR, "a folder"),
 )
+
+
+class NotRegularError(CineStreamError):
+    """There is no regular file but a link, a FIFO, a device or the like, which is never read."""
 
 
 def irregular(mode: int) -> str | None:

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
-from cinestream_platform.lake.stored import NotRegularError
 from cinestream_platform.reading.record_count import count_records
-from cinestream_platform.regular_files import open_below
+from cinestream_platform.regular_files import NotRegularError, open_below
 
 SHOWN_KEYS = 5
 

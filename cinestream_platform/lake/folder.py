@@ -26,13 +26,12 @@ from cinestream_platform.declarations.landing_keys import MAX_KEY_BYTES, is_in_t
 from cinestream_platform.lake.stored import (
     CHUNK_BYTES,
     LocalCopy,
-    NotRegularError,
     ObjectChangedError,
     ObjectGoneError,
     StoredObject,
     storable,
 )
-from cinestream_platform.regular_files import entered, irregular, open_in, opened_folder, shared
+from cinestream_platform.regular_files import NotRegularError, entered, irregular, open_in, opened_folder, shared
 from cinestream_platform.services.process import account_of
 
 IN_TRANSIT = "in transit: a part of its name begins with a dot"

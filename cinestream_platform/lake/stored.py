@@ -26,10 +26,6 @@ class ObjectGoneError(CineStreamError):
     """The object was deleted after it was listed."""
 
 
-class NotRegularError(CineStreamError):
-    """There is no regular file but a link, a FIFO, a device or the like, which is never read."""
-
-
 @dataclass(frozen=True)
 class StoredObject:
     """One listed version of an object. ``etag`` tells versions of a key apart and is never its hash.

@@ -26,7 +26,6 @@ from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.table import WriteMode
 from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
 from cinestream_platform.lake.store_errors import explain, is_store_error
-from cinestream_platform.lake.stored import NotRegularError
 from cinestream_platform.ledger import landed_files
 from cinestream_platform.ledger.lake_objects import SHARED
 from cinestream_platform.ledger.landed_files import LandedFile
@@ -44,6 +43,7 @@ from cinestream_platform.publishing.raw import (
     TwinLoadedError,
     file_transaction,
 )
+from cinestream_platform.regular_files import NotRegularError
 from cinestream_platform.services.disk import DiskFullError, is_for_lack_of_room, shortage
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import locks

@@ -18,7 +18,7 @@ from cinestream_platform.commands.demo_sources import DemoError
 from cinestream_platform.commands.files import NotLandableError, land_named, land_path
 from cinestream_platform.lake import folder
 from cinestream_platform.lake.store import ObjectStore, StoredObject
-from cinestream_platform.lake.stored import NotRegularError
+from cinestream_platform.regular_files import NotRegularError
 from cinestream_platform.releases.archives import Limits, unpack
 from cinestream_platform.sources.netflix.release import release_files
 from tests.support.platform import Y2005, Platform, ratings_csv
