@@ -1,7 +1,7 @@
 """COPY: the rows of a frame into a table, binary where every value has a fixed width, else as text.
 
 Binary, as numpy lays it out, costs the server three quarters of what text does; text takes every type
-(docs/decisions/012-a-hundred-million.md). Both can FREEZE, which ADBC's ingest cannot.
+(docs/decisions/029-binary-copy.md). Both can FREEZE, which ADBC's ingest cannot.
 The formats: https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY-FILE-FORMATS.
 """
 

@@ -1,6 +1,6 @@
 {#-
   Where dbt's materialized view falls short of what is promised of a mart: its contract is not checked, a changed query is
-  not noticed (only changed indexes are), and a refresh locks readers out. See docs/decisions/007-marts-in-place.md.
+  not noticed (only changed indexes are), and a refresh locks readers out. See docs/decisions/023-views-are-left-alone.md.
 -#}
 
 {% macro postgres__get_create_materialized_view_as_sql(relation, sql) -%}
