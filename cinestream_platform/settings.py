@@ -32,6 +32,11 @@ def _store_url(url: str | None) -> str | None:
     return url
 
 
+def _absolute(path: Path) -> Path:
+    """Made so when it is read: the working folder may change, and the home must not change with it."""
+    return path.expanduser().absolute()
+
+
 StoreUrl = Annotated[str | None, AfterValidator(_store_url)]
 Role = Literal["admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader"]
 
@@ -52,7 +57,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CINESTREAM_", extra="ignore")
 
-    home: Path = Field(Path(".cinestream"), description="Folder of all local state.")
+    home: Annotated[Path, AfterValidator(_absolute)] = Field(
+        Path(".cinestream"), description="Folder of all local state.", validate_default=True
+    )
 
     postgres_host: str | None = Field(None, description="Host of an external Postgres; unset = the embedded one.")
     postgres_port: int = Field(5432, description="Port of the external Postgres.")
@@ -130,7 +137,7 @@ class Settings(BaseSettings):
     @property
     def home_dir(self) -> Path:
         """The absolute folder of all local state (it need not exist yet)."""
-        return self.home.expanduser().absolute()
+        return self.home
 
     @property
     def landing(self) -> str:

@@ -22,7 +22,9 @@ def next_steps(settings: Settings, sources: Sequence[str], keys: Sequence[str], 
         keys: Keys of the landed files.
         is_sample: Whether it was a generated sample.
     """
-    home = "" if settings.home == Path(".cinestream") else f"CINESTREAM_HOME={shlex.quote(str(settings.home))} "
+    home = (
+        "" if settings.home == Path(".cinestream").absolute() else f"CINESTREAM_HOME={shlex.quote(str(settings.home))} "
+    )
     command = f"{home}.venv/bin/cinestream"
     yield "Dagster UI", f"{home}make ui   then http://127.0.0.1:3000 (runs, checks and lineage of this demo are there)"
     yield "SQL", f"{command} psql --role data_analyst"

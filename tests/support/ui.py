@@ -41,9 +41,8 @@ class Ui:
         self.terminal = line.home.parent / f"terminal-{self.port}"
         with self.terminal.open("wb") as output:
             command = [*line.command("ui", "--port", str(self.port), *options)]
-            self.process = subprocess.Popen(
-                command, env=line.environment, stdout=output, stderr=output, cwd=line.home.parent
-            )
+            relative = line.environment | {"CINESTREAM_HOME": line.home.name}  # as the default is
+            self.process = subprocess.Popen(command, env=relative, stdout=output, stderr=output, cwd=line.home.parent)
 
     @property
     def told(self) -> str:

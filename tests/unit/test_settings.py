@@ -51,6 +51,9 @@ def test_the_home_is_absolute(home: str, monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert settings.home_dir.is_absolute()
     assert settings.home_dir == tmp_path / home.removeprefix("~/")
     assert settings.landing.startswith("file:///")
+    there = settings.home_dir
+    monkeypatch.chdir("/")
+    assert settings.home_dir == there, "the UI works in the home"
 
 
 def test_a_home_with_blanks_and_signs_is_a_url_that_leads_back(tmp_path: Path):
