@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cinestream_platform.commands.grouped import EXAMPLES, GroupedCommands
+from cinestream_platform.commands.grouped import EXAMPLES, GroupedCommands, completed_from
 
 ROLES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
 
@@ -78,13 +78,16 @@ Examples:
   cinestream land chinook Chinook_Sqlite.sqlite
 """
 )
-@click.argument("source")
+@click.argument("source", shell_complete=completed_from("movielens", "chinook", "netflix"))
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--dataset", help="Dataset of the files; by default known from their names.")
 @click.option("--as", "--name", "name", help="Name to land a file under, or a folder's files below.")
 @click.option("--replace", is_flag=True, help="Put it in the place of other content under the same key.")
 def land(source: str, path: Path, dataset: str | None, name: str | None, replace: bool) -> None:
-    """Put a file, or a folder of files, into the landing zone of SOURCE."""
+    """Put a file, or a folder of files, into the landing zone of SOURCE.
+
+    SOURCE is movielens, chinook or netflix; dvdrental is a database (load-source).
+    """
     from cinestream_platform.commands.files import land_named
 
     for line in land_named(source, path, dataset=dataset, name=name, replace=replace):
@@ -202,9 +205,12 @@ def status(files: bool, quick: bool) -> None:
 
 
 @cli.command()
-@click.argument("source")
+@click.argument("source", shell_complete=completed_from(*SOURCES))
 def explore(source: str) -> None:
-    """What the raw tables of SOURCE hold: rows, NULLs, distinct values, key candidates, relations."""
+    """What the raw tables of SOURCE hold: rows, NULLs, distinct values, key candidates, relations.
+
+    SOURCE is movielens, chinook, dvdrental or netflix.
+    """
     from cinestream_platform.commands.explore import print_report
 
     print_report(source)

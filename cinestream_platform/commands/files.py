@@ -41,7 +41,10 @@ def plan_landing(source: str, path: Path, *, dataset: str | None = None, name: s
     places = places_of(source)
     if not places:
         if any(feed.source == source for feed in EXTRACTS):
-            raise NotLandableError(f"no file of {source} lands: its tables are extracted from a database.")
+            raise NotLandableError(
+                f"no file of {source} lands: its tables are extracted from a database. "
+                f"`cinestream load-source {source} FILE` makes that from an archive."
+            )
         sources = ", ".join(dict.fromkeys(place.source for place in PLACES))
         raise NotLandableError(f"there is no source {source}; sources are {sources}")
     if dataset and dataset not in {place.dataset for place in places}:
@@ -59,8 +62,17 @@ def _nothing_taken(source: str, path: Path, places: list[Feed | Bundle], dataset
     if problem := placement_problem(f"{source}/{dataset or places[0].dataset}/{path.name}"):
         return f"{path}: {problem}."
     names = ", ".join(f"{p.dataset} ({', '.join(p.file_names)})" for p in places if isinstance(p, Feed))
-    unread = "".join(f" Left out is {line}." for line in islice(left_out(path), 3)) if path.is_dir() else ""
-    return f"{source} takes no such file as {path}; it takes {names}. Name one with --dataset.{unread}"
+    forms = "; also as .jsonl or .parquet, and each as .gz or .zst" if any(map(_is_table, places)) else ""
+    takes = f"it takes {names}{forms}. Name one with --dataset."
+    if not path.is_dir():
+        return f"{source} takes no such file as {path}; {takes}"
+    unread = "".join(f" Left out is {line}." for line in islice(left_out(path), 3))
+    return f"{source} takes none of the files in the folder {path} (sub-folders are not looked into); {takes}{unread}"
+
+
+def _is_table(place: Feed | Bundle) -> bool:
+    """Whether its files have a header, so that their records may also come in other forms."""
+    return isinstance(place, Feed) and place.lines is None
 
 
 def _landing(file: Path, place: Feed | Bundle, name: str | None, *, is_of_folder: bool) -> Landing:
@@ -73,7 +85,7 @@ def _landing(file: Path, place: Feed | Bundle, name: str | None, *, is_of_folder
         raise NotLandableError(
             f"{key}: names that begin with a dot are taken for files in transit. Choose another name with --as."
         )
-    return Landing(key, file, has_header=isinstance(place, Feed) and place.lines is None)
+    return Landing(key, file, has_header=_is_table(place))
 
 
 def land_planned(landings: Sequence[Landing], *, replace: bool = False, own: Collection[str] = ()) -> Iterator[str]:

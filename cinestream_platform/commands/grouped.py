@@ -1,5 +1,7 @@
 """``cinestream --help``: the commands in groups, each with its whole first sentence, and examples below."""
 
+from collections.abc import Callable
+
 import click
 
 GROUPS = {
@@ -30,6 +32,11 @@ class GroupedCommands(click.Group):
             commands = [(name, command) for name in names if (command := self.get_command(ctx, name))]
             with formatter.section(title):
                 formatter.write_dl([(name, command.get_short_help_str(limit=1_000)) for name, command in commands])
+
+
+def completed_from(*names: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """What a shell completes an argument from; the command itself says what is wrong with any other."""
+    return lambda context, parameter, begun: [name for name in names if name.startswith(begun)]
 
 
 def completion_script(command: click.Command, shell: str) -> str:

@@ -51,6 +51,8 @@ def test_completion_knows_commands_options_and_choices() -> None:
     complete = ShellComplete(cli, {}, "cinestream", "_CINESTREAM_COMPLETE")
     assert [item.value for item in complete.get_completions([], "re")] == ["reload", "retract"]
     assert [item.value for item in complete.get_completions(["psql", "--role"], "data_a")] == ["data_analyst"]
+    assert [item.value for item in complete.get_completions(["explore"], "d")] == ["dvdrental"]
+    assert [item.value for item in complete.get_completions(["land"], "")] == ["movielens", "chinook", "netflix"]
 
 
 @pytest.mark.parametrize(

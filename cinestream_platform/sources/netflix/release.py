@@ -219,7 +219,7 @@ def _visible_files(root: Path) -> Iterator[Path]:
 
 
 def _nothing_in(archive: Path, left_out: Sequence[str]) -> str:
-    holds = f"only {', '.join(left_out[:5])}{' …' if len(left_out) > 5 else ''}" if left_out else "nothing"
+    holds = f"only {', '.join(left_out[:5])}{' …' if len(left_out) > 5 else ''}" if left_out else "and is empty"
     return (
         f"{archive} holds no file of the Netflix Prize (combined_data_N.txt, mv_NNNNNNN.txt, movie_titles.csv), "
         f"{holds}. `cinestream fetch netflix` says where the data set is to be had."

@@ -253,7 +253,7 @@ def test_a_file_that_was_joined_before_is_not_replaced_by_another(tmp_path: Path
 def test_a_strangers_archive_is_refused_with_what_it_holds(
     tmp_path: Path, scratch: Path, members: dict[str, bytes]
 ) -> None:
-    holds = "only a.txt, b.txt" if members else "nothing"
+    holds = "only a.txt, b.txt" if members else "and is empty"
     (tmp_path / "f").mkdir()
     for archive in (zip_of(tmp_path / "a.zip", members), folder_of(tmp_path / "f", members)):
         with pytest.raises(ReleaseError, match=rf"holds no file of the Netflix Prize .*, {holds}\."):
