@@ -2,12 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKED := $(shell grep -c '^[a-z].*==' requirements.lock)
 INSTALLED := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 PORT ?= 3000
 
-# pip is silent for minutes: before a command, this says every five seconds how far it is. The lines end with it.
+# pip fetches all packages for minutes before it installs the first: every five seconds this says how far it is, as pip's
+# own log has it. The lines end with the command that they stand before.
+PIPLOG := $(VENV)/pip.log
 SAYING = me=$$$$; (n=0; while sleep 5 >/dev/null 2>&1 && kill -0 $$me 2>/dev/null; do n=$$((n + 5)); \
-  echo "  installing: $$n s, $$(ls -d $(VENV)/lib/python*/site-packages/*.dist-info 2>/dev/null | wc -l) packages are there"; \
+  echo "  installing: $$n s, $$(grep -c '^Collecting' $(PIPLOG)) packages of $(LOCKED) fetched," \
+    "$$(ls -d $(VENV)/lib/python*/site-packages/*.dist-info 2>/dev/null | wc -l | tr -d ' ') in place"; \
   done) & lines=$$!; trap "kill $$lines 2>/dev/null" EXIT;
 
 .PHONY: help install demo ui unit test soak lint types check lock bench bench-netflix docs clean
@@ -19,9 +23,10 @@ install: $(INSTALLED)  ## .venv with the locked dependencies
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}. Try make PYTHON=python3.12 …")'
-	@echo "installing $$(grep -c '^[a-z].*==' requirements.lock) packages into $(VENV): one to five minutes, by the network"
+	@echo "installing $(LOCKED) packages into $(VENV): one to five minutes, by the network"
 	@$(PYTHON) -m venv $(VENV)
-	@$(SAYING) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@: >$(PIPLOG); $(SAYING) $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --require-hashes --no-deps \
+	  -r requirements.lock >>$(PIPLOG)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/installed-* && touch $@
 
