@@ -29,9 +29,9 @@ from cinestream_platform.automation.cancellations import (
 )
 from cinestream_platform.automation.jobs import JOBS, build_job_names, build_job_of
 from cinestream_platform.automation.landing import UNFINISHED
-from cinestream_platform.automation.planning import Span, plan_builds
+from cinestream_platform.automation.planning import Span, all_due, plan_builds, stale_tables
 from cinestream_platform.catalog import SOURCES
-from cinestream_platform.ledger import turns
+from cinestream_platform.ledger import stale_look, turns
 from cinestream_platform.ledger.publications import LedgerState, read_state, state_marker
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
@@ -125,9 +125,11 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
             if seen == _fresh.get("seen") and not are_cancelled(conn, instance, BUILDS):
                 return SensorResult(skip_reason=SkipReason(NOTHING))
             state = read_state(conn)
+            due = all_due(nodes, state)
+            stale_look.note(conn, stale_tables(nodes, state, due), seen[2])
             returning = turns.returning_sources(conn)
             held = hold_cancelled_builds(conn, instance, nodes, state)
-        plans = {source: plan_builds(source, nodes, state, held=held).runs() for source in SOURCES}
+        plans = {source: plan_builds(source, nodes, state, held=held, due=due).runs() for source in SOURCES}
         if not held and not any(plans.values()):
             _fresh["seen"] = seen  # read before the state: what changed in between is seen by the next tick
         requests = []

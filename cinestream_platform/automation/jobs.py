@@ -5,13 +5,15 @@ from typing import Any
 
 from dagster import AssetKey, AssetSelection, define_asset_job
 
-from cinestream_platform.catalog import SOURCES, TABLES, main_unit
+from cinestream_platform.catalog import EXTRACTS, SOURCES, TABLES, main_unit
 from cinestream_platform.declarations.table import PartitionUnit
 from cinestream_platform.orchestration.asset import asset_key
 
 SOURCE_TAG = "cinestream/source"
 """Of every run of a source's jobs: one source's runs take turns, so that its queue leaves a place to the others
 (``dagster.yaml``, ``tag_concurrency_limits``)."""
+
+BUILDS = "Builds the dims, facts and marts that are stale, and writes the exports; the staleness sensor asks for it."
 
 
 def load_job_name(source: str) -> str:
@@ -44,6 +46,13 @@ def build_job_of(source: str, assets: Sequence[AssetKey]) -> str:
     return f"{build_job_name(source)}_by_{units[0]}" if units else build_job_name(source)
 
 
+def _loads(source: str) -> str:
+    """What the load job of a source does, for people."""
+    if any(feed.source == source for feed in EXTRACTS):
+        return f"Extracts the database of {source} into its raw tables; a sensor asks for it when rows have changed."
+    return f"Loads landed files of {source} into its raw tables; the landing sensor asks for it."
+
+
 def _jobs() -> list[Any]:
     """All jobs of every source."""
     made = []
@@ -52,12 +61,13 @@ def _jobs() -> list[Any]:
         built = ("conformed_star", f"{source}_star", f"{source}_marts", f"{source}_exports")
         star: AssetSelection = AssetSelection.groups(*built)
         tags = {SOURCE_TAG: source}
-        made.append(define_asset_job(load_job_name(source), raw, tags=tags))
+        made.append(define_asset_job(load_job_name(source), raw, tags=tags, description=_loads(source)))
         for unit, keys in _apart(source).items():
             other = AssetSelection.assets(*keys)
             star -= other
-            made.append(define_asset_job(f"{build_job_name(source)}_by_{unit}", other, tags=tags))
-        made.append(define_asset_job(build_job_name(source), star, tags=tags))
+            name = f"{build_job_name(source)}_by_{unit}"
+            made.append(define_asset_job(name, other, tags=tags, description=f"{BUILDS} Those by {unit}."))
+        made.append(define_asset_job(build_job_name(source), star, tags=tags, description=BUILDS))
     return made
 
 

@@ -1,12 +1,12 @@
 """What to build when: from what is stale to the runs to ask for, as pure functions."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from dagster import AssetKey
 
-from cinestream_platform.catalog import main_unit
+from cinestream_platform.catalog import SOURCES, main_unit
 from cinestream_platform.declarations.table import WHOLE, PartitionUnit
 from cinestream_platform.ledger.publications import LedgerState
 from cinestream_platform.orchestration.partitions import contiguous_ranges, ranges_to_build
@@ -70,11 +70,13 @@ def plan_builds(
     *,
     everything: bool = False,
     held: Mapping[AssetKey, Set[str]] | None = None,
+    due: Mapping[AssetKey, Sequence[str]] | None = None,
 ) -> BuildPlan:
     """What to build for a source: all that is stale, and the marts that will be stale by that.
 
     ``everything`` takes every table, over all partitions from the first to the last that a loaded file touches.
-    ``held`` are partitions that wait although they are stale, since their build was cancelled.
+    ``held`` are partitions that wait although they are stale, since their build was cancelled. ``due`` is ``all_due``,
+    if it is known already.
     """
     plan = BuildPlan(main_unit(source))
     if not _has_begun(source, nodes, state):
@@ -83,11 +85,8 @@ def plan_builds(
     if everything:
         wanted = {key: _everything(node, own, state) for key, node in own.items()}
     else:
-        held = held or {}
-        stale = {
-            key: [partition for partition in due_partitions(node, nodes, state) if partition not in held.get(key, ())]
-            for key, node in own.items()
-        }
+        held, due = held or {}, all_due(own, state, nodes) if due is None else due
+        stale = {key: [partition for partition in due[key] if partition not in held.get(key, ())] for key in own}
         if held.keys() & own.keys() and not any(found for key, found in stale.items() if key.path[0] == source):
             return plan  # what sources share is not built for one whose own work waits
         wanted = _with_marts(stale, own)
@@ -117,6 +116,26 @@ def due_partitions(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerStat
     """Its stale partitions. Those that have not begun (files may be dated a day ahead) wait."""
     known = {WHOLE, *node.partition_keys}
     return [partition for partition in stale_partitions(node, nodes, state) if partition in known]
+
+
+def all_due(
+    nodes: Mapping[AssetKey, Node], state: LedgerState, graph: Mapping[AssetKey, Node] | None = None
+) -> dict[AssetKey, list[str]]:
+    """The stale partitions of each of these nodes of a graph (by default these nodes are all of it)."""
+    return {key: due_partitions(node, nodes if graph is None else graph, state) for key, node in nodes.items()}
+
+
+def stale_tables(
+    nodes: Mapping[AssetKey, Node], state: LedgerState, due: Mapping[AssetKey, Sequence[str]] | None = None
+) -> dict[tuple[str, str], int]:
+    """What a person calls stale: (schema, table) -> stale partitions, of sources that have begun.
+
+    Also what waits since its build was cancelled. ``due`` is ``all_due``, if it is known already.
+    """
+    due = all_due(nodes, state) if due is None else due
+    begun = {source for source in SOURCES if _has_begun(source, nodes, state)}
+    begun |= {"conformed"} if begun else set()
+    return {nodes[key].relation: len(found) for key, found in due.items() if found and key.path[0] in begun}
 
 
 def _with_marts(stale: dict[AssetKey, list[str]], nodes: Mapping[AssetKey, Node]) -> dict[AssetKey, list[str]]:

@@ -7,7 +7,7 @@ from psycopg import Connection
 from rich.console import Console
 
 from cinestream_platform.commands.tables import print_table, say
-from cinestream_platform.commands.verdict import described, gather
+from cinestream_platform.commands.verdict import counted, described, gather
 from cinestream_platform.commands.waiting import waiting_entries
 from cinestream_platform.commands.working import working
 from cinestream_platform.declarations.table import WHOLE
@@ -72,7 +72,7 @@ def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -
         """
         SELECT key, status, rows_loaded, rows_rejected, attempts, reason
         FROM platform.file
-        WHERE %s OR status = 'parked' OR (status = 'pending' AND (attempts > 0 OR is_held))
+        WHERE %s OR status = 'parked' OR is_failing OR (status = 'pending' AND is_held)
         ORDER BY key, file_id
         """,
         (every_file,),
@@ -84,7 +84,7 @@ def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -
         # As lines and never cut: the key is what other commands ask for.
         say(console, f"  {key}")
         numbers = f", {loaded:,} rows, {rejected:,} rejected" if status == "loaded" else ""
-        tried = f" after {attempts:,} attempts" if status != "loaded" and attempts else ""
+        tried = f" after {counted(attempts, 'attempt', 'attempts')}" if status != "loaded" and attempts else ""
         say(console, f"      {status}{tried}{numbers}{f': {reason}' if reason else ''}")
 
 

@@ -45,6 +45,7 @@ from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.io_managers import Build, Delivery
 from cinestream_platform.orchestration.partitions import partitions_of
+from cinestream_platform.orchestration.run_tags import NOT_LOADED_TAG
 from cinestream_platform.orchestration.versions import with_published_versions
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
@@ -164,7 +165,7 @@ def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]]
             yield Output(delivery)
             with connect(warehouse.target()) as conn:
                 yield from checks.raw_check_results(conn, feed, key)
-            _fail_for_files_not_loaded(delivery.reports)
+            _fail_for_files_not_loaded(context, delivery.reports)
 
         made: AssetsDefinition = asset(
             **table_properties(feed.table, getdoc(function) or ""),
@@ -178,10 +179,15 @@ def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]]
     return decorate
 
 
-def _fail_for_files_not_loaded(reports: list[Report]) -> None:
-    """Fail the run for files that are parked or failed; all others are published by now."""
+def _fail_for_files_not_loaded(context: AssetExecutionContext, reports: list[Report]) -> None:
+    """Fail the run for files that are parked or failed; all others are published by now.
+
+    A tag says that this step failed for its files alone: they are accounted for in the ledger, the run did its work.
+    """
     bad = [report for report in reports if report.outcome in (Outcome.PARKED, Outcome.FAILED)]
     if bad:
+        tag = f"{NOT_LOADED_TAG}{context.asset_key.to_python_identifier()}"
+        context.instance.add_run_tags(context.run.run_id, {tag: str(len(bad))})
         raise Failure(
             f"{len(bad):,} of {len(reports):,} files are not loaded, the others are:\n"
             + bounded("\n".join(f"{report.file.key} {report.outcome}: {report.reason}" for report in bad), 5_000),

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cinestream_platform.commands.verdict import Health, Runs, described
+from cinestream_platform.commands.verdict import Health, described
+from cinestream_platform.processes.runs import Runs
 
 WELL = Health(
     postgres="postgresql://cinestream@127.0.0.1:5432/cinestream",
@@ -17,6 +18,7 @@ WELL = Health(
     stale={},
     parked=0,
     waiting=0,
+    failing=0,
     held=0,
     extracted=(("dvdrental", datetime(2026, 5, 1, 12, 30, tzinfo=UTC)),),
     disk="42.4 GB free of 270.6 GB at /data (home)",
@@ -40,6 +42,7 @@ def test_the_first_line_is_the_verdict() -> None:
     [
         (replace(WELL, parked=2), "LOOK: 2 files are parked"),
         (replace(WELL, parked=1), "LOOK: 1 file is parked"),
+        (replace(WELL, failing=1, waiting=1), "LOOK: 1 file failed and will be tried again"),
         (replace(WELL, runs=Runs(failed=("movielens_load",))), "LOOK: the last run failed of movielens_load"),
         (replace(WELL, shortage="The disk is nearly full."), "LOOK: The disk is nearly full."),
         (replace(WELL, has_daemon=False, waiting=1), "LOOK: work waits, and no daemon does it"),
@@ -61,6 +64,14 @@ def test_what_needs_a_person_is_named_in_the_verdict(health: Health, words: str)
 )
 def test_what_goes_on_by_itself_needs_nobody(health: Health) -> None:
     assert said(health)["verdict"] == "all is well"
+
+
+def test_a_run_that_failed_for_its_files_is_told_but_the_files_alone_are_what_needs_a_look() -> None:
+    runs = Runs(failed_for_files=("movielens_load",))
+    told = said(replace(WELL, parked=1, runs=runs))
+    assert told["verdict"] == "LOOK: 1 file is parked"
+    assert told["runs"].endswith("last run of movielens_load loaded all but the files that it could not load")
+    assert said(replace(WELL, runs=runs))["verdict"] == "all is well"  # the file was retracted or corrected
 
 
 def test_of_many_names_some_are_listed_and_the_others_counted() -> None:
