@@ -1,18 +1,14 @@
-"""Marts as files: which ones, and what a cell of CSV looks like."""
+"""Marts as files: what a cell of CSV looks like."""
 
 import csv
 import io
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
-import dagster as dg
 import polars as pl
 import pytest
 
-from cinestream_platform.marts.exports import CHECK, export_assets, formula_safe_csv
-from cinestream_platform.marts.project import ensure_manifest
-from cinestream_platform.settings import Settings
+from cinestream_platform.marts.exports import formula_safe_csv
 
 
 def first_column(*cells: str | None) -> list[str]:
@@ -49,14 +45,3 @@ def test_cells_are_quoted_as_rfc_4180_says_and_null_is_not_the_empty_text() -> N
 
 def test_a_mart_without_rows_has_a_header() -> None:
     assert formula_safe_csv(pl.DataFrame(schema={"a": pl.Int64, "b": pl.String})) == b"a,b\r\n"
-
-
-def test_the_kpis_are_exported_each_by_an_asset_after_its_mart(tmp_path: Path) -> None:
-    exports = {next(iter(made.keys)): made for made in export_assets(ensure_manifest(Settings(home=tmp_path)))}
-    assert {key.to_user_string(): made.asset_deps[key] for key, made in exports.items()} == {
-        "dvdrental/export_gold_kpi_category": {dg.AssetKey(["dvdrental", "gold_kpi_category"])},
-        "dvdrental/export_mv_kpi_global": {dg.AssetKey(["dvdrental", "mv_kpi_global"])},
-    }
-    for key, made in exports.items():
-        assert made.specs_by_key[key].group_name == "dvdrental_exports"
-        assert [check.name for check in made.check_specs] == [CHECK]

@@ -93,14 +93,3 @@ def test_a_failed_parse_keeps_the_old_manifest_and_is_tried_again(
     assert [path.name for path in manifest_path(settings).parent.iterdir() if path.is_dir()] == []
     ensure_manifest(settings)
     assert len(parses) == 2
-
-
-def test_dbts_own_message_reaches_the_reader(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = tmp_path / "dbt_project"
-    shutil.copytree(project.PROJECT_DIR, copy, ignore=shutil.ignore_patterns("target", "logs"))
-    (copy / "models" / "movielens" / "mart_broken.sql").write_text("select * from {{ ref('nothing_there') }}")
-    monkeypatch.setattr(project, "PROJECT_DIR", copy)
-    with pytest.raises(MartsNotPreparedError, match="nothing_there"):
-        ensure_manifest(settings)

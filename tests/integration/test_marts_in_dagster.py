@@ -1,7 +1,8 @@
-"""How the marts look in Dagster and when they run, without a database."""
+"""How the marts look in Dagster and when they run: what dbt's own parse gives, without a database."""
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -12,8 +13,10 @@ import dagster as dg
 import pytest
 
 from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.marts import project
 from cinestream_platform.marts.assets import marts_assets
-from cinestream_platform.marts.project import ensure_manifest
+from cinestream_platform.marts.exports import CHECK, export_assets
+from cinestream_platform.marts.project import MartsNotPreparedError, ensure_manifest
 from cinestream_platform.marts.rebuild import REBUILDS, dbt_arguments, rebuild_by
 from cinestream_platform.marts.resource import MartsDbt
 from cinestream_platform.marts.translator import source_of_schema
@@ -49,8 +52,8 @@ def key(table: str, source: str = "movielens") -> dg.AssetKey:
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ensure_manifest(Settings(home=tmp_path_factory.mktemp("home")))
+def manifest(manifest_home: Path) -> Path:
+    return ensure_manifest(Settings(home=manifest_home, postgres_database="cinestream"))
 
 
 @pytest.fixture(scope="module")
@@ -220,3 +223,23 @@ def test_a_manifest_of_another_database_stops_the_run_before_dbt_starts(
     assert not result.success
     [failure] = [event for event in result.all_events if event.is_step_failure]
     assert "parsed for database cinestream, the warehouse is another" in str(failure.step_failure_data)
+
+
+def test_the_kpis_are_exported_each_by_an_asset_after_its_mart(manifest: Path) -> None:
+    exports = {next(iter(made.keys)): made for made in export_assets(manifest)}
+    assert {key.to_user_string(): made.asset_deps[key] for key, made in exports.items()} == {
+        "dvdrental/export_gold_kpi_category": {dg.AssetKey(["dvdrental", "gold_kpi_category"])},
+        "dvdrental/export_mv_kpi_global": {dg.AssetKey(["dvdrental", "mv_kpi_global"])},
+    }
+    for key, made in exports.items():
+        assert made.specs_by_key[key].group_name == "dvdrental_exports"
+        assert [check.name for check in made.check_specs] == [CHECK]
+
+
+def test_dbts_own_message_reaches_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "dbt_project"
+    shutil.copytree(project.PROJECT_DIR, copy, ignore=shutil.ignore_patterns("target", "logs"))
+    (copy / "models" / "movielens" / "mart_broken.sql").write_text("select * from {{ ref('nothing_there') }}")
+    monkeypatch.setattr(project, "PROJECT_DIR", copy)
+    with pytest.raises(MartsNotPreparedError, match="nothing_there"):
+        ensure_manifest(Settings(home=tmp_path / "home"))
