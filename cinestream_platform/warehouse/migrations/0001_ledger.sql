@@ -84,7 +84,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS publication_latest
     ON ops.publication (schema_name, table_name, partition_key) WHERE is_latest;
 COMMENT ON TABLE ops.publication IS 'What was published when, by which run, from which files. Grain: one row a publication of a table or partition.';
 COMMENT ON COLUMN ops.publication.is_changed IS 'False where new inputs gave the same content, so that nothing was rewritten.';
-COMMENT ON COLUMN ops.publication.content_hash IS 'Independent of row order (publishing/content_hash.py; marts: the database''s own row hash).';
+COMMENT ON COLUMN ops.publication.content_hash IS 'Independent of row order (warehouse/content_hash.py; marts: the database''s own row hash).';
 COMMENT ON COLUMN ops.publication.upstream IS 'Marts: the publications that they were made from.';
 COMMENT ON COLUMN ops.publication.relation IS 'The table that was swapped in; another one means that somebody replaced it.';
 

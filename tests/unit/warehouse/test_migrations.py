@@ -1,0 +1,23 @@
+"""Migrations that have run on somebody's warehouse: their text is what they are known by."""
+
+from cinestream_platform.warehouse.migrate import declared_migrations
+
+RAN = {
+    "0001_ledger": "b60060cf28815984",
+    "0002_locks": "e101caa0372916f6",
+    "0003_ended_sessions": "388d35a32eda0626",
+    "0004_reasons_without_records": "f97d6d102400c08b",
+    "0005_many_small_files": "5fdabbd122ab5024",
+    "0006_cancelled_work": "fc33dc6fbeac7c95",
+    "0007_publications_that_changed": "1ee0d2a44dd50da1",
+    "0008_shared_lake_objects": "d34443ac60590828",
+    "0020_watermarks": "1bf4ba5d5284b780",
+    "0025_warnings_of_files": "9ffc3d742af952f5",
+    "0030_platform_views": "9915b08c88694a4d",
+}
+"""Name to the beginning of the hash that ``ops.migration`` has. A new migration joins once it is on the main branch."""
+
+
+def test_no_migration_that_has_run_is_edited_since_its_warehouses_would_be_refused() -> None:
+    now = {str(migration): migration.sha256[:16] for migration in declared_migrations()}
+    assert {name: now.get(name) for name in RAN} == RAN
