@@ -8,7 +8,7 @@ from dagster import AssetKey, DagsterEvent, DagsterInstance, Definitions, Execut
 
 from cinestream_platform.automation.build_sensor import range_tags
 from cinestream_platform.automation.jobs import build_job_of, load_job_name
-from cinestream_platform.automation.landing import due_files, load_requests, scan_landing
+from cinestream_platform.automation.landing import arrival_events, due_files, load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
 from cinestream_platform.catalog import EXTRACTS, SOURCES
 from cinestream_platform.lake.store import ObjectStore
@@ -61,7 +61,8 @@ def load_landed(
     follow: Follow = _ignore,
 ) -> list[ExecuteInProcessResult]:
     """Enter and load everything that landed and is due, one run a source."""
-    scan_landing(get_settings(), target, landing)
+    for event in arrival_events(scan_landing(get_settings(), target, landing)):
+        instance.report_runless_asset_event(event)
     with connect(target) as conn:
         due = due_files(conn, limit=1_000_000)
     results = []

@@ -90,6 +90,7 @@ def full_extraction_schedule(source: str) -> ScheduleDefinition:
         name=f"{source}_full_extraction",
         job=next(job for job in JOBS if job.name == load_job_name(source)),
         cron_schedule="0 2 * * *",
+        description=f"Extracts all of {source}, whether it looks changed or not: finds what changed without a trace.",
         run_config={"ops": {f"{source}_extraction": {"config": {"full": True}}}},
         default_status=DefaultScheduleStatus.RUNNING,
     )

@@ -69,5 +69,8 @@ def housekeeping() -> None:
 
 
 HOUSEKEEPING_SCHEDULE = ScheduleDefinition(
-    job=housekeeping, cron_schedule="30 3 * * *", default_status=DefaultScheduleStatus.RUNNING
+    job=housekeeping,
+    cron_schedule="30 3 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Deletes once a night what crashed loads left in the lake, and old runs.",
 )

@@ -168,7 +168,7 @@ def unfinished_loads(instance: DagsterInstance) -> dict[str, list[set[int]]]:
     return found
 
 
-def _arrival_events(arrivals: Iterable[Arrival]) -> Iterator[AssetMaterialization]:
+def arrival_events(arrivals: Iterable[Arrival]) -> Iterator[AssetMaterialization]:
     """One event a feed and tick, however many files: each event is a login and some statements for Dagster."""
     for arrival in arrivals:
         if feed := find_feed(arrival.source, arrival.dataset):
@@ -218,7 +218,7 @@ def landing_sensor(interval_seconds: int) -> SensorDefinition:
         nothing = SkipReason(f"Nothing new to ask for; {len(in_flight):,} files are being loaded.")
         return SensorResult(
             run_requests=[count_earlier_runs(context.instance, request).run_request() for request in requests],
-            asset_events=list(_arrival_events(arrivals)),
+            asset_events=list(arrival_events(arrivals)),
             skip_reason=None if requests else nothing,
         )
 

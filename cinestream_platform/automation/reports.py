@@ -11,5 +11,8 @@ REPORTS_JOB = define_asset_job(
 )
 
 REPORTS_SCHEDULE = ScheduleDefinition(
-    job=REPORTS_JOB, cron_schedule="0 4 * * *", default_status=DefaultScheduleStatus.RUNNING
+    job=REPORTS_JOB,
+    cron_schedule="0 4 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Makes the relationship reports anew, once a day.",
 )

@@ -86,6 +86,8 @@ def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -
         numbers = f", {loaded:,} rows, {rejected:,} rejected" if status == "loaded" else ""
         tried = f" after {counted(attempts, 'attempt', 'attempts')}" if status != "loaded" and attempts else ""
         say(console, f"      {status}{tried}{numbers}{f': {reason}' if reason else ''}")
+    if files:
+        say(console, "")
 
 
 def _print_held(console: Console, conn: Connection[Any]) -> None:
@@ -98,6 +100,8 @@ def _print_held(console: Console, conn: Connection[Any]) -> None:
     for work, count, first, last, held_at in found:
         partitions = f" {first}" if count == 1 else f" {first} to {last} ({count:,} partitions)"
         say(console, f"  {work}{partitions if last != WHOLE else ''}, {_cell(held_at)} UTC")
+    if found:
+        say(console, "")
 
 
 def _print_waiting(console: Console, conn: Connection[Any], *, every_file: bool) -> None:
@@ -110,3 +114,5 @@ def _print_waiting(console: Console, conn: Connection[Any], *, every_file: bool)
         say(console, f"      waits: {reason}")
     if len(shown) < len(entries):
         say(console, f"  … and {len(entries) - len(shown):,} more (--files shows all)")
+    if entries:
+        say(console, "")

@@ -186,10 +186,11 @@ def _fail_for_files_not_loaded(context: AssetExecutionContext, reports: list[Rep
     """
     bad = [report for report in reports if report.outcome in (Outcome.PARKED, Outcome.FAILED)]
     if bad:
+        others = " (the others are)" if len(bad) < len(reports) else ""
         tag = f"{NOT_LOADED_TAG}{context.asset_key.to_python_identifier()}"
         context.instance.add_run_tags(context.run.run_id, {tag: str(len(bad))})
         raise Failure(
-            f"{len(bad):,} of {len(reports):,} files are not loaded, the others are:\n"
+            f"{len(bad):,} of {len(reports):,} files could not be loaded{others}:\n"
             + bounded("\n".join(f"{report.file.key} {report.outcome}: {report.reason}" for report in bad), 5_000),
             metadata={"files": MetadataValue.json({r.file.key: bounded(r.reason, 500) for r in bad[:SHOWN_FILES]})},
             # The ledger knows when a file is to be tried again; repeating the run would not help.

@@ -85,6 +85,16 @@ class RawIOManager(ConfigurableIOManager):
                 )
         if len(delivery.reports) > NAMED_FILES:
             context.log.info("%s files loaded, %s rows, %s rejected.", f"{loaded:,}", f"{rows:,}", f"{rejected:,}")
+        if delivery.reports:  # an extraction tells by itself what it did
+            context.add_output_metadata(
+                {
+                    "files_loaded": loaded,
+                    "files_not_loaded": len(delivery.reports) - loaded,
+                    "rows_loaded": rows,
+                    "rows_rejected": rejected,
+                    "last_file": delivery.reports[-1].file.key,
+                }
+            )
         if loaded:
             self._compact(context)
 

@@ -151,7 +151,7 @@ def match_columns(header: list[str], table: Table) -> list[str]:
         problems += [f"column `{_shown(name)}` is not known" for name in unknown[:SHOWN_NAMES]]
         problems += [f"{len(unknown) - SHOWN_NAMES:,} more are not known"] if len(unknown) > SHOWN_NAMES else []
     elif unknown:
-        problems.append(f"{len(unknown):,} of {len(header):,} fields in the first line are no names of columns")
+        problems.append(f"unknown names in the first line: {len(unknown):,} of {len(header):,}")
     problems += [f"column `{name}` occurs twice" for name in twice[:SHOWN_NAMES]]
     if problems:
         hint = "" if is_header else "Is the first line a header, with commas between these names? "

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from dagster import AssetKey
 
 from cinestream_platform.ledger import landed_files, stale_look
 from cinestream_platform.processes.runs import Runs, read_runs
@@ -114,3 +115,19 @@ def test_status_leaves_what_it_found_stale_and_needs_no_look_where_that_holds(
         monkeypatch.setattr(verdict, "_look_for_stale", lambda _: pytest.fail("nothing has changed"))
         monkeypatch.setattr(verdict, "read_runs", lambda *_: (True, Runs()))
         assert verdict.gather(get_settings(), platform.target, conn, with_stale=True).stale == found
+
+
+def test_what_landed_and_what_was_loaded_of_it_stands_on_the_pages_of_the_assets(platform: Platform) -> None:
+    platform.land("movielens/ratings/bad.csv", BAD)
+    platform.land("movielens/ratings/good.csv", ratings_csv([(1, 1, 4.0, Y2005), (2, 1, 9.0, Y2005)]))
+    [run] = platform.load()
+    told = {}
+    for key in (AssetKey(["movielens", "ratings"]), AssetKey(["landing", "movielens", "ratings"])):
+        event = platform.instance.get_latest_materialization_event(key)
+        assert event
+        assert event.asset_materialization
+        told |= {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    numbers = {"files_loaded": 1, "files_not_loaded": 1, "rows_loaded": 1, "rows_rejected": 1, "files": 2}
+    assert {name: told.get(name) for name in numbers} == numbers
+    [failure] = [event for event in run.all_events if event.is_step_failure]
+    assert "1 of 2 files could not be loaded (the others are):" in str(failure.step_failure_data.error)

@@ -91,7 +91,7 @@ def test_a_header_is_matched_without_regard_to_case_and_underscores(header):
         (b"userId,movieId,rating,timestamp,Rating", "column `rating` occurs twice; column `Rating` occurs twice;"),
         (b"userId, movieId,rating,timestamp", "column `movieId` is missing; column ` movieId` is not known;"),
         (b"1,2,3.5,1000000000", "column `userId` is missing; column `movieId` is missing;"),
-        (b"userId;movieId;rating;timestamp", "1 of 1 fields in the first line are no names of columns"),
+        (b"userId;movieId;rating;timestamp", "unknown names in the first line: 1 of 1"),
     ],
 )
 def test_a_wrong_header_is_refused_and_the_message_names_the_columns(header, problems):
