@@ -83,14 +83,11 @@ def test_a_second_demo_prints_the_same_totals_and_publishes_nothing_new(
     cinestream: CommandLine, first_demo: str
 ) -> None:
     before = query(cinestream, PUBLISHED)
-    second = cinestream.output("demo", "--scale", "0.05")
+    second = cinestream.output("demo", "--scale", "0.05", "--source", "movielens", "--source", "dvdrental")
     assert query(cinestream, PUBLISHED) == before
     totals = rows_of_assets(second)
-    assert totals, "the star and the marts are shown again"
+    assert {"movielens/fact_ratings", "dvdrental/fact_rental"} <= set(totals), "the stars are shown again"
     assert {name: rows_of_assets(first_demo)[name] for name in totals} == totals
-    assert [line for line in second.splitlines() if line.startswith("Quarantine")] == [
-        line for line in first_demo.splitlines() if line.startswith("Quarantine")
-    ]
 
 
 def test_status_tells_feeds_files_and_publications(cinestream: CommandLine, first_demo: str) -> None:
