@@ -10,6 +10,7 @@ from cinestream_platform.ledger.deliveries import BEGINNING
 
 EFFECTIVE_AT = "_effective_at"
 CHANGED_AT = "_changed_at"
+GONE_AT = "_gone_at"
 ORDER = (EFFECTIVE_AT, "_file_id", "_line")
 BOOKKEEPING = (*ORDER, "partition_key", CHANGED_AT)
 """What raw rows may carry beside the delivered columns."""
@@ -62,6 +63,17 @@ def versions(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
 def newest(deliveries: pl.LazyFrame) -> pl.LazyFrame:
     """The records of the delivery that holds now."""
     return deliveries.filter(pl.col(EFFECTIVE_AT) == pl.col(EFFECTIVE_AT).max())
+
+
+def last_known(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
+    """Each member as the last delivery that has it says, also one that the newest delivery lacks.
+
+    ``_gone_at`` is when the first delivery without it took effect, NULL for a member that the newest one has.
+    """
+    moments = deliveries.select(EFFECTIVE_AT).unique().sort(EFFECTIVE_AT)
+    following = moments.with_columns(pl.col(EFFECTIVE_AT).shift(-1).alias(GONE_AT))
+    last = deliveries.filter(pl.col(EFFECTIVE_AT) == pl.col(EFFECTIVE_AT).max().over(member_id))
+    return last.join(following, on=EFFECTIVE_AT, how="left")
 
 
 def aligned(*tables: pl.LazyFrame) -> list[pl.LazyFrame]:

@@ -8,6 +8,11 @@ from typing import Any
 
 from dagster import AssetKey
 
+from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.ledger.publications import read_state
+from cinestream_platform.sources.chinook import raw_tables
+from cinestream_platform.warehouse.connection import connect
+from tests.support.chinook import invoices, table_csv
 from tests.support.platform import MOVIES, Platform, csv_bytes, ratings_csv
 from tests.support.reader import Reader
 
@@ -93,3 +98,40 @@ def test_marts_are_whole_for_readers_rebuilt_where_stale_and_complete(marts_plat
 
 def mart_hashes(platform: Platform) -> dict[str, Any]:
     return {name: platform.row_hash(f"movielens_marts.{name}") for name in sorted(BY_YEAR | WHOLE)}
+
+
+# ---- the music store -------------------------------------------------------------------------------------------------
+
+SEGMENTS = AssetKey(["chinook", "mart_customer_segments"])
+COUNTRIES = "SELECT customer_id, country FROM chinook_marts.mart_customer_segments ORDER BY 1"
+
+
+def living_in(*countries: str) -> bytes:
+    """A delivery of customers 1, 2 …, and where they live."""
+    said = {"first_name": "Ada", "last_name": "Berg", "email": "ada@example.com", "address": "1 Lane"}
+    people = ({"customer_id": n, "country": country, **said} for n, country in enumerate(countries, start=1))
+    return table_csv(raw_tables.CUSTOMER, *people)
+
+
+def test_after_a_delivery_was_retracted_no_mart_shows_what_it_said(marts_platform: Platform) -> None:
+    """Also of an undated one, which makes no fact stale, though a fact points at another version of the customer."""
+    platform = marts_platform
+    platform.land("chinook/customer/customer_2024-01-01.csv", living_in("Brazil", "Norway"))
+    platform.land("chinook/invoice/Invoice.csv", invoices((1, 1, "2024-06-01 12:00:00", "0.99")))
+    platform.load_and_build()
+    before = platform.content_hashes()
+
+    undated = platform.land("chinook/customer/customer.csv", living_in("Atlantis", "Norway"))
+    platform.load_and_build()
+    assert platform.run([SEGMENTS]).success
+    assert platform.query(COUNTRIES) == [(1, "Atlantis"), (2, "Norway")]
+
+    platform.retract(undated)
+    platform.load_and_build()
+    with connect(platform.target) as conn:
+        stale = {key for _, keys in plan_builds("chinook", platform.nodes, read_state(conn)).runs() for key in keys}
+    assert SEGMENTS in stale
+    assert platform.run([SEGMENTS]).success
+    assert platform.query(COUNTRIES) == [(1, "Brazil"), (2, "Norway")]
+    assert platform.query("SELECT customer_id FROM chinook_dw.dim_customer WHERE country = 'Atlantis'") == []
+    assert {table: platform.content_hashes()[table] for table in before} == before

@@ -210,8 +210,8 @@ FILM_CATEGORY = _table(
 )
 INVENTORY = _table(
     "inventory",
-    WriteMode.SNAPSHOT,
-    "Copies of films in the stores.",
+    WriteMode.HISTORY,
+    "Copies of films in the stores, at every extraction that found any changed.",
     _id("inventory_id", "The source's number of the copy."),
     _id("film_id", "The film."),
     _id("store_id", "The store."),

@@ -6,7 +6,7 @@ publishing replaces them by surrogate keys as the tables' references say.
 
 import polars as pl
 
-from cinestream_platform.conformed.history import aligned, as_of, newest, versions
+from cinestream_platform.conformed.history import EFFECTIVE_AT, GONE_AT, aligned, as_of, last_known, newest, versions
 from cinestream_platform.conformed.transforms import date_key, delivered
 
 SECONDS_A_DAY = 86_400
@@ -75,8 +75,8 @@ def dim_staff(staff: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def dim_inventory(inventory: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a copy, with ``film_id`` and ``store_id``."""
-    return inventory.select("inventory_id", "film_id", "store_id", *delivered())
+    """One row per copy that the source has, with ``film_id`` and ``store_id``."""
+    return newest(inventory).select("inventory_id", "film_id", "store_id", *delivered())
 
 
 def dim_customer(
@@ -107,6 +107,11 @@ def bridge_film_category(film_category: pl.LazyFrame) -> pl.LazyFrame:
     return film_category.select("film_id", "category_id").unique()
 
 
+def _copies(inventory: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per copy, also one that has left: what was rented of it stays that film's and that store's."""
+    return last_known(inventory, "inventory_id").select("inventory_id", "film_id", "store_id", GONE_AT)
+
+
 def _paid(payment: pl.LazyFrame) -> pl.LazyFrame:
     """Number and sum of payments of each rental that has any."""
     return payment.group_by("rental_id").agg(payment_count=pl.len().cast(pl.Int32), amount_paid=pl.col("amount").sum())
@@ -119,8 +124,8 @@ def fact_rental(
 
     Late are days after the day of rental plus the film's rental duration, by calendar days (UTC).
     """
-    durations = newest(film).select("film_id", "rental_duration")
-    copies = inventory.select("inventory_id", "film_id", "store_id").join(durations, on="film_id", how="left")
+    durations = last_known(film, "film_id").select("film_id", "rental_duration")
+    copies = _copies(inventory).join(durations, on="film_id", how="left")
     rented = as_of(
         rental.select("rental_id", "rental_date", "return_date", "inventory_id", "customer_id", "staff_id"),
         customers.select("customer_id", "valid_from"),
@@ -151,8 +156,7 @@ def fact_payment(
     payment: pl.LazyFrame, rental: pl.LazyFrame, inventory: pl.LazyFrame, customers: pl.LazyFrame
 ) -> pl.LazyFrame:
     """One row a payment, with the copy that the rental was of."""
-    copies = inventory.select("inventory_id", "film_id", "store_id")
-    rented = rental.select("rental_id", "inventory_id").join(copies, on="inventory_id", how="left")
+    rented = rental.select("rental_id", "inventory_id").join(_copies(inventory), on="inventory_id", how="left")
     paid = as_of(
         payment.select("payment_id", "rental_id", "customer_id", "staff_id", "payment_date", "amount"),
         customers.select("customer_id", "valid_from"),
@@ -184,7 +188,10 @@ def transactions(payment: pl.LazyFrame, rental: pl.LazyFrame) -> pl.LazyFrame:
 def stock_prices(
     payment: pl.LazyFrame, film: pl.LazyFrame, rental: pl.LazyFrame, inventory: pl.LazyFrame
 ) -> pl.LazyFrame:
-    """One row a copy and observed price: charged by a payment, or the rate that the source set for its film."""
+    """One row a copy and observed price: charged by a payment, or the rate that the source set for its film.
+
+    A copy that has left keeps the rates that were seen before it was missed.
+    """
     charged = payment.join(rental.select("rental_id", "inventory_id"), on="rental_id").select(
         date_key("payment_date"),
         stock_id="inventory_id",
@@ -192,11 +199,15 @@ def stock_prices(
         payment_id="payment_id",
         price="amount",
     )
-    # The same state of a film comes with every extraction; a film changed twice at one instant has one of its rates.
-    rates = film.sort("_effective_at", "_file_id").unique(["film_id", "last_update"], keep="last", maintain_order=True)
+    seen = pl.col(EFFECTIVE_AT)
+    rates = film.group_by("film_id", "last_update", "rental_rate").agg(_first=seen.min(), _last=seen.max())
+    # The same state of a film comes with every extraction; a film changed twice at one instant has its last rate.
     rated = (
-        inventory.select("inventory_id", "film_id")
+        _copies(inventory)
         .join(rates, on="film_id")
+        .filter(pl.col(GONE_AT).is_null() | (pl.col("_first") < pl.col(GONE_AT)))
+        .sort("_last")
+        .unique(["inventory_id", "last_update"], keep="last", maintain_order=True)
         .select(
             date_key("last_update"),
             stock_id="inventory_id",

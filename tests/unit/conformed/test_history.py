@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cinestream_platform.conformed.history import BEGINNING, aligned, as_of, newest, versions
+from cinestream_platform.conformed.history import BEGINNING, aligned, as_of, last_known, newest, versions
 
 FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 INSTANT = pl.Datetime("us", "UTC")
@@ -220,6 +220,19 @@ def test_newest_has_the_records_of_the_last_delivery_also_when_it_came_first():
     records = [Record(1, "new", 1, day(3), None, 1, 2), Record(1, "old", 1, day(1), None, 2, 2)]
     assert newest(frame(records)).collect()["name"].to_list() == ["new"]
     assert newest(frame([])).collect().height == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(deliveries())
+def test_every_member_is_known_as_its_last_delivery_says_and_gone_from_the_first_that_lacks_it_since(records):
+    moments = {record.effective_at for record in records}
+    expected = []
+    for member in {record.member for record in records}:
+        last = max(record.effective_at for record in records if record.member == member)
+        gone = min((moment for moment in moments if moment > last), default=None)
+        expected += [(*r.row, gone) for r in records if r.member == member and r.effective_at == last]
+    found = last_known(frame(records), "member").select(*SCHEMA, "_gone_at").collect().rows()
+    assert sorted(found, key=repr) == sorted(expected, key=repr)
 
 
 @settings(max_examples=60, deadline=None)

@@ -153,6 +153,71 @@ def test_prices_are_every_charge_and_every_rate_once_however_often_it_was_extrac
     ]
 
 
+SHOP_WITH_7_THEN_WITHOUT = raw(
+    INVENTORY,
+    *({"inventory_id": n, "film_id": 70, "store_id": 2} for n in (7, 8)),
+    {"inventory_id": 8, "film_id": 70, "store_id": 2, "at": SECOND, "_file_id": 2},
+)
+"""Copy 7 has left the source before the second extraction."""
+
+
+def rates(inventory: pl.LazyFrame, *film: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Copy, time and price of what was charged to nobody."""
+    found = transforms.stock_prices(NO_PAYMENT, raw(FILM, *({"film_id": 70} | f for f in film)), raw(RENTAL), inventory)
+    return found.sort("stock_id", "timestamp").select("stock_id", "timestamp", "price").collect().rows()
+
+
+def test_a_copy_that_left_keeps_the_rates_that_were_seen_before_it_was_missed_and_gets_no_later_ones() -> None:
+    while_away = at("2026-01-02 12:00")
+    later = {"at": THIRD, "_file_id": 3, "last_update": while_away, "rental_rate": Decimal("4.99")}
+    assert rates(SHOP_WITH_7_THEN_WITHOUT, {}, later) == [
+        (7, OLD, Decimal("2.99")),
+        (8, OLD, Decimal("2.99")),
+        (8, while_away, Decimal("4.99")),
+    ]
+    undated = later | {"last_update": OLD}  # the source changed the rate and not the time: its last rate counts
+    assert rates(SHOP_WITH_7_THEN_WITHOUT, {}, undated) == [(7, OLD, Decimal("2.99")), (8, OLD, Decimal("4.99"))]
+
+
+def test_a_copy_that_came_back_or_came_late_has_every_rate_of_its_film_once() -> None:
+    back = raw(
+        INVENTORY,
+        {"inventory_id": 7, "film_id": 70},
+        {"inventory_id": 8, "film_id": 70, "at": SECOND, "_file_id": 2},
+        *({"inventory_id": n, "film_id": 70, "at": THIRD, "_file_id": 3} for n in (7, 8, 9)),
+    )
+    changed = at("2026-01-01 12:00")
+    later = {"at": SECOND, "_file_id": 2, "last_update": changed, "rental_rate": Decimal("4.99")}
+    assert rates(back, {}, later) == [
+        (n, *rate) for n in (7, 8, 9) for rate in ((OLD, Decimal("2.99")), (changed, Decimal("4.99")))
+    ]
+
+
+def test_a_copy_that_was_corrected_has_the_rates_of_its_film_as_it_is_now() -> None:
+    corrected = raw(
+        INVENTORY,
+        {"inventory_id": 7, "film_id": 70},
+        {"inventory_id": 7, "film_id": 71, "at": SECOND, "_file_id": 2},
+    )
+    assert rates(corrected, {}, {"film_id": 71, "rental_rate": Decimal("0.99")}) == [(7, OLD, Decimal("0.99"))]
+
+
+def test_what_was_rented_of_a_copy_or_film_that_left_stays_what_it_was() -> None:
+    rental = raw(
+        RENTAL,
+        *(
+            {"rental_id": n, "inventory_id": n, "customer_id": 9, "rental_date": at("2005-06-01"), "return_date": at("2005-06-07")}
+            for n in (7, 8)
+        ),
+    )  # fmt: skip
+    payment = raw(PAYMENT, *({"payment_id": n, "rental_id": n, "payment_date": at("2007-02-14")} for n in (7, 8)))
+    film = raw(FILM, {"film_id": 70}, {"film_id": 71, "at": SECOND, "_file_id": 2})
+    rented = transforms.fact_rental(rental, payment, SHOP_WITH_7_THEN_WITHOUT, film, NOBODY).sort("rental_id").collect()
+    assert rented.select("rental_id", "film_id", "store_id", "late_days").rows() == [(7, 70, 2, 3), (8, 70, 2, 3)]
+    paid = transforms.fact_payment(payment, rental, SHOP_WITH_7_THEN_WITHOUT, NOBODY).sort("payment_id").collect()
+    assert paid.select("payment_id", "inventory_id", "film_id", "store_id").rows() == [(7, 7, 70, 2), (8, 8, 70, 2)]
+
+
 # ---- dims ------------------------------------------------------------------------------------------------------------
 
 
@@ -174,6 +239,10 @@ def test_a_film_lists_its_categories_in_order_and_its_features_as_they_are() -> 
         ([], ["Action"], "English"),
         (None, None, "English"),
     ]
+
+
+def test_the_copies_are_those_that_the_source_has() -> None:
+    assert transforms.dim_inventory(SHOP_WITH_7_THEN_WITHOUT).collect()["inventory_id"].to_list() == [8]
 
 
 def customers(
