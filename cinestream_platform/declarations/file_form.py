@@ -40,18 +40,24 @@ ENDINGS = {GZIP_MAGIC: ".gz", ZSTD_MAGIC: ".zst", PARQUET_MAGIC: ".parquet"}
 FOREIGN_FORMS = {
     GZIP_MAGIC: "a gzip archive",
     b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"BZh9": "a bzip2 archive",
+    b"BZh": "a bzip2 archive",
     b"\xfd7zXZ\x00": "an xz archive",
     b"7z\xbc\xaf": "a 7z archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     SQLITE_MAGIC: "a SQLite database",
+    b"\x04\x22\x4d\x18": "an lz4 archive",
     b"Obj\x01": "an Avro file",
+    b"ORC": "an ORC file",
+    b"ARROW1": "an Arrow (Feather) file",
+    b"%PDF-": "a PDF",
     ZSTD_MAGIC: "a zstd archive",
     PARQUET_MAGIC: "a Parquet file",
+    b"\xff\xfe\0\0": "UTF-32 text",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
 """What is landed by mistake, by its first bytes."""
+TAR_MAGIC, TAR_MAGIC_AT = b"ustar", 257
 
 
 class FileRefusedError(CineStreamError):
@@ -101,3 +107,5 @@ def refuse_foreign_form(begin: bytes, wanted: str) -> None:
         if begin.startswith(magic):
             named = f"it under a name that ends in {ENDINGS[magic]}" if magic in ENDINGS else f"the {wanted} itself"
             raise FileRefusedError(f"this is {form} and no {wanted}. Land {named}.")
+    if begin.startswith(TAR_MAGIC, TAR_MAGIC_AT):
+        raise FileRefusedError(f"this is a tar archive and no {wanted}. Land the {wanted} itself.")

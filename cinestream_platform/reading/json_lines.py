@@ -134,7 +134,10 @@ class _Reader:
             column = self.names.get(name) or self._learn(name)
             if column is None or column in values:
                 return NAMES
-            values[column] = value if value is None or type(value) is str else _text(value)
+            try:
+                values[column] = value if value is None or type(value) is str else _text(value)
+            except RecursionError:  # lists in lists that could just be read
+                return JSON
         fields = [values.get(column) for column in self.columns]
         return _flaw(fields) or fields
 

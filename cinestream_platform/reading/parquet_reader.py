@@ -36,6 +36,19 @@ from cinestream_platform.reading.unpacking import MAX_RATIO, most_unpacked, unpa
 MAX_FOOTER_BYTES = 16 * 1024 * 1024
 MAX_FIXED_BYTES = 64
 BUFFER_BYTES = 1024 * 1024
+PLAIN_KINDS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_boolean,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+    pa.types.is_null,
+)
+"""Types of which every value has a text."""
 
 
 def read_parquet(
@@ -131,7 +144,10 @@ def _opened(path: Path) -> pq.ParquetFile:
     delta = {chunk.path_in_schema for chunk in chunks if any(name.startswith("DELTA") for name in chunk.encodings)}
     schema = metadata.schema.to_arrow_schema()
     texts = [field.name for field in schema if _is_text(field.type) and field.name not in delta]
-    return pq.ParquetFile(path, read_dictionary=texts, buffer_size=BUFFER_BYTES, pre_buffer=False)
+    # Spark's INT96 would be nanoseconds else, in which the year 2600 is 2015 without a word.
+    return pq.ParquetFile(
+        path, read_dictionary=texts, buffer_size=BUFFER_BYTES, pre_buffer=False, coerce_int96_timestamp_unit="us"
+    )
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -185,7 +201,7 @@ def _texts(rows: pa.RecordBatch, columns: Sequence[Column]) -> tuple[pl.DataFram
         if _is_text(array.type):
             array, bad = _decoded(array)
             undecodable.update(bad)
-        series = pl.Series(column.name, array)
+        series = pl.Series(column.name, _known_to_polars(array, column))
         texts.append(series if series.dtype == pl.String else _text(series, column))
     frame = pl.DataFrame(texts)
     has_nul = pl.any_horizontal(pl.all().str.contains("\0", literal=True).fill_null(False))
@@ -208,14 +224,28 @@ def _decoded(array: pa.Array) -> tuple[pa.Array, list[int]]:
         return pa.array(texts, pa.large_string()), bad
 
 
+def _known_to_polars(array: pa.Array, column: Column) -> pa.Array:
+    """The same values in a type that polars takes: it panics at some, and does not know every zone.
+
+    Raises:
+        FileRefusedError: Values of that type have no text.
+    """
+    kind = array.type
+    if pa.types.is_decimal256(kind):
+        return array.cast(pa.large_string())
+    if pa.types.is_timestamp(kind) and kind.tz:
+        return array.cast(pa.timestamp(kind.unit, "UTC"))
+    if not any(is_kind(kind) for is_kind in PLAIN_KINDS):
+        raise FileRefusedError(
+            f"column `{column.source_name}` of the Parquet file holds {kind}: no text, number or time."
+        )
+    return array
+
+
 def _text(values: pl.Series, column: Column) -> pl.Series:
     """Values of any other type as CSV has them."""
     kind = values.dtype
-    if isinstance(kind, pl.Datetime):
-        return _moments(values, kind, column)
-    if kind.is_numeric() or kind in (pl.Boolean, pl.Date, pl.Null):
-        return values.cast(pl.String)
-    raise FileRefusedError(f"column `{column.source_name}` of the Parquet file holds {kind}: no text, number or time.")
+    return _moments(values, kind, column) if isinstance(kind, pl.Datetime) else values.cast(pl.String)
 
 
 def _moments(values: pl.Series, kind: pl.Datetime, column: Column) -> pl.Series:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import sys
+import tarfile
 import tempfile
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -57,6 +61,15 @@ def as_parquet(names: Sequence[str], rows: Sequence[Row], **options: Any) -> byt
 def parquet(**columns: Any) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def in_tar(content: bytes) -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as archive:
+        member = tarfile.TarInfo("ratings.csv")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
     return sink.getvalue()
 
 
@@ -154,6 +167,12 @@ GOOD = as_csv(RATING_NAMES, [("1", "1", "4.5", "1112484819")] * 3)
         (".csv", packed(GOOD, ".zst"), r"this is a zstd archive.*\.zst"),
         (".csv", b"PAR1rest", r"this is a Parquet file.*\.parquet"),
         (".csv", b"PK\x03\x04rest", "this is a zip archive"),
+        *((".csv", bz2.compress(GOOD, level), "this is a bzip2 archive") for level in (1, 9)),
+        (".csv", pa.compress(GOOD, "lz4", asbytes=True), "this is an lz4 archive"),
+        (".csv.gz", gzip.compress(in_tar(GOOD)), "this is a tar archive"),
+        (".csv", b"ORC\x0c", "this is an ORC file"),
+        (".csv", b"ARROW1\0\0", "this is an Arrow"),
+        (".csv", GOOD.decode().encode("utf-32"), "this is UTF-32 text"),
         (".csv.gz", GOOD, r"ends in \.gz, but the file is no gzip archive"),
         (".csv.gz", packed(GOOD, ".zst"), "no gzip archive"),
         (".csv.zst", gzip.compress(GOOD), r"ends in \.zst, but the file is no zstd archive"),
@@ -235,6 +254,42 @@ def test_types_of_parquet_are_the_texts_that_csv_has_of_them(tmp_path: Path) -> 
         )
     naive = parquet(userId=[1], movieId=[2], rating=[4.5], timestamp=pa.array([1112484819], pa.timestamp("s")))
     assert [rule for _, rule, _ in read_form(naive, RATINGS, ".parquet", tmp_path).rejects] == ["timestamp_type"]
+
+
+def test_types_that_polars_does_not_take_are_read_or_refused(tmp_path: Path) -> None:
+    wide = pa.array([Decimal("4.50")], pa.decimal256(60, 2))
+    unknown_zone = pa.array([1112484819], pa.timestamp("s", "Nowhere/Else"))
+    content = parquet(userId=[1], movieId=[2], rating=wide, timestamp=unknown_zone)
+    reading = read_form(content, RATINGS, ".parquet", tmp_path)
+    assert (
+        reading.records
+        == read_form(as_csv(RATING_NAMES, [("1", "2", "4.5", "1112484819")]), RATINGS, ".csv", tmp_path).records
+    )
+    for odd in (pa.array([b"1"], pa.binary_view()), pa.array([b"1" * 16], pa.uuid()), pa.array([1], pa.duration("s"))):
+        content = parquet(userId=odd, movieId=[2], rating=[4.5], timestamp=[1112484819])
+        with pytest.raises(FileRefusedError, match="`userId` of the Parquet file holds"):
+            read_form(content, RATINGS, ".parquet", tmp_path)
+
+
+@pytest.mark.parametrize("year", [1600, 2600, 9999])
+def test_years_that_nanoseconds_cannot_hold_are_not_taken_for_others(year: int, tmp_path: Path) -> None:
+    """Spark writes times as INT96; in nanoseconds the year 2600 would be 2015."""
+    sink = io.BytesIO()
+    names = [column.source_name or "" for column in INVOICE.table.columns if column.source_name]
+    columns: dict[str, pa.Array] = {name: pa.array(["1"]) for name in names}
+    columns["InvoiceDate"] = pa.array([datetime(year, 1, 2)], pa.timestamp("us"))
+    pq.write_table(pa.table(columns), sink, use_deprecated_int96_timestamps=True)
+    [(_, rule, raw)] = read_form(sink.getvalue(), INVOICE, ".parquet", tmp_path).rejects
+    assert rule.startswith("invoice_date_")
+    assert f"{year}-01-02" in raw
+
+
+def test_lists_in_lists_are_rejected_however_deep_they_are(tmp_path: Path) -> None:
+    depths = range(sys.getrecursionlimit() - 200, sys.getrecursionlimit() + 5)
+    lines = [b'{"userId": ' + b"[" * depth + b"]" * depth + b"}\n" for depth in depths]
+    good = b'{"userId": 1, "movieId": 2, "rating": 4.5, "timestamp": 1112484819}\n'
+    reading = read_form(good + b"".join(lines), RATINGS, ".jsonl", tmp_path)
+    assert (reading.rows.height, reading.rejected.height) == (1, len(lines))
 
 
 def test_rows_of_parquet_with_broken_texts_are_rejected(tmp_path: Path) -> None:
