@@ -269,7 +269,7 @@ def _actual_grants(conn: Connection[Any], schemas: list[str]) -> set[Grant]:
             UNION ALL
             SELECT n.nspname, c.relname, '', c.relowner, c.relacl
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind IN ('r', 'p', 'v', 'm')
+            WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
             UNION ALL
             SELECT n.nspname, c.relname, a.attname, c.relowner, a.attacl
             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -33,36 +33,59 @@ DEFAULTS = {
     DASHBOARD: {"statement_timeout": "30s", "idle_in_transaction_session_timeout": "1min"},
 }
 """Settings that the sessions of a role's login begin with."""
+TEMPORARY_FILES = {ANALYST: "2GB", SCIENTIST: "4GB", DASHBOARD: "512MB"}
+"""Disk that sorts and hashes of one session may take; only a superuser may set it, and no session undoes it."""
 SERVER_DATABASES = ("postgres", "template1")
 """Databases that every server has, and that everybody may log in to."""
 
-_FUNCTIONS = "pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^(pg_(try_)?advisory_|lo_|loread$|lowrite$)'"
+CLOSED_FUNCTIONS = (
+    "pronamespace = 'pg_catalog'::regnamespace"
+    " AND proname ~ '^(pg_(try_)?advisory_|lo_|loread$|lowrite$|pg_logical_emit_message$)'"
+)
+"""Locks, large objects and WAL that everybody could otherwise make as much of as there is room for."""
 _CLOSE_FUNCTIONS = (
-    f"DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE {_FUNCTIONS} "  # noqa: S608 - our own
+    f"DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE {CLOSED_FUNCTIONS} "  # noqa: S608 - our own
     "LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f); END LOOP; END $$"
 )
 
 
-def connection_limit(conn: Connection[Any], role: str) -> int:
-    """How many connections a login of a role may have on this server."""
+def connection_limit(conn: Connection[Any], share: float) -> int:
+    """How many connections a login with this share may have on this server."""
     row = conn.execute("SELECT current_setting('max_connections')::int").fetchone()
-    return max(2, int((row[0] if row else 100) * SHARES[role]))
+    return max(2, int((row[0] if row else 100) * share))
 
 
 def login_limits(conn: Connection[Any], role: str, login: str) -> Iterator[Composed]:
     """The statements that a login's limit and settings still need; the platform's own login has none."""
     if login == conn.info.user:
         return
-    limit = connection_limit(conn, role)
+    limit = connection_limit(conn, SHARES[role])
     if _differs(conn, "SELECT FROM pg_roles WHERE rolname = %s AND rolconnlimit = %s", login, limit):
         yield SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(Identifier(login), Literal(limit))
     for name, value in DEFAULTS.get(role, {}).items() if login == login_name(role) else ():
-        held = (
-            "SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
-            " WHERE s.setdatabase = 0 AND r.rolname = %s AND %s = ANY (s.setconfig)"
-        )
-        if _differs(conn, held, login, f"{name}={value}"):
-            yield SQL("ALTER ROLE {} SET {} = {}").format(Identifier(login), Identifier(name), Literal(value))
+        yield from _setting(conn, login, name, value)
+    if may_limit_files(conn):
+        yield from file_limit(conn, role, login)
+
+
+def file_limit(conn: Connection[Any], role: str, login: str) -> Iterator[Composed]:
+    """The statement that a login's limit of temporary files still needs, whoever may run it."""
+    if role in TEMPORARY_FILES:
+        yield from _setting(conn, login, "temp_file_limit", TEMPORARY_FILES[role])
+
+
+def may_limit_files(conn: Connection[Any]) -> bool:
+    """Whether this login may set how much disk others take."""
+    return not _differs(conn, "SELECT WHERE has_parameter_privilege('temp_file_limit', 'SET')")
+
+
+def _setting(conn: Connection[Any], login: str, name: str, value: str) -> Iterator[Composed]:
+    held = (
+        "SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
+        " WHERE s.setdatabase = 0 AND r.rolname = %s AND %s = ANY (s.setconfig)"
+    )
+    if _differs(conn, held, login, f"{name}={value}"):
+        yield SQL("ALTER ROLE {} SET {} = {}").format(Identifier(login), Identifier(name), Literal(value))
 
 
 def readers_to_end(conn: Connection[Any]) -> Iterator[Composed]:
@@ -108,8 +131,13 @@ def public_rights(conn: Connection[Any], databases: Iterable[str]) -> Iterator[C
             readers = SQL(", ").join(map(Identifier, READER_ROLES))
             yield SQL("GRANT CONNECT ON DATABASE {} TO {}").format(Identifier(name), readers)
         yield SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(Identifier(name))
+    yield from open_functions(conn)
+
+
+def open_functions(conn: Connection[Any]) -> Iterator[Composed]:
+    """The statement that closes functions of the database of ``conn``, where PUBLIC may still run one."""
     everybody = "EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) x WHERE x.grantee = 0)"
-    if not _differs(conn, f"SELECT FROM pg_proc WHERE {_FUNCTIONS} AND {everybody} LIMIT 1"):
+    if not _differs(conn, f"SELECT FROM pg_proc WHERE {CLOSED_FUNCTIONS} AND {everybody} LIMIT 1"):
         yield Composed([SQL(_CLOSE_FUNCTIONS)])
 
 
@@ -119,6 +147,8 @@ def wanted(conn: Connection[Any], databases: Iterable[str]) -> list[Composed]:
     for role in ROLES:
         if not _differs(conn, "SELECT FROM pg_roles WHERE rolname = %s", login_name(role)):
             found += login_limits(conn, role, login_name(role))
+            if not may_limit_files(conn):
+                found += file_limit(conn, role, login_name(role))
     return [*found, *readers_to_end(conn), *public_rights(conn, databases)]
 
 

@@ -1,4 +1,4 @@
-"""Ways around the declared grants: memberships, attributes, views and functions that nobody declared.
+"""Ways around the declared grants: memberships, attributes, views, copies and functions that nobody declared.
 
 ``access.drift`` compares grants. What belongs here is what makes them void: who is a member of which role, roles that
 no grant binds, views and functions that read with their owner's rights, and rights that new tables would give away.
@@ -12,11 +12,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection, errors
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composable, Composed, Identifier
 
 from cinestream_platform.declarations.table import Layer, Table
 from cinestream_platform.warehouse import limits
-from cinestream_platform.warehouse.access import ADMIN, PLATFORM_SCHEMA, PUBLIC, READER_ROLES, ROLES, login_name
+from cinestream_platform.warehouse.access import (
+    ADMIN,
+    ML_SCHEMA,
+    PLATFORM_SCHEMA,
+    PUBLIC,
+    READER_ROLES,
+    ROLES,
+    login_name,
+)
 from cinestream_platform.warehouse.connection import OWNER_ROLE
 
 Members = Mapping[Any, Sequence[str]]
@@ -44,7 +52,9 @@ def differences(
         *_attributes(conn),
         *_limits(conn, members),
         *_views(conn, tables, mart_schemas),
+        *_copies(conn, tables, mart_schemas),
         *_functions(conn),
+        *_server_rights(conn),
         *_owners(conn, tables, mart_schemas),
         *_default_privileges(conn, mart_schemas),
     ]
@@ -67,6 +77,7 @@ def mend(conn: Connection[Any], found: Iterable[Difference]) -> Iterator[tuple[D
 def _memberships(conn: Connection[Any], members: Members) -> Iterator[Difference]:
     is_new = conn.info.server_version >= 160_000
     guarded = [*ROLES, *map(login_name, ROLES), conn.info.user]
+    readers = _names_of_readers()
     wanted = {(role, ADMIN) for role in ROLES[1:]} | {(role, login_name(role)) for role in ROLES}
     wanted |= {(role, member) for role, logins in members.items() for member in logins}
     # From PostgreSQL 16 on who makes a role may give it away, which neither inherits from it nor lets act as it.
@@ -75,10 +86,10 @@ def _memberships(conn: Connection[Any], members: Members) -> Iterator[Difference
         f"""
         SELECT g.rolname, u.rolname, w.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
         JOIN pg_roles u ON u.oid = m.member JOIN pg_roles w ON w.oid = m.grantor
-        WHERE (g.rolname = ANY (%s) OR g.rolname ~ '^pg_' AND u.rolname = ANY (%s)) {acts}
+        WHERE (g.rolname = ANY (%s) OR u.rolname = ANY (%s)) {acts}
             AND NOT u.rolsuper AND u.rolname <> session_user ORDER BY 1, 2
         """.encode(),  # noqa: S608 - this module's own words
-        (guarded, [name for role in READER_ROLES for name in (role, login_name(role))]),
+        (guarded, readers),
     ).fetchall()
     for role, member, grantor in rows:
         if (role, member) not in wanted:
@@ -92,6 +103,10 @@ def _memberships(conn: Connection[Any], members: Members) -> Iterator[Difference
             option = SQL(" WITH ADMIN OPTION" if member == ADMIN else "")
             grant = SQL("GRANT {} TO {}{}").format(Identifier(role), Identifier(member), option)
             yield Difference(f"missing: {member} is no member of {role}", grant)
+
+
+def _names_of_readers() -> list[str]:
+    return [name for role in READER_ROLES for name in (role, login_name(role))]
 
 
 def _attributes(conn: Connection[Any]) -> Iterator[Difference]:
@@ -174,9 +189,67 @@ def _views(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequenc
         if schema in mart_schemas:
             yield Difference(f"{what}: change the model")
             continue
-        whom = SQL("PUBLIC") if grantee == PUBLIC else Identifier(grantee)
-        revoke = SQL("REVOKE ALL ON {} FROM {} CASCADE").format(Identifier(schema, view), whom)
+        revoke = SQL("REVOKE ALL ON {} FROM {} CASCADE").format(Identifier(schema, view), _grantee(grantee))
         yield Difference(what, revoke)
+
+
+def _copies(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequence[str]) -> Iterator[Difference]:
+    """Tables and sequences of engineers outside the declared schemas that others may use.
+
+    Nobody can see what a table was copied from (``CREATE TABLE AS``): where its owner reads everything, it may hold
+    everything. ``access.drift`` compares the declared schemas.
+    """
+    rows = conn.execute(
+        """
+        SELECT DISTINCT n.nspname, c.relname, c.relkind = 'S', o.rolname, coalesce(g.rolname, %(public)s)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
+        CROSS JOIN LATERAL (
+            SELECT x.grantee FROM aclexplode(c.relacl) x
+            UNION SELECT x.grantee FROM pg_attribute a CROSS JOIN aclexplode(a.attacl) x WHERE a.attrelid = c.oid
+        ) AS granted LEFT JOIN pg_roles g ON g.oid = granted.grantee
+        WHERE c.relkind IN ('r', 'p', 'f', 'S') AND granted.grantee <> c.relowner
+            AND n.nspname <> ALL (%(declared)s) AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+            AND pg_has_role(o.oid, %(owner)s, 'MEMBER') AND (NOT o.rolsuper OR n.nspname = %(ml)s)
+            AND NOT coalesce(g.rolsuper OR pg_has_role(g.oid, %(owner)s, 'MEMBER'), false) ORDER BY 1, 2, 5
+        """,
+        {"public": PUBLIC, "declared": _schemas(tables, mart_schemas), "owner": OWNER_ROLE, "ml": ML_SCHEMA},
+    )
+    for schema, name, is_sequence, owner, grantee in rows.fetchall():
+        what = "sequence" if is_sequence else "table"
+        revoke = SQL("REVOKE ALL ON {} FROM {} CASCADE").format(Identifier(schema, name), _grantee(grantee))
+        yield Difference(
+            f"nobody declared: {what} {schema}.{name} of {owner}, who reads everything, is open to {grantee}", revoke
+        )
+
+
+def _server_rights(conn: Connection[Any]) -> Iterator[Difference]:
+    """Rights of readers on databases of the platform's, and on functions that are closed to everybody."""
+    readers = _names_of_readers()
+    rows = conn.execute(
+        """
+        SELECT d.datname, x.privilege_type, g.rolname FROM pg_database d
+        CROSS JOIN aclexplode(d.datacl) x JOIN pg_roles g ON g.oid = x.grantee
+        WHERE g.rolname = ANY (%s) AND (d.datname = ANY (%s) OR d.datdba = session_user::regrole
+            OR d.datname = current_database()) AND (d.datname <> current_database() OR x.privilege_type <> 'CONNECT')
+        ORDER BY 1, 2, 3
+        """,
+        (readers, list(limits.SERVER_DATABASES)),
+    ).fetchall()
+    for database, privilege, grantee in rows:
+        revoke = SQL("REVOKE {} ON DATABASE {} FROM {} CASCADE").format(
+            SQL(privilege), Identifier(database), Identifier(grantee)
+        )
+        yield Difference(f"nobody declared: {grantee}: {privilege} on database {database}", revoke)
+    functions = conn.execute(
+        f"""
+        SELECT p.oid::regprocedure::text, g.rolname FROM pg_proc p CROSS JOIN aclexplode(p.proacl) x
+        JOIN pg_roles g ON g.oid = x.grantee WHERE {limits.CLOSED_FUNCTIONS} AND g.rolname = ANY (%s) ORDER BY 1, 2
+        """.encode(),  # noqa: S608 - our own
+        (readers,),
+    ).fetchall()
+    for signature, grantee in functions:
+        revoke = SQL("REVOKE ALL ON FUNCTION {} FROM {} CASCADE").format(SQL(signature), Identifier(grantee))
+        yield Difference(f"nobody declared: {grantee} may run {signature}", revoke)
 
 
 def _functions(conn: Connection[Any]) -> Iterator[Difference]:
@@ -195,20 +268,28 @@ def _functions(conn: Connection[Any]) -> Iterator[Difference]:
         {"public": PUBLIC, "owner": OWNER_ROLE},
     )
     for signature, owner, grantee in rows.fetchall():
-        whom = SQL("PUBLIC") if grantee == PUBLIC else Identifier(grantee)
         # The signature is the server's own, quoted where need be.
-        revoke = SQL("REVOKE ALL ON ROUTINE {} FROM {} CASCADE").format(SQL(signature), whom)
+        revoke = SQL("REVOKE ALL ON ROUTINE {} FROM {} CASCADE").format(SQL(signature), _grantee(grantee))
         yield Difference(f"nobody declared: {grantee} may run {signature} with the rights of {owner}", revoke)
+
+
+def _schemas(tables: Sequence[Table], mart_schemas: Sequence[str]) -> list[str]:
+    """Those in which everything is declared."""
+    staging = {table.staging_schema for table in tables}
+    return sorted({table.schema for table in tables} | staging | {*mart_schemas, PLATFORM_SCHEMA, "ops"})
+
+
+def _grantee(name: str) -> Composable:
+    return SQL(PUBLIC) if name == PUBLIC else Identifier(name)
 
 
 def _owners(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequence[str]) -> Iterator[Difference]:
     """Relations of others in the platform's schemas. None is taken over: a view would then read with more rights."""
-    schemas = {t.schema for t in tables} | {t.staging_schema for t in tables} | {*mart_schemas, PLATFORM_SCHEMA, "ops"}
     rows = conn.execute(
         "SELECT n.nspname, c.relname, o.rolname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " JOIN pg_roles o ON o.oid = c.relowner WHERE n.nspname = ANY (%s) AND o.rolname <> %s"
         " AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') ORDER BY 1, 2",
-        (sorted(schemas), OWNER_ROLE),
+        (_schemas(tables, mart_schemas), OWNER_ROLE),
     )
     for schema, name, owner in rows.fetchall():
         yield Difference(f"nobody declared: {schema}.{name} belongs to {owner}: drop it, or give it to {OWNER_ROLE}")
@@ -234,7 +315,7 @@ def _default_privileges(conn: Connection[Any], mart_schemas: Sequence[str]) -> I
             SQL(" IN SCHEMA {}").format(Identifier(schema)) if schema else SQL(""),
             SQL(privilege),
             SQL("TABLES" if kind == "r" else "SEQUENCES"),
-            SQL("PUBLIC") if grantee == PUBLIC else Identifier(grantee),
+            _grantee(grantee),
         )
         where = f"schema {schema}" if schema else "every schema"
         yield Difference(f"nobody declared: {grantee} gets {privilege} on new tables of {where}", statement)

@@ -108,6 +108,59 @@ WAYS: dict[str, tuple[tuple[str, ...], str, str, str]] = {
         "SELECT * FROM ml.kept",
         "view ml.kept of data_engineer lets PUBLIC read what is closed to it",
     ),
+    "a copied table": (
+        (
+            f"CREATE TABLE ml.copied AS {EMAILS}",
+            "ALTER TABLE ml.copied OWNER TO data_engineer",
+            "GRANT SELECT ON ml.copied TO data_analyst",
+        ),
+        "cinestream_data_analyst",
+        "SELECT * FROM ml.copied",
+        "table ml.copied of data_engineer, who reads everything, is open to data_analyst",
+    ),
+    "a column of a copied table": (
+        (
+            f"CREATE TABLE ml.of_the_server AS {EMAILS}",
+            "GRANT SELECT (email) ON ml.of_the_server TO PUBLIC",
+        ),
+        "cinestream_data_analyst",
+        "SELECT email FROM ml.of_the_server",
+        "table ml.of_the_server of {superuser}, who reads everything, is open to PUBLIC",
+    ),
+    "a copy in a schema of an engineer's": (
+        (
+            "CREATE SCHEMA sandbox AUTHORIZATION data_engineer",
+            f"CREATE TABLE sandbox.copied AS {EMAILS}",
+            "ALTER TABLE sandbox.copied OWNER TO cinestream_data_engineer",
+            "GRANT USAGE ON SCHEMA sandbox TO dashboard_reader",
+            "GRANT SELECT ON sandbox.copied TO dashboard_reader",
+        ),
+        "cinestream_dashboard_reader",
+        "SELECT * FROM sandbox.copied",
+        "table sandbox.copied of cinestream_data_engineer, who reads everything, is open to dashboard_reader",
+    ),
+    "a sequence in ml": (
+        (
+            "CREATE SEQUENCE ml.numbers",
+            "ALTER SEQUENCE ml.numbers OWNER TO data_engineer",
+            "GRANT USAGE ON SEQUENCE ml.numbers TO data_analyst",
+        ),
+        "cinestream_data_analyst",
+        "SELECT nextval('ml.numbers')",
+        "sequence ml.numbers of data_engineer, who reads everything, is open to data_analyst",
+    ),
+    "a right on the database": (
+        ("GRANT TEMPORARY ON DATABASE {database} TO cinestream_data_analyst",),
+        "cinestream_data_analyst",
+        "CREATE TEMP TABLE mine (value integer)",
+        "cinestream_data_analyst: TEMPORARY on database {database}",
+    ),
+    "a function that is closed to everybody": (
+        ("GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) TO data_analyst",),
+        "cinestream_data_analyst",
+        "SELECT pg_try_advisory_lock(1)",
+        "data_analyst may run pg_try_advisory_lock(bigint)",
+    ),
     "a function with its owner's rights": (
         (
             f"CREATE FUNCTION ml.mails() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS '{EMAILS}'",
@@ -141,11 +194,17 @@ WAYS: dict[str, tuple[tuple[str, ...], str, str, str]] = {
         EMAILS,
         "data_analyst is a member of pg_read_all_data",
     ),
+    "a role that reads everything, in between": (
+        ("GRANT pg_read_all_data TO {stranger}", "GRANT {stranger} TO data_analyst"),
+        "cinestream_data_analyst",
+        EMAILS,
+        "data_analyst is a member of {stranger}",
+    ),
     "a stranger in a group": (
-        (f"GRANT data_engineer TO {STRANGER}",),
+        ("GRANT data_engineer TO {stranger}",),
         STRANGER,
         EMAILS,
-        f"{STRANGER} is a member of data_engineer",
+        "{stranger} is a member of data_engineer",
     ),
     "an attribute": (
         ("ALTER ROLE cinestream_data_analyst SUPERUSER",),
@@ -162,6 +221,8 @@ def test_a_way_around_the_grants_is_reported_and_closed(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "500")
     statements, user, query, words = WAYS[way]
+    names = {"database": world.target.database, "superuser": world.target.user, "stranger": STRANGER}
+    statements, words = tuple(statement.format(**names) for statement in statements), words.format(**names)
     report_grants(apply=True)
     capsys.readouterr()
     as_superuser(world, *statements)
@@ -229,12 +290,16 @@ def test_limits_defaults_and_rights_to_come_are_compared_too(
         "ALTER ROLE cinestream_dashboard_reader RESET statement_timeout",
         "ALTER DEFAULT PRIVILEGES FOR ROLE data_engineer IN SCHEMA raw_chinook GRANT SELECT ON TABLES TO data_analyst",
         "GRANT SELECT ON movielens_dw.dim_movie TO data_analyst WITH GRANT OPTION",
+        "GRANT ALL ON SEQUENCE ops.landed_file_file_id_seq TO data_analyst",
+        "ALTER ROLE cinestream_data_analyst RESET temp_file_limit",
     )
     assert report_grants(apply=False) == 1
     lines = capsys.readouterr().out
     for words in (
         'differs: ALTER ROLE "cinestream_data_analyst" CONNECTION LIMIT 30',
         'differs: ALTER ROLE "cinestream_dashboard_reader" SET "statement_timeout" = ',
+        'differs: ALTER ROLE "cinestream_data_analyst" SET "temp_file_limit" = ',
+        "nobody declared: data_analyst: USAGE on ops.landed_file_file_id_seq",
         "nobody declared: data_analyst gets SELECT on new tables of schema raw_chinook",
         "nobody declared: data_analyst: GRANT OPTION FOR SELECT on movielens_dw.dim_movie",
     ):

@@ -165,8 +165,12 @@ def test_doctor_prints_what_only_a_dba_may_do_and_then_nothing_is_left(
     target = owner_of_database(dba, "CREATEROLE CREATEDB")
     first = doctor(target, manifest_home, tmp_path)
     [line] = [line for line in first.stdout.splitlines() if line.startswith("warning  server")]
-    statements = re.findall(r"(REVOKE .*? FROM PUBLIC|DO \$\$.*?\$\$);", line.partition("have a DBA run")[2])
-    assert len(statements) == 3
+    statements = re.findall(
+        r"(REVOKE .*? FROM PUBLIC|ALTER ROLE .*?|DO \$\$.*?\$\$);", line.partition("have a DBA run")[2]
+    )
+    limits = [statement for statement in statements if '" SET "temp_file_limit" = ' in statement]
+    assert len(limits) == 3
+    assert len(statements) == len(limits) + 3
     execute(replace(dba, database="cinestream"), *statements)
 
     second = doctor(target, manifest_home, tmp_path)
