@@ -9,9 +9,15 @@ from functools import cache
 from os import register_at_fork
 from typing import Any, Self
 
-from dagster_postgres import DagsterPostgresStorage, PostgresScheduleStorage
-from dagster_postgres.utils import pg_url_from_config
-from sqlalchemy import Engine, create_engine
+from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+    PostgresScheduleStorage,
+)
+from dagster_postgres.utils import pg_url_from_config, set_pg_statement_timeout
+from sqlalchemy import Engine, create_engine, event
 
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import session_parameters, sslmode_towards
@@ -33,6 +39,8 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         if should_autocreate_tables:
             _ensure_tables(postgres_url)
         super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
+        self._run_storage = _Runs(postgres_url, should_autocreate_tables=False)
+        self._event_log_storage = _Events(postgres_url, should_autocreate_tables=False)
         self._schedule_storage = _Schedules(postgres_url, should_autocreate_tables=False)
         engine: Any = pool(postgres_url)
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
@@ -57,7 +65,38 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         return cls(url, config_value.get("should_autocreate_tables", True), inst_data)
 
 
-class _Schedules(PostgresScheduleStorage):
+class _OfWebserver:
+    """A storage that, in the webserver too, asks whether Postgres has ended a session before it uses that."""
+
+    postgres_url: str
+    _engine: Engine
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        self._engine = create_engine(
+            self.postgres_url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=1,
+            max_overflow=max_overflow,
+            pool_pre_ping=True,  # Dagster's own does not: the first request after a restart of Postgres failed
+            pool_recycle=pool_recycle,
+        )
+        event.listen(self._engine, "connect", lambda conn, _: set_pg_statement_timeout(conn, statement_timeout))
+
+
+class _Runs(_OfWebserver, PostgresRunStorage):
+    """Runs."""
+
+
+class _Events(_OfWebserver, PostgresEventLogStorage):
+    """Events, without a NOTIFY for each: nobody listens, and the server has one queue of notifications for all.
+
+    No right is needed to fill that queue, from whatever database; then no event could be stored.
+    """
+
+    store_event = SqlEventLogStorage.store_event
+
+
+class _Schedules(_OfWebserver, PostgresScheduleStorage):
     """States and ticks of sensors, without listing all tables several times a tick: ``_ensure_tables`` did.
 
     That an index was built stays so; the other two storages remember it, too.

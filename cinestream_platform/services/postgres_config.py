@@ -112,6 +112,11 @@ def _behaviour(machine: Machine) -> list[tuple[str, str, str]]:
             "10s",
             "The statement of a killed run ends, and frees its locks.",
         ),
+        (
+            "max_notify_queue_pages",
+            "8192",
+            "64 MB, not 8 GB: every login may NOTIFY, and the platform does not.",
+        ),
         ("timezone", "UTC", "Timestamps are UTC instants, whatever the laptop's zone."),
         ("log_timezone", "UTC", "The log in the same time as the data."),
         ("password_encryption", "scram-sha-256", "The default since 14; a warehouse must not depend on defaults here."),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,6 +19,7 @@ from cinestream_platform.publishing.partitions import SwapBlockedError
 from cinestream_platform.warehouse import blockers, limits
 from cinestream_platform.warehouse.blockers import readers_give_way
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from tests.support.dagster_storage import stored_instance
 from tests.support.own_postgres import wait_until
 from tests.support.platform import MOVIES, Y2005, Platform, ratings_csv
 
@@ -97,12 +100,47 @@ def test_a_reader_cannot_fill_the_servers_disk_nor_work_in_other_databases(platf
             "CREATE TEMP TABLE mine (value integer)",
             "SELECT lo_create(0)",
             "SELECT lo_from_bytea(0, 'x')",
+            "SELECT pg_logical_emit_message(false, '', 'x')",
+            "SET temp_file_limit = -1",
+            "ALTER ROLE CURRENT_USER RESET temp_file_limit",
             "CREATE TABLE public.mine (value integer)",
         ):
             assert refused(conn, statement), statement
     for database in ("dagster", "postgres", "template1"):
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
             session(platform, role, database)
+
+
+def test_a_sort_of_a_readers_ends_before_it_fills_the_disk(platform: Platform) -> None:
+    with session(platform, "dashboard_reader") as conn:
+        conn.execute("SET work_mem = '1MB'")
+        conn.execute("SET max_parallel_workers_per_gather = 0")
+        most = conn.execute("SELECT current_setting('temp_file_limit')").fetchone()
+        assert most == (limits.TEMPORARY_FILES["dashboard_reader"],)
+        with pytest.raises(psycopg.errors.ConfigurationLimitExceeded):
+            conn.execute(
+                "SELECT count(*) FROM (SELECT n FROM generate_series(1, 1000) n, repeat('x', 1000000) wide"
+                " ORDER BY md5(n::text), wide || n OFFSET 1) sorted"
+            )
+
+
+def test_a_full_queue_of_notifications_keeps_no_event_from_being_stored(
+    platform: Platform, postgres: PostgresTarget, tmp_path: Path
+) -> None:
+    """Everybody may LISTEN and NOTIFY: no right is needed, and all databases of a server share the queue."""
+    with (
+        stored_instance(postgres, tmp_path) as (instance, _),
+        session(platform, "data_analyst") as listener,
+        session(platform, "dashboard_reader") as other,
+    ):
+        listener.execute("LISTEN anything")
+        listener.execute("BEGIN")
+        listener.execute("SELECT 1")
+        with pytest.raises(psycopg.Error, match="too many notifications"):
+            other.execute("SELECT pg_notify('anything', repeat('x', 7900) || n) FROM generate_series(1, 20000) n")
+
+        instance.report_engine_event("stored all the same", run_id=str(uuid.uuid4()), job_name="any")
+        assert instance.event_log_storage.get_maximum_record_id()
 
 
 @pytest.mark.parametrize("role", READERS)

@@ -88,3 +88,26 @@ def test_a_forked_child_does_not_talk_over_its_parents_connections(
     assert not childs & parents
     assert parents <= backends(conn)
     assert instance.get_runs(limit=1) == []
+
+
+def test_the_webserver_too_replaces_sessions_that_postgres_ended(
+    stored: tuple[DagsterInstance, psycopg.Connection],
+) -> None:
+    instance, conn = stored
+    instance.optimize_for_webserver(statement_timeout=5_000, pool_recycle=3_600, max_overflow=5)
+
+    def ask() -> None:
+        instance.get_runs(limit=1)
+        instance.event_log_storage.get_maximum_record_id()
+        instance.all_instigator_state()
+
+    ask()
+    ended = backends(conn)
+    assert len(ended) >= 3
+    conn.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) pid", (list(ended),))
+    ask()
+    for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+        engine = storage._engine  # type: ignore[union-attr]
+        with engine.connect() as session:
+            assert session.exec_driver_sql("SHOW statement_timeout").scalar() == "5s"
+        engine.dispose()

@@ -260,6 +260,8 @@ def test_the_reader_reads_everything_and_can_do_nothing_else(
         "SELECT nextval('rental_rental_id_seq')",
         f"SET ROLE {OWNER}",
         "COPY category TO PROGRAM 'cat'",
+        "SELECT pg_advisory_lock(1)",  # a million of them fill the table of locks of the whole server
+        "SELECT lo_create(0)",
     ):
         with (
             connect(source_target(settings), role=None) as conn,
@@ -268,6 +270,8 @@ def test_the_reader_reads_everything_and_can_do_nothing_else(
             conn.execute(statement.encode())
     default = "SELECT rolconfig FROM pg_roles WHERE rolname = current_user"
     assert scalar(settings, default) == ["default_transaction_read_only=on"]  # of who logs in by other programs
+    limit = "SELECT rolconnlimit < current_setting('max_connections')::int / 2 FROM pg_roles"
+    assert scalar(settings, f"{limit} WHERE rolname = current_user AND rolconnlimit > 0") is True
 
 
 def test_the_reader_reads_what_the_owner_adds_and_nobody_else_gets_in(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import Connection, errors
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 from pydantic import SecretStr
 
 from cinestream_platform.releases.archives import unpack_zip
@@ -24,7 +24,7 @@ from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental import foreign_sql
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
 from cinestream_platform.sources.dvdrental.sample import generator as dvdrental
-from cinestream_platform.warehouse import locks
+from cinestream_platform.warehouse import limits, locks
 from cinestream_platform.warehouse.access import password_verifier
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
@@ -39,6 +39,8 @@ _MAX_BYTES = 1024**3
 _MAX_RATIO = 50.0
 _MESSAGE_LINES = 6
 _PATIENCE_SECONDS = 3.0
+READER_SHARE = 0.1
+"""Part of the server's connections that the reader may have; an extraction takes a few."""
 
 
 def load_archive(settings: Settings, path: Path, *, replace: bool = False) -> bool:
@@ -164,8 +166,10 @@ def _load(settings: Settings, fill: Callable[[PostgresTarget], None], *, replace
         _ensure_role(conn, reader.user)
         _let_log_in(conn, reader.user, reader.password)
         conn.execute(_statement("ALTER ROLE {} SET default_transaction_read_only = on", reader.user))
+        _limit(conn, reader.user)
         if _is_ours(conn, reader.database) and not replace:
             with _inside(admin, reader.database) as inside:
+                limits.apply_where_possible(inside, limits.open_functions(inside))
                 inside.execute(_statement("SET ROLE {}", OWNER))
                 _let_read(inside, reader.user, settings.dvdrental_schema)
             return False
@@ -195,6 +199,7 @@ def _build(
         _check_tables(making, schema)
         with _inside(admin, making.database) as inside:
             inside.execute(_statement("REASSIGN OWNED BY {} TO {}", LOADER, OWNER))
+            limits.apply_where_possible(inside, limits.open_functions(inside))
             inside.execute(_statement("DROP OWNED BY {}", LOADER))  # what it had granted, and rights it was granted
             inside.execute(_statement("SET ROLE {}", OWNER))
             _let_read(inside, reader.user, schema)
@@ -233,6 +238,13 @@ def _ensure_role(conn: Connection[Any], role: str) -> None:
 def _let_log_in(conn: Connection[Any], role: str, password: SecretStr) -> None:
     verifier = password_verifier(conn, role, password)
     conn.execute(_statement("ALTER ROLE {} LOGIN", role) + SQL(" PASSWORD {}").format(verifier))
+
+
+def _limit(conn: Connection[Any], reader: str) -> None:
+    """Leave the platform its share of the server's connections; its own login may be the reader."""
+    if reader != conn.info.user:
+        limit = Literal(limits.connection_limit(conn, READER_SHARE))
+        conn.execute(_statement("ALTER ROLE {}", reader) + SQL(" CONNECTION LIMIT {}").format(limit))
 
 
 def _is_ours(conn: Connection[Any], database: str) -> bool:
