@@ -32,6 +32,13 @@ DATA_EXCEPTION = "22"
 QUOTED = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`[^`\n]*`|“[^”\n]*”""")
 BRACKETED = re.compile(r"\[[^\[\]]*\]|\{[^{}]*\}|\([^()]*\)")
 DETAILS = re.compile(r"^\s*(DETAIL|HINT|CONTEXT|QUERY|STATEMENT)\s*:", re.MULTILINE)
+OF_ROWS = re.compile(r"^\s*(DETAIL|CONTEXT)\s*:")
+AFTER_ROWS = re.compile(r"^\s*(compiled code at |LINE \d+:|HINT\s*:)")
+NAMED = re.compile(
+    r"\b(column|constraint|database|extension|file|function|index|model|operator|relation|role|schema|table|test|type"
+    r"|view) $",
+    re.IGNORECASE,
+)
 COLUMN = re.compile(r"""column ['"`](\w{1,63})['"`]""")
 
 P = ParamSpec("P")
@@ -115,6 +122,23 @@ def without_values(text: str) -> str:
         bare = shorter
     # An odd quote or bracket is left where a value held one: what follows may be part of it.
     return re.split(r"""["'`\[{(]""", bare, maxsplit=1)[0].strip()
+
+
+def without_rows(text: str) -> str:
+    """What another program says of an error of Postgres, bounded, with names of tables and without values of rows.
+
+    Where only a text is left of an error, DETAIL and CONTEXT are dropped, and of what is quoted only names stay.
+    """
+    kept, is_dropped = [], False
+    for line in text.splitlines():
+        is_dropped = bool(OF_ROWS.match(line)) or (is_dropped and not AFTER_ROWS.match(line))
+        if not is_dropped:
+            kept.append(QUOTED.sub(_name_or_nothing, line))
+    return bounded("\n".join(kept))
+
+
+def _name_or_nothing(quoted: re.Match[str]) -> str:
+    return quoted[0] if NAMED.search(quoted.string[: quoted.start()]) else "…"
 
 
 def harmless(error: BaseException) -> BaseException:

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
 from packaging.version import Version
 
 from cinestream_platform.marts.project import PROFILE, PROJECT_DIR, TARGET, dbt_executable, target_dir, withheld
+from cinestream_platform.messages import MAX_METADATA, bounded, without_rows
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, process_name, session_environment
 
@@ -77,7 +79,7 @@ class MartsDbt(DbtCliResource):
         # dagster-dbt hands its own environment to dbt, and reads the profile in this process too, for row counts and
         # columns; both are done when cli() returns.
         with _environment(connection_environment(self.postgres_target()) | dict(environment or {})):
-            return super().cli(
+            started = super().cli(
                 args,
                 raise_on_error=raise_on_error,
                 manifest=manifest,
@@ -85,6 +87,27 @@ class MartsDbt(DbtCliResource):
                 context=context,
                 target_path=folder,
             )
+        return DiscreetInvocation(**{made.name: getattr(started, made.name) for made in fields(started) if made.init})
+
+
+class DiscreetInvocation(DbtCliInvocation):
+    """A dbt process whose errors quote no rows where everybody reads them: in events, and in the logs of runs.
+
+    What dbt itself said stays in ``dbt.log`` of its artifact folder, in the home.
+    """
+
+    def _stream_stdout(self) -> Iterator[str | dict[str, Any]]:
+        for said in super()._stream_stdout():
+            if isinstance(said, str):
+                yield without_rows(said)
+                continue
+            if said["info"]["level"] in ("warn", "error"):
+                said["info"]["msg"] = without_rows(said["info"]["msg"])
+            yield said
+
+    def _format_error_messages(self) -> str:
+        self._error_messages = [without_rows(message) for message in self._error_messages]
+        return bounded(super()._format_error_messages(), MAX_METADATA)
 
 
 def connection_environment(target: PostgresTarget) -> dict[str, str]:

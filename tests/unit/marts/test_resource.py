@@ -1,15 +1,19 @@
 """The connection of dbt: complete, momentary, and nowhere else."""
 
+import json
 import os
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from pydantic import SecretStr
 
 from cinestream_platform.marts import resource
 from cinestream_platform.marts.project import PROJECT_DIR
 from cinestream_platform.marts.resource import MartsDbt, connection_environment, discard_artifacts, last_parse
+from cinestream_platform.messages import MAX_MESSAGE, MAX_METADATA
 from cinestream_platform.warehouse.connection import PostgresTarget, process_name, session_environment
 
 TARGET = PostgresTarget("db.example", 6543, "loader", SecretStr("s3cret"), "warehouse", "verify-full")
@@ -92,3 +96,40 @@ def test_artifacts_of_a_success_go_at_once_and_of_failures_after_a_week(
     discard_artifacts(runs / "succeeded")
     assert [path.name for path in runs.iterdir()] == ["failed_today"]
     assert last_parse().read_text() == "parsed"  # for the next run
+
+
+def test_an_error_of_dbt_quotes_no_row_in_logs_and_in_what_is_raised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = (
+        "Database Error in model mart_people (models/mart_people.sql)\n"
+        '  invalid input syntax for type integer: "Zweigelt"\n'
+        '  duplicate key value violates unique constraint "one_email"\n'
+        "  DETAIL:  Key (email)=(zz.top@example.org)\n   already exists.\n"
+        "  compiled code at target/run/mart_people.sql"
+    )
+    events = [
+        {"info": {"name": "RunResultError", "level": "error", "msg": said}, "data": {}},
+        {"info": {"name": "Warned", "level": "warn", "msg": f"{said} {'x' * 100_000}"}, "data": {}},
+    ]
+    program = tmp_path / "dbt"
+    lines = "".join(f"print({json.dumps(event)!r})\n" for event in events)
+    program.write_text(f"#!{sys.executable}\n{lines}print('psycopg2 said: \"Zweigelt\"')\nraise SystemExit(1)\n")
+    program.chmod(0o700)
+
+    class Elsewhere(MartsDbt):
+        def postgres_target(self) -> PostgresTarget:
+            return TARGET
+
+    invocation = Elsewhere(dbt_executable=str(program)).cli(["build"], manifest={}, target_path=tmp_path / "target")
+    with pytest.raises(DagsterDbtCliRuntimeError) as raised:
+        list(invocation.stream_raw_events())
+
+    printed = capsys.readouterr().out
+    for text in (printed, str(raised.value)):
+        assert 'constraint "one_email"' in text
+        assert "compiled code at target/run/mart_people.sql" in text
+        assert "Zweigelt" not in text
+        assert "zz.top" not in text
+        assert len(text) <= 2 * MAX_MESSAGE + MAX_METADATA
+    assert "psycopg2 said: …" in printed
