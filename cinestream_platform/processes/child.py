@@ -31,12 +31,20 @@ def child(lifeline: int | None) -> None:
 
 
 @child.command("code-server")
-@click.argument("address", type=click.Path(path_type=Path))
-def code_server(address: Path) -> None:
-    """The assets, sensors and runs, at a Unix socket."""
-    address.unlink(missing_ok=True)  # a killed one's: others wait for this file
+@click.argument("address", type=click.Path(path_type=Path), required=False)
+@click.option("--host", default="127.0.0.1")
+@click.option("--port", type=int, help="Listen there instead of at a Unix socket.")
+def code_server(address: Path | None, host: str, port: int | None) -> None:
+    """The assets, sensors and runs, at a Unix socket or a port."""
+    if address is not None:
+        address.unlink(missing_ok=True)  # a killed one's: others wait for this file
+        place = ["--socket", str(address)]
+    elif port is not None:
+        place = ["--host", host, "--port", str(port)]
+    else:
+        raise click.UsageError("name a socket or a port")
     threading.Thread(target=_end_with_inner_server, name="inner-server", daemon=True).start()
-    arguments = ["code-server", "start", "--socket", str(address), "--location-name", "cinestream"]
+    arguments = ["code-server", "start", *place, "--location-name", "cinestream"]
     run_program("dagster", [*arguments, "--module-name", "cinestream_platform.definitions"])
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,9 @@ def test_the_secrets_reach_the_servers_that_ask_for_them(compose: dict[str, Any]
         environment = services[name]["environment"]
         assert environment["CINESTREAM_POSTGRES_PASSWORD"] == "pg-secret"
         assert environment["CINESTREAM_DAGSTER_PG_PASSWORD"] == "pg-secret"
-        assert environment["CINESTREAM_S3_SECRET_ACCESS_KEY"] == "s3-secret"
+        reaches_files = name in ("prepare", "code")
+        assert environment.get("CINESTREAM_S3_ACCESS_KEY_ID") == ("key-id" if reaches_files else None)
+        assert environment.get("CINESTREAM_S3_SECRET_ACCESS_KEY") == ("s3-secret" if reaches_files else None)
 
 
 def test_what_a_container_writes_is_closed_to_other_accounts(tmp_path: Path) -> None:
@@ -302,7 +305,6 @@ def test_the_workspace_names_the_code_service(compose: dict[str, Any]) -> None:
     assert location["grpc_server"]["host"] == "code"
     assert str(location["grpc_server"]["port"]) in code["command"]
     assert code["expose"] == [str(location["grpc_server"]["port"])]
-    assert "cinestream_platform.definitions" in code["command"]
 
 
 def test_no_file_names_a_package_index() -> None:
@@ -314,13 +316,35 @@ def test_dagsters_commands_know_the_options_that_are_given(compose: dict[str, An
     from click.testing import CliRunner
     from dagster._cli import cli as dagster_cli  # the command line itself; no code of ours uses it
 
-    code = compose["services"]["code"]["command"]
     check = compose["services"]["code"]["healthcheck"]["test"]
-    for command in (code[1:3], check[2:4]):
-        answer = CliRunner().invoke(dagster_cli, [*command, "--help"])
-        assert answer.exit_code == 0
-        options = [part for part in (code if command == code[1:3] else check) if part.startswith("--")]
-        assert all(option in answer.output for option in options), answer.output
+    answer = CliRunner().invoke(dagster_cli, [*check[2:4], "--help"])
+    assert answer.exit_code == 0
+    assert all(part in answer.output for part in check if part.startswith("--")), answer.output
+
+
+def test_the_code_server_ends_with_the_server_behind_it(
+    compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container is started again when its process ends, not when it is unhealthy."""
+    from click.testing import CliRunner
+
+    from cinestream_platform.processes import child
+
+    command = compose["services"]["code"]["command"]
+    assert command[:4] == ["python", "-P", "-m", child.__name__]
+    watched, started = threading.Event(), []
+    monkeypatch.setattr(child, "_end_with_inner_server", watched.set)
+    monkeypatch.setattr(child, "run_program", lambda name, arguments: started.append([name, *arguments]))
+    umask = os.umask(0o077)
+    try:
+        answer = CliRunner().invoke(child.child, command[4:])
+    finally:
+        os.umask(umask)
+    assert answer.exit_code == 0, answer.output
+    assert watched.wait(10)
+    place = ["--host", "0.0.0.0", "--port", "4000"]
+    assert [line[:7] for line in started] == [["dagster", "code-server", "start", *place]]
+    assert started[0][-2:] == ["--module-name", "cinestream_platform.definitions"]
 
 
 def test_docker_compose_accepts_the_file() -> None:
