@@ -29,9 +29,12 @@ PUBLIC = "PUBLIC"
 """Everybody who can log in; no role, and never quoted."""
 READER_ROLES = (ANALYST, SCIENTIST, DASHBOARD)
 """Those that change nothing but what is their own; their sessions give way to the platform's."""
+MART_READERS = READER_ROLES
+"""Who may read marts, and the platform's views about itself: said here and nowhere else. A mart gets its grants when it
+is created, by the default privileges of its schema."""
 ML_SCHEMA = "ml"
 PLATFORM_SCHEMA = "platform"
-"""Views about the platform itself, made by migrations; who reads marts may read them."""
+"""Views about the platform itself, made by migrations."""
 
 
 def login_name(role: str) -> str:
@@ -102,7 +105,7 @@ def declared_grants(tables: Iterable[Table], mart_schemas: Iterable[str]) -> set
         wanted.update(table_grants(table))
         wanted.update(Grant(role, "USAGE", table.schema) for role in readers_of(table.layer))
     for schema in (*mart_schemas, PLATFORM_SCHEMA):
-        wanted.update(Grant(role, "USAGE", schema) for role in READER_ROLES)
+        wanted.update(Grant(role, "USAGE", schema) for role in MART_READERS)
     return wanted
 
 
@@ -209,7 +212,7 @@ def apply_grants(conn: Connection[Any], tables: Iterable[Table], mart_schemas: I
     tables = list(tables)
     for schema in mart_schemas:
         conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
-        readers = SQL(", ").join(map(Identifier, READER_ROLES))
+        readers = SQL(", ").join(map(Identifier, MART_READERS))
         conn.execute(
             SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT SELECT ON TABLES TO {}").format(
                 Identifier(schema), readers
@@ -235,7 +238,7 @@ def drift(
     read_by_all = {*mart_schemas, PLATFORM_SCHEMA}
     schemas = sorted({t.schema for t in tables} | {t.staging_schema for t in tables} | read_by_all | {"ops"})
     for schema, relation in _relations(conn, read_by_all):
-        wanted.update(Grant(role, "SELECT", schema, relation) for role in READER_ROLES)
+        wanted.update(Grant(role, "SELECT", schema, relation) for role in MART_READERS)
     actual = _actual_grants(conn, schemas)
     return sorted(wanted - actual), sorted(actual - wanted)
 

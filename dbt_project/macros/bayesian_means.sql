@@ -1,12 +1,15 @@
 {#-
-  What the marts of rated movies have in common: an empirical Bayes mean (Buehlmann-Straub credibility), fair to movies
-  with few ratings. The formula with its sources: mart_movie_ratings.yml.
+  An empirical Bayes mean (Buehlmann-Straub credibility), fair to movies with few ratings. The formula with its sources:
+  mart_movie_ratings.yml. A query with one row per movie of `movies`, also of those without a rating: movie_key,
+  rating_mean, bayesian_mean, credibility, prior_mean, prior_strength.
 
-  CTEs, the last of which is `movies_with_means`: one row a movie of `movies`, also of those without a rating. Needs a CTE
-  `ratings_by_movie` before it: movie_key, rating_count, and as numeric rating_sum and rating_square_sum (the squares added
-  up), of movies with at least one rating. `measures` are further columns of it to keep, null for an unrated movie.
+  movies   a table with movie_key
+  ratings  a table or CTE with one row per movie with at least one rating: movie_key, rating_count, and as numeric
+           rating_sum and rating_square_sum (the squares added up)
 -#}
-{% macro means_of_movies(movies, measures) -%}
+{% macro bayesian_means(movies, ratings) -%}
+with
+
 sums_over_movies as (
     select
         count(movie_key)::numeric as movies,
@@ -16,7 +19,7 @@ sums_over_movies as (
         sum(rating_sum * rating_sum / rating_count) - sum(rating_sum) * sum(rating_sum) / sum(rating_count)
             as squares_between_movies,
         sum(rating_count) - sum(rating_count::numeric * rating_count) / sum(rating_count) as between_divisor
-    from ratings_by_movie
+    from {{ ratings }}
 ),
 
 -- Unknown (too few ratings to tell noise from difference) is null.
@@ -45,14 +48,14 @@ variances as (
 -- How far a movie's own mean is believed: 0 = not at all, near 1 = many ratings.
 credibility_by_movie as (
     select
-        ratings_by_movie.*,
+        movie_key,
         rating_sum / rating_count as rating_mean,
         case
             when variance_between > 0
                 then rating_count * variance_between / (rating_count * variance_between + variance_within)
             else 0
         end as credibility
-    from ratings_by_movie
+    from {{ ratings }}
     cross join variances
 ),
 
@@ -67,34 +70,28 @@ prior as (
         variance_within / nullif(variance_between, 0) as prior_strength
     from variances
     cross join credibility_weighted_mean
-),
-
-movies_with_means as (
-    select
-        movies.movie_key,
-        movies.movie_id,
-        movies.title,
-        movies.release_year,
-        coalesce(rated.rating_count, 0) as rating_count,
-        round(rated.rating_mean, 6) as rating_mean,
-        round(
-            coalesce(rated.credibility, 0) * coalesce(rated.rating_mean, 0)
-            + (1 - coalesce(rated.credibility, 0)) * prior.prior_mean,
-            6
-        ) as bayesian_mean,
-        round(coalesce(rated.credibility, 0), 6) as credibility,
-        round(prior.prior_mean, 6) as prior_mean,
-        round(prior.prior_strength, 6) as prior_strength
-        {%- for measure in measures %},
-        rated.{{ measure }}
-        {%- endfor %}
-    from {{ movies }} as movies
-    left join credibility_by_movie as rated using (movie_key)
-    left join prior on true
 )
+
+select
+    movies.movie_key,
+    round(rated.rating_mean, 6) as rating_mean,
+    round(
+        coalesce(rated.credibility, 0) * coalesce(rated.rating_mean, 0)
+        + (1 - coalesce(rated.credibility, 0)) * prior.prior_mean,
+        6
+    ) as bayesian_mean,
+    round(coalesce(rated.credibility, 0), 6) as credibility,
+    round(prior.prior_mean, 6) as prior_mean,
+    round(prior.prior_strength, 6) as prior_strength
+from {{ movies }} as movies
+left join credibility_by_movie as rated using (movie_key)
+left join prior on true
 {%- endmacro %}
 
-{#- The place of a rated movie, 1 = first; null without a rating. Equal ones are ordered by movie_id, so no two share it. -#}
+{#-
+  The place of a rated movie, 1 = first; null without a rating. Equal ones are ordered by movie_id, so no two share it.
+  For a query over rows with rating_count and movie_id.
+-#}
 {% macro rank_of_rated_movie(order) -%}
     case
         when rating_count > 0

@@ -1,4 +1,4 @@
-{#- The schema is exactly the one that the folder names in dbt_project.yml (dbt's default would prefix the target's). -#}
+{#- A mart lies in the schema of its source, which is its folder: models/movielens/… in movielens_marts. -#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ (custom_schema_name or target.schema) | trim }}
+    {{ custom_schema_name or node.fqn[1] ~ "_marts" }}
 {%- endmacro %}

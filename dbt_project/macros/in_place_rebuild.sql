@@ -1,6 +1,6 @@
 {#-
   How a mart is rebuilt. dbt's `incremental` materialization creates the table on the first run, and later computes the
-  new rows into a temporary table and calls the strategies below; grants, comments and hooks are in the same transaction.
+  new rows into a temporary table and calls the strategies below; comments and hooks are in the same transaction.
 
   replace_all     every row of the mart is replaced
   replace_years   every row of the requested years is replaced (vars year_from, year_to; the mart's column `year`), also
@@ -38,15 +38,6 @@
     select set_config('transaction_timeout', '0', false) where current_setting('server_version_num')::int >= 170000;
     insert into ops.lock (name) values ({{ name }}) on conflict do nothing;
     select from ops.lock where name = {{ name }} for update
-{%- endmacro %}
-
-{#- A schema that dbt has to create is at once usable by those who may read its tables. -#}
-{% macro postgres__create_schema(relation) -%}
-    {%- set schema = relation.without_identifier().include(database=False) -%}
-    {%- call statement("create_schema") -%}
-        create schema if not exists {{ schema }};
-        grant usage on schema {{ schema }} to data_analyst, ml_engineer, dashboard_reader;
-    {%- endcall -%}
 {%- endmacro %}
 
 {#- Statistics of the new rows; a view has none. -#}

@@ -71,19 +71,3 @@
         true
     {%- endif -%}
 {%- endmacro %}
-
-{#-
-  CTE `months`: the requested months of the calendar with their first and last day. A lateral subquery on a fact that is
-  partitioned by month then reads one partition at a time: what it groups by is never more than a month's.
--#}
-{% macro requested_months_of_the_calendar() -%}
-months as (
-    select
-        month_start,
-        min(date_key) as first_date_key,
-        max(date_key) as last_date_key
-    from {{ source("conformed", "dim_date") }}
-    where {{ in_requested_months("date_key") }}
-    group by month_start
-)
-{%- endmacro %}

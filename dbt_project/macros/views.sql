@@ -74,7 +74,6 @@
         {%- endif %}
     {%- endcall %}
 
-    {%- do apply_grants(view, config.get("grants"), should_revoke=True) -%}
     {%- do persist_docs(view, model) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}

@@ -27,6 +27,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from cinestream_platform.catalog import MART_SCHEMAS
 from cinestream_platform.marts.assets import marts_assets
 from cinestream_platform.marts.project import PROJECT_DIR, ensure_manifest
 from cinestream_platform.marts.resource import MartsDbt
@@ -35,6 +36,7 @@ from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.chinook.tables import STAR_TABLES as CHINOOK_TABLES
 from cinestream_platform.sources.dvdrental.tables import STAR_TABLES as DVDRENTAL_TABLES
 from cinestream_platform.sources.netflix.tables import STAR_TABLES as NETFLIX_TABLES
+from cinestream_platform.warehouse.access import apply_grants
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.ddl import ensure_tables
 from cinestream_platform.warehouse.migrate import apply_migrations, declared_migrations
@@ -93,7 +95,6 @@ do $$ begin
             'for values from (%s0101) to (%s0101)', y, y, y + 1);
     end loop;
 end $$;
-do $$ begin execute format('grant create, temporary on database %I to data_engineer', current_database()); end $$;
 """
 
 
@@ -140,14 +141,12 @@ def create_star(server_dsn: str, database: str) -> str:
         connection.execute(f"create database {database}")
     dsn = f"{server_dsn} dbname={database}"
     with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(f"grant create, temporary on database {database} to data_engineer")
+        connection.execute("set role data_engineer")
         apply_migrations(connection, declared_migrations())
         connection.execute(STAR)
         ensure_tables(connection, (*CHINOOK_TABLES, *DVDRENTAL_TABLES, *NETFLIX_TABLES))
-        connection.execute("""
-            grant usage on schema ops, conformed, movielens_dw, chinook_dw, dvddw, netflix_dw to data_engineer;
-            grant select, insert, update on ops.lock to data_engineer;
-            grant select on all tables in schema conformed, movielens_dw, chinook_dw, dvddw, netflix_dw
-                to data_engineer""")
+        apply_grants(connection, (), MART_SCHEMAS)
     return dsn
 
 
@@ -316,7 +315,8 @@ class World:
 
     def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> int:
         self.published.append((model_key.to_user_string(), list(partition_keys)))
-        return 0
+        [(rows,)] = self.rows(f"select count(*) from movielens_marts.{model_key.path[-1]}")
+        return int(rows)
 
     def run(
         self, assets: dg.AssetsDefinition, years: tuple[int, int] | None = None, **options: Any
@@ -643,7 +643,7 @@ def dbt(world_dsn: str, home: Path, *arguments: str) -> subprocess.CompletedProc
 def test_dbts_unit_tests_pass(world: World) -> None:
     done = dbt(world.dsn, world.home, "test", "--select", "test_type:unit")
     assert done.returncode == 0, done.stdout
-    assert "PASS=41 WARN=0 ERROR=0" in done.stdout
+    assert "PASS=48 WARN=0 ERROR=0" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,9 @@ MUSIC = {
 }
 RENTALS = {
     *("mart_customer_analytics", "mart_customer_cohorts", "mart_movie_performance", "mart_movie_performance_monthly"),
-    *("gold_kpi_category", "mv_kpi_global"),
+    *("mart_kpi_category", "gold_kpi_category", "mv_kpi_global"),
 }
+NAMED_BY_THE_BUSINESS = {"gold_kpi_category", "mv_kpi_global", "v_daily_rating_summary", "v_movie_performance"}
 BY_MONTH = {"mart_daily_ratings", "mart_movie_months", "mart_customer_trends"}
 NETFLIX = {
     *("mart_ratings_by_month", "mart_ratings_by_year", "mart_movie_performance"),
@@ -122,14 +123,36 @@ def test_what_is_computed_of_all_months_reads_the_marts_of_the_months(assets: li
     assert [mart for mart in assets[0].keys if ratings in assets[0].asset_deps[mart]] == []
 
 
+def test_a_table_of_marts_is_called_mart_and_what_marts_share_is_no_table(manifest: Path) -> None:
+    nodes = [node for node in json.loads(manifest.read_bytes())["nodes"].values() if node["resource_type"] == "model"]
+    kinds = {node["name"]: node["config"]["materialized"] for node in nodes}
+    assert {name for name, kind in kinds.items() if kind == "ephemeral"} == {
+        name for name in kinds if name[:4] == "int_"
+    }
+    assert {name for name in kinds if name.partition("_")[0] not in ("mart", "int")} == NAMED_BY_THE_BUSINESS
+    assert {node["alias"].partition("_")[0] for node in nodes if kinds[node["name"]] == "incremental"} == {"mart"}
+    assert all(node["description"] for node in nodes)
+
+
+def test_no_macro_names_a_table_expression_of_its_caller(manifest: Path) -> None:
+    """A macro reads what it is given, or a source: a query then reads from top to bottom."""
+    macros = json.loads(manifest.read_bytes())["macros"].values()
+    for macro in (macro for macro in macros if macro["package_name"] == "cinestream"):
+        code = re.sub(r"\{\{.*?\}\}|\{#.*?#\}|--[^\n]*", "", macro["macro_sql"], flags=re.DOTALL)
+        own = set(re.findall(r"(\w+) as \(\n", code))
+        read = set(re.findall(r"\b(?:from|join) (\w+)(?=[\s;)]|$)", code)) - {"pg_class", "pg_attribute"}
+        assert read <= own, macro["name"]
+
+
 def test_views_read_marts_alone(assets: list[dg.AssetsDefinition], manifest: Path) -> None:
     """As a materialized view: the star's columns must stay free to be widened."""
     nodes = json.loads(manifest.read_bytes())["nodes"].values()
     views = {
         node["alias"] for node in nodes if node["resource_type"] == "model" and "view" in node["config"]["materialized"]
     }
-    assert views == {"mv_kpi_global", "v_daily_rating_summary", "v_movie_performance"}
+    assert views == NAMED_BY_THE_BUSINESS
     deps = assets[0].asset_deps
+    assert deps[key("gold_kpi_category", "dvdrental")] == {key("mart_kpi_category", "dvdrental")}
     assert deps[key("v_daily_rating_summary", "netflix")] == {key("mart_daily_ratings", "netflix")}
     assert deps[key("v_movie_performance", "netflix")] == {key("mart_movie_performance", "netflix")}
 
@@ -143,7 +166,7 @@ def test_a_table_of_the_same_name_in_two_schemas_is_two_assets(assets: list[dg.A
 def test_the_view_of_the_whole_shop_reads_marts_alone(assets: list[dg.AssetsDefinition]) -> None:
     """A view bars the columns of what it reads from being widened, which the star must stay free for."""
     assert assets[0].asset_deps[key("mv_kpi_global", "dvdrental")] == {
-        key(name, "dvdrental") for name in ("mart_customer_analytics", "mart_movie_performance", "gold_kpi_category")
+        key(name, "dvdrental") for name in ("mart_customer_analytics", "mart_movie_performance", "mart_kpi_category")
     }
 
 

@@ -9,6 +9,6 @@ select
     artists.artist_key::integer as artist_key,
     artists.artist_id::integer as artist_id,
     artists.name::text as artist_name,
-    {{ product_sales_columns() }}
+    {{ product_sales_columns("sales") }}
 from {{ source("chinook_dw", "dim_artist") }} as artists
 left join sales using (artist_key)

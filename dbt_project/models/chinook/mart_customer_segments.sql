@@ -46,8 +46,9 @@ scored as (
     from purchases
 ),
 
+-- Not the version with the latest valid_from: that may have been retired.
 customers as (
-    {{ current_versions("dim_customer", ["customer_id", "country", "is_in_source"]) }}
+    select customer_id, country, is_in_source from {{ source("chinook_dw", "dim_customer") }} where is_current
 )
 
 select

@@ -1,26 +1,17 @@
 -- One row an employee and month: the sales to the customers that they looked after at the time.
 with
 
-sold as (
-    select
-        employees.employee_id,
-        customers.customer_id,
-        dates.month_start,
-        invoices.total
-    from {{ source("chinook_dw", "fact_invoice") }} as invoices
-    join {{ source("chinook_dw", "dim_employee") }} as employees using (employee_key)
-    join {{ source("chinook_dw", "dim_customer") }} as customers using (customer_key)
-    join {{ source("conformed", "dim_date") }} as dates using (date_key)
+sales as (
+    select * from {{ ref("int_sales_by_person_and_month") }} where role = 'seller'
 ),
 
-{{ sales_by_person_and_month("employee_id") }},
-
+-- Not the version with the latest valid_from: that may have been retired.
 employees as (
-    {{ current_versions("dim_employee", ["employee_id", "title", "manager_path"]) }}
+    select employee_id, title, manager_path from {{ source("chinook_dw", "dim_employee") }} where is_current
 )
 
 select
-    sales.employee_id::integer as employee_id,
+    sales.person_id::integer as employee_id,
     employees.title::text as title,
     employees.manager_path::text as manager_path,
     sales.month_start::date as month_start,
@@ -31,5 +22,5 @@ select
     rank() over (partition by sales.month_start order by sales.revenue desc)::integer as revenue_rank,
     {{ change_to_period_before("revenue", "in_time") }}
 from sales
-join employees using (employee_id)
-window in_time as (partition by sales.employee_id order by sales.month_start)
+join employees on sales.person_id = employees.employee_id
+window in_time as (partition by sales.person_id order by sales.month_start)

@@ -9,6 +9,6 @@ select
     genres.genre_key::integer as genre_key,
     genres.genre_id::integer as genre_id,
     genres.name::text as genre_name,
-    {{ product_sales_columns() }}
+    {{ product_sales_columns("sales") }}
 from {{ source("chinook_dw", "dim_genre") }} as genres
 left join sales using (genre_key)

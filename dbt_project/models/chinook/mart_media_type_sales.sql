@@ -9,6 +9,6 @@ select
     media_types.media_type_key::integer as media_type_key,
     media_types.media_type_id::integer as media_type_id,
     media_types.name::text as media_type_name,
-    {{ product_sales_columns() }}
+    {{ product_sales_columns("sales") }}
 from {{ source("chinook_dw", "dim_media_type") }} as media_types
 left join sales using (media_type_key)

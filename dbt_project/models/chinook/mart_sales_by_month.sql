@@ -1,16 +1,25 @@
 -- One row a month from the first to the last invoice.
 with
 
-{{ sales_by_period("month_start") }}
+sales as (
+    select
+        month_start,
+        min(year) as year,
+        sum(invoice_count) as invoice_count,
+        sum(unit_count) as unit_count,
+        sum(revenue) as revenue
+    from {{ ref("int_sales_by_day") }}
+    group by month_start
+)
 
 select
-    period::date as month_start,
+    month_start::date as month_start,
     year::smallint as year,
     invoice_count::bigint as invoice_count,
     unit_count::bigint as unit_count,
     revenue::numeric(14, 2) as revenue,
     {{ change_to_period_before("revenue", "in_time") }},
     (sum(revenue) over in_time)::numeric(14, 2) as revenue_to_date,
-    (sum(revenue) over (partition by year order by period))::numeric(14, 2) as revenue_year_to_date
+    (sum(revenue) over (partition by year order by month_start))::numeric(14, 2) as revenue_year_to_date
 from sales
-window in_time as (order by period)
+window in_time as (order by month_start)

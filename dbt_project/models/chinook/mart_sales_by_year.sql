@@ -1,7 +1,15 @@
 -- One row a year from the first to the last invoice.
 with
 
-{{ sales_by_period("year") }}
+sales as (
+    select
+        year,
+        sum(invoice_count) as invoice_count,
+        sum(unit_count) as unit_count,
+        sum(revenue) as revenue
+    from {{ ref("int_sales_by_day") }}
+    group by year
+)
 
 select
     year::smallint as year,

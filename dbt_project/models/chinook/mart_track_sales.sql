@@ -12,7 +12,7 @@ select
     albums.title::text as album_title,
     artists.name::text as artist_name,
     genres.name::text as genre_name,
-    {{ product_sales_columns() }}
+    {{ product_sales_columns("sales") }}
 from {{ source("chinook_dw", "dim_track") }} as tracks
 left join {{ source("chinook_dw", "dim_album") }} as albums using (album_key)
 left join {{ source("chinook_dw", "dim_artist") }} as artists on tracks.artist_key = artists.artist_key

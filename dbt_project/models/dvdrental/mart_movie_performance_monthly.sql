@@ -1,7 +1,44 @@
 -- One row a category, store and month with a rental or a payment.
 with
 
-{{ rentals_and_payments_by_month(["category_key", "store_key"]) }},
+rentals_by_month as (
+    select
+        category_key,
+        store_key,
+        month_start,
+        count(rental_id) as rental_count,
+        count(distinct film_key) as rented_film_count,
+        count(distinct inventory_key) as rented_copy_count
+    from {{ ref("int_rentals_by_category") }}
+    group by category_key, store_key, month_start
+),
+
+payments_by_month as (
+    select
+        category_key,
+        store_key,
+        month_start,
+        count(payment_id) as payment_count,
+        sum(amount) as revenue
+    from {{ ref("int_payments_by_category") }}
+    group by category_key, store_key, month_start
+),
+
+-- A rental belongs to the month of rental and a payment to the month of payment, which may be years apart: they are
+-- counted each by itself and then laid side by side.
+months as (
+    select
+        category_key,
+        store_key,
+        month_start,
+        coalesce(rentals.rental_count, 0) as rental_count,
+        coalesce(rentals.rented_film_count, 0) as rented_film_count,
+        coalesce(rentals.rented_copy_count, 0) as rented_copy_count,
+        coalesce(payments.payment_count, 0) as payment_count,
+        coalesce(payments.revenue, 0) as revenue
+    from rentals_by_month as rentals
+    full join payments_by_month as payments using (category_key, store_key, month_start)
+),
 
 stock as (
     select

@@ -48,7 +48,7 @@ top_categories as (
     select
         category,
         sum(revenue) as revenue
-    from {{ ref("gold_kpi_category") }}
+    from {{ ref("mart_kpi_category") }}
     group by category_key, category
     order by sum(revenue) desc, category collate "C"
     limit 1

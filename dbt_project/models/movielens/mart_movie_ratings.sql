@@ -12,7 +12,27 @@ ratings_by_movie as (
     group by movie_key
 ),
 
-{{ means_of_movies(source("movielens_dw", "dim_movie"), ["last_rated_at"]) }}
+means as (
+    {{ bayesian_means(movies=source("movielens_dw", "dim_movie"), ratings="ratings_by_movie") }}
+),
+
+movies as (
+    select
+        movies.movie_key,
+        movies.movie_id,
+        movies.title,
+        movies.release_year,
+        coalesce(ratings.rating_count, 0) as rating_count,
+        means.rating_mean,
+        means.bayesian_mean,
+        means.credibility,
+        means.prior_mean,
+        means.prior_strength,
+        ratings.last_rated_at
+    from {{ source("movielens_dw", "dim_movie") }} as movies
+    join means using (movie_key)
+    left join ratings_by_movie as ratings using (movie_key)
+)
 
 select
     movie_key::integer as movie_key,
@@ -27,4 +47,4 @@ select
     prior_mean::numeric(7, 6) as prior_mean,
     prior_strength::numeric(18, 6) as prior_strength,
     last_rated_at::timestamptz as last_rated_at
-from movies_with_means
+from movies

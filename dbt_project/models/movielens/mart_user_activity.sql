@@ -1,18 +1,13 @@
 -- One row a user: how much, how long and how they rate and tag.
 with
 
-active_dates as (
-    {{ active_dates_of_users() }}
-),
-
 active_months_by_user as (
     select
-        active_dates.user_key,
-        count(distinct dates.month_start) as active_months,
-        min(dates.month_start) as cohort_month
-    from active_dates
-    join {{ source("conformed", "dim_date") }} as dates using (date_key)
-    group by active_dates.user_key
+        user_key,
+        count(month_start) as active_months,
+        min(month_start) as cohort_month
+    from {{ ref("int_user_active_months") }}
+    group by user_key
 ),
 
 ratings_by_user as (

@@ -1,16 +1,8 @@
 -- One row a cohort and month of its life: how many of those who began together are still active.
 with
 
-active_dates as (
-    {{ active_dates_of_users() }}
-),
-
 active_months as (
-    select distinct
-        active_dates.user_key,
-        dates.month_start
-    from active_dates
-    join {{ source("conformed", "dim_date") }} as dates using (date_key)
+    select user_key, month_start from {{ ref("int_user_active_months") }}
 ),
 
 cohorts as (

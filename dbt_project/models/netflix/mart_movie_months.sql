@@ -10,7 +10,17 @@
 
 with
 
-{{ requested_months_of_the_calendar() }}
+-- The requested months with their first and last day: the lateral query below then reads one partition at a time, and
+-- what it groups by is never more than a month's.
+months as (
+    select
+        month_start,
+        min(date_key) as first_date_key,
+        max(date_key) as last_date_key
+    from {{ source("conformed", "dim_date") }}
+    where {{ in_requested_months("date_key") }}
+    group by month_start
+)
 
 select
     movies.movie_key::integer as movie_key,
@@ -23,7 +33,7 @@ select
     movies.stars_4_count::bigint as stars_4_count,
     movies.stars_5_count::bigint as stars_5_count
 from months
--- Month by month, see the macro: over all months at once Postgres would expect millions of groups, and sort.
+-- Over all months at once Postgres would expect millions of groups, and sort.
 cross join lateral (
     select
         movie_key,

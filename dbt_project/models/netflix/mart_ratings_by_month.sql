@@ -18,10 +18,6 @@ customers_by_month as (
     group by month_start
 ),
 
-new_customers_by_month as (
-    {{ new_customers_by_month() }}
-),
-
 months as (
     select
         month_start,
@@ -44,7 +40,7 @@ trend as (
     from months
     left join ratings_by_month as ratings using (month_start)
     left join customers_by_month as customers using (month_start)
-    left join new_customers_by_month as new_customers using (month_start)
+    left join {{ ref("int_new_customers_by_month") }} as new_customers using (month_start)
 )
 
 select

@@ -41,15 +41,11 @@ customers_by_year as (
     group by year
 ),
 
-new_customers_by_month as (
-    {{ new_customers_by_month() }}
-),
-
 new_customers_by_year as (
     select
         extract(year from month_start)::integer as year,
         sum(new_customers) as new_customers
-    from new_customers_by_month
+    from {{ ref("int_new_customers_by_month") }}
     group by extract(year from month_start)::integer
 ),
 

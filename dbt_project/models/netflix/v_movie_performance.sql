@@ -18,5 +18,5 @@ select
     last_month::date as last_month,
     movie_id::integer as movie_id,
     movie_key::integer as movie_key
-from {{ ref("netflix_movie_performance") }}
+from {{ ref("mart_netflix_movie_performance") }}
 where rating_count > 0

@@ -17,12 +17,33 @@ ratings_by_movie as (
     group by movie_key
 ),
 
-{{
-    means_of_movies(
-        source("netflix_dw", "dim_movie"),
-        ["stars_1_count", "stars_2_count", "stars_3_count", "stars_4_count", "stars_5_count", "first_month", "last_month"],
-    )
-}}
+means as (
+    {{ bayesian_means(movies=source("netflix_dw", "dim_movie"), ratings="ratings_by_movie") }}
+),
+
+movies as (
+    select
+        movies.movie_key,
+        movies.movie_id,
+        movies.title,
+        movies.release_year,
+        coalesce(ratings.rating_count, 0) as rating_count,
+        means.rating_mean,
+        means.bayesian_mean,
+        means.credibility,
+        means.prior_mean,
+        means.prior_strength,
+        ratings.stars_1_count,
+        ratings.stars_2_count,
+        ratings.stars_3_count,
+        ratings.stars_4_count,
+        ratings.stars_5_count,
+        ratings.first_month,
+        ratings.last_month
+    from {{ source("netflix_dw", "dim_movie") }} as movies
+    join means using (movie_key)
+    left join ratings_by_movie as ratings using (movie_key)
+)
 
 select
     movie_key::integer as movie_key,
@@ -44,4 +65,4 @@ select
     prior_strength::numeric(18, 6) as prior_strength,
     first_month::date as first_month,
     last_month::date as last_month
-from movies_with_means
+from movies
