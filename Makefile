@@ -14,7 +14,7 @@ SAYING = me=$$$$; (n=0; while sleep 5 >/dev/null 2>&1 && kill -0 $$me 2>/dev/nul
     "$$(ls -d $(VENV)/lib/python*/site-packages/*.dist-info 2>/dev/null | wc -l | tr -d ' ') in place"; \
   done) & lines=$$!; trap "kill $$lines 2>/dev/null" EXIT;
 
-.PHONY: help install demo ui unit test soak lint types check lock bench bench-netflix docs clean
+.PHONY: help install demo ui unit test soak lint types check lock bench bench-netflix docs sources clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ docs: install  ## a page of the marts: lineage, columns, tests, SQL (after make 
 
 unit: install  ## the unit tests: no server, under a minute (K=expression chooses tests by name)
 	$(BIN)/python -m pytest tests/unit --numprocesses auto --dist loadfile --max-worker-restart 0 $(if $(K),-k "$(K)")
+
+sources: install  ## write dbt_project/models/sources.yml from the declarations (after a change of a dim or fact)
+	$(BIN)/python -m cinestream_platform.marts.sources
 
 test: install  ## the whole test suite, on embedded services: every fault once (K=expression chooses tests by name)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(if $(K),-k "$(K)")
