@@ -39,7 +39,7 @@ ui: install  ## Dagster UI and daemon on http://127.0.0.1:3000 (PORT=…)
 docs: install  ## a page of the marts: lineage, columns, tests, SQL (after make demo)
 	@$(BIN)/cinestream docs
 
-unit: install  ## the unit tests: no server, under a minute (K=expression chooses tests by name)
+unit: install  ## the unit tests: no server (K=expression chooses tests by name)
 	$(BIN)/python -m pytest tests/unit --numprocesses auto --dist loadfile --max-worker-restart 0 $(if $(K),-k "$(K)")
 
 sources: install  ## write dbt_project/models/sources.yml from the declarations (after a change of a dim or fact)
