@@ -14,6 +14,8 @@ RAN = {
     "0020_watermarks": "1bf4ba5d5284b780",
     "0025_warnings_of_files": "9ffc3d742af952f5",
     "0030_platform_views": "9915b08c88694a4d",
+    "0045_stale_tables_in_views": "b7c6c4fe7dc3e791",
+    "0048_mart_names": "f718b5feaa2ff622",
 }
 """Name to the beginning of the hash that ``ops.migration`` has. A new migration joins once it is on the main branch."""
 
