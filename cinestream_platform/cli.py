@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -365,6 +366,9 @@ def main() -> Any:
     What this process and those that it starts write (Dagster's, dbt's) is closed to other accounts.
     """
     os.umask(0o077)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows only ASCII shows ? for a line of a table
     try:
         return cli(standalone_mode=False)
     except click.exceptions.Abort:

@@ -9,7 +9,7 @@ from functools import cache
 from os import register_at_fork
 from typing import Any, Self
 
-from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster import EventLogEntry
 from dagster_postgres import (
     DagsterPostgresStorage,
     PostgresEventLogStorage,
@@ -93,7 +93,8 @@ class _Events(_OfWebserver, PostgresEventLogStorage):
     No right is needed to fill that queue, from whatever database; then no event could be stored.
     """
 
-    store_event = SqlEventLogStorage.store_event
+    def store_event(self, event: EventLogEntry) -> None:
+        super(PostgresEventLogStorage, self).store_event(event)  # as every other database's
 
 
 class _Schedules(_OfWebserver, PostgresScheduleStorage):

@@ -20,6 +20,7 @@ SETTINGS = {
     "quote_all_identifiers": "off",
     "transform_null_equals": "off",
     "array_nulls": "on",
+    "default_tablespace": "",  # the database's own: named explicitly, partitioned tables refuse it
     # What a transaction may do.
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",

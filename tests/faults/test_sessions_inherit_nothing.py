@@ -39,6 +39,7 @@ HOSTILE = {
     "quote_all_identifiers": "on",
     "transform_null_equals": "on",
     "array_nulls": "off",
+    "default_tablespace": "pg_default",
     "default_transaction_isolation": "serializable",
     "default_transaction_read_only": "on",
     "default_transaction_deferrable": "on",

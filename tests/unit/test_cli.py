@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import click
 import pytest
@@ -67,3 +70,16 @@ def test_an_option_that_would_have_no_effect_is_refused(arguments: list[str], wo
     done = CliRunner().invoke(cli, arguments, standalone_mode=False)
     assert isinstance(done.exception, click.UsageError)
     assert words in str(done.exception)
+
+
+def test_a_terminal_that_knows_only_ascii_stops_no_command() -> None:
+    program = (
+        "import sys\n"
+        "from cinestream_platform.cli import cli, main\n"
+        "cli.command('line')(lambda: print('\\u2500 \\u2026 end'))\n"
+        "sys.argv = ['cinestream', 'line']\n"
+        "main()\n"
+    )
+    plain = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], env=plain, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "? ? end\n"), done.stderr
