@@ -41,10 +41,15 @@ def this_machine(data_folder: Path) -> Machine:
     return Machine(memory, cores, shutil.disk_usage(data_folder).free, shared_memory)
 
 
-def settings_file(machine: Machine) -> str:
-    """The text of the configuration file for this machine."""
+def settings_file(machine: Machine, major: int) -> str:
+    """The text of the configuration file for this machine and major version of PostgreSQL."""
     lines = ["# Written by cinestream_platform at every start. Your own settings: ALTER SYSTEM, which wins over these."]
-    for name, value, reason in (*_memory(machine), *_bulk_loads(machine), *_parallelism(machine), *_behaviour(machine)):
+    for name, value, reason in (
+        *_memory(machine),
+        *_bulk_loads(machine),
+        *_parallelism(machine),
+        *_behaviour(machine, major),
+    ):
         lines += ["", f"# {reason}", f"{name} = '{value}'"]
     return "\n".join(lines) + "\n"
 
@@ -102,7 +107,7 @@ def _parallelism(machine: Machine) -> list[tuple[str, str, str]]:
     ]
 
 
-def _behaviour(machine: Machine) -> list[tuple[str, str, str]]:
+def _behaviour(machine: Machine, major: int) -> list[tuple[str, str, str]]:
     settings = [
         ("max_connections", "200", "Dagster's webserver, daemon and every run hold pools of their own."),
         ("random_page_cost", "1.1", "Laptops and cloud disks are SSDs; 4 is for turning disks."),
@@ -112,11 +117,6 @@ def _behaviour(machine: Machine) -> list[tuple[str, str, str]]:
             "10s",
             "The statement of a killed run ends, and frees its locks.",
         ),
-        (
-            "max_notify_queue_pages",
-            "8192",
-            "64 MB, not 8 GB: every login may NOTIFY, and the platform does not.",
-        ),
         ("timezone", "UTC", "Timestamps are UTC instants, whatever the laptop's zone."),
         ("log_timezone", "UTC", "The log in the same time as the data."),
         ("password_encryption", "scram-sha-256", "The default since 14; a warehouse must not depend on defaults here."),
@@ -125,6 +125,9 @@ def _behaviour(machine: Machine) -> list[tuple[str, str, str]]:
         ("log_error_verbosity", "terse", "DETAIL and CONTEXT quote rows and statements; the client still gets them."),
         ("log_line_prefix", "%m [%p] %q%u@%d ", "Who and which database, beside time and process."),
     ]
+    if major >= 17:  # older servers do not know it and would not start
+        reason = "64 MB, not 8 GB: every login may NOTIFY, and the platform does not."
+        settings.append(("max_notify_queue_pages", "8192", reason))
     if machine.shared_memory is not None and machine.shared_memory < GB:
         reason = "Shared memory is small (64 MB in Docker): parallel queries would fail, so they use files instead."
         settings.append(("dynamic_shared_memory_type", "mmap", reason))

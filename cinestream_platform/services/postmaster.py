@@ -130,7 +130,7 @@ def _already_running(cluster: Cluster, deadline: float) -> bool:
 
 
 def _write_settings(cluster: Cluster) -> None:
-    text = settings_file(this_machine(cluster.data_dir))
+    text = settings_file(this_machine(cluster.data_dir), cluster.binaries.major)
     target = cluster.data_dir / CONFIG_FILE
     # Written by the account, not by root: the folder is the account's, and a link in it must not lead root astray.
     written = cluster.account.run(["/bin/sh", "-c", 'cat > "$1"', "sh", target], text=text)

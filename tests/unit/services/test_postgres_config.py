@@ -8,7 +8,7 @@ from cinestream_platform.services.postgres_config import GB, MB, Machine, settin
 
 
 def settings_of(memory=16 * GB, cores=4, disk_free=500 * GB, shared_memory=8 * GB):
-    text = settings_file(Machine(memory, cores, disk_free, shared_memory))
+    text = settings_file(Machine(memory, cores, disk_free, shared_memory), 18)
     return dict(re.findall(r"^(\w+) = '(.*)'$", text, flags=re.MULTILINE))
 
 
@@ -50,7 +50,13 @@ def test_no_safety_is_turned_off(name):
 
 
 def test_every_setting_is_preceded_by_its_reason():
-    lines = settings_file(Machine(GB, 1, GB, None)).splitlines()
+    lines = settings_file(Machine(GB, 1, GB, None), 18).splitlines()
     for number, line in enumerate(lines):
         if " = " in line and not line.startswith("#"):
             assert re.match(r"# \S.{20,}\.$", lines[number - 1]), line
+
+
+def test_a_server_is_told_only_settings_that_its_version_knows() -> None:
+    machine = Machine(GB, 1, GB, None)
+    assert "max_notify_queue_pages" in settings_file(machine, 17)
+    assert "max_notify_queue_pages" not in settings_file(machine, 16)
