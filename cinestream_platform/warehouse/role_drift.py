@@ -223,14 +223,17 @@ def _copies(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequen
 
 
 def _server_rights(conn: Connection[Any]) -> Iterator[Difference]:
-    """Rights of readers on databases of the platform's, and on functions that are closed to everybody."""
+    """Rights of readers on this database and the server's own, and on functions that are closed to everybody.
+
+    Other databases of the server may be other warehouses, whose readers have the same roles.
+    """
     readers = _names_of_readers()
     rows = conn.execute(
         """
         SELECT d.datname, x.privilege_type, g.rolname FROM pg_database d
         CROSS JOIN aclexplode(d.datacl) x JOIN pg_roles g ON g.oid = x.grantee
-        WHERE g.rolname = ANY (%s) AND (d.datname = ANY (%s) OR d.datdba = session_user::regrole
-            OR d.datname = current_database()) AND (d.datname <> current_database() OR x.privilege_type <> 'CONNECT')
+        WHERE g.rolname = ANY (%s) AND (d.datname = ANY (%s) OR d.datname = current_database())
+            AND (d.datname <> current_database() OR x.privilege_type <> 'CONNECT')
         ORDER BY 1, 2, 3
         """,
         (readers, list(limits.SERVER_DATABASES)),

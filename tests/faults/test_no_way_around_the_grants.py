@@ -320,3 +320,10 @@ def test_a_table_of_somebody_elses_is_reported_and_not_taken_over(
         assert "chinook_dw.mine belongs to data_analyst: drop it" in capsys.readouterr().out
     finally:
         as_superuser(world, "DROP TABLE chinook_dw.mine")
+
+
+def test_another_warehouse_on_the_same_server_is_left_alone(world: Platform, postgres: PostgresTarget) -> None:
+    with database(postgres, f"beside{uuid.uuid4().hex[:8]}") as other:
+        as_superuser(world, f"GRANT CONNECT ON DATABASE {other.database} TO data_analyst")
+        with connect(world.target, role=None) as conn:
+            assert differences(conn, TABLES, MART_SCHEMAS, {}) == []
