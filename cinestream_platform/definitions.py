@@ -24,7 +24,7 @@ from cinestream_platform.marts.assets import marts_assets  # noqa: E402
 from cinestream_platform.marts.exports import export_assets  # noqa: E402
 from cinestream_platform.marts.resource import MartsDbt  # noqa: E402
 from cinestream_platform.marts.user_item_matrix import user_item_assets  # noqa: E402
-from cinestream_platform.orchestration import calendar as conformed  # noqa: E402
+from cinestream_platform.orchestration import calendar  # noqa: E402
 from cinestream_platform.orchestration.io_managers import RawIOManager, WarehouseIOManager  # noqa: E402
 from cinestream_platform.orchestration.partitions import YEARS, time_window  # noqa: E402
 from cinestream_platform.orchestration.resources import Stores, Warehouse  # noqa: E402
@@ -43,7 +43,7 @@ def build_definitions() -> Definitions:
     interval = get_settings().sensor_interval_seconds
     return Definitions(
         assets=[
-            *load_assets_from_modules([conformed, movielens, chinook, dvdrental, netflix], include_specs=True),
+            *load_assets_from_modules([calendar, movielens, chinook, dvdrental, netflix], include_specs=True),
             *marts_assets(years=YEARS, months=months),
             *export_assets(),
             *user_item_assets(),

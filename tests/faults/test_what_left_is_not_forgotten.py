@@ -10,7 +10,7 @@ import pytest
 from dagster import AssetKey
 
 from cinestream_platform.declarations.table import PartitionUnit
-from cinestream_platform.sources.dvdrental.sample import activity as activity
+from cinestream_platform.sources.dvdrental.sample import activity
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import Platform, database, environment_of, settled

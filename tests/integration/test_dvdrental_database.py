@@ -20,7 +20,7 @@ from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
 from cinestream_platform.sources.dvdrental.load_database import OWNER, TURN, load_archive, load_sample
-from cinestream_platform.sources.dvdrental.sample import activity as activity
+from cinestream_platform.sources.dvdrental.sample import activity
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support.shop import settings_for

@@ -14,7 +14,7 @@ from psycopg.errors import CheckViolation, InsufficientPrivilege, UniqueViolatio
 from pydantic import SecretStr
 
 from cinestream_platform.catalog import PREDICTIONS, TABLES
-from cinestream_platform.sources.dvdrental.sample import activity as activity
+from cinestream_platform.sources.dvdrental.sample import activity
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.predictions import ensure_prediction_tables

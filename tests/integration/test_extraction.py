@@ -26,8 +26,7 @@ from cinestream_platform.publishing import raw as raw_publish
 from cinestream_platform.reading.database_reader import SnapshotLostError, SourceDriftError
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES
 from cinestream_platform.sources.dvdrental.load_database import load_sample
-from cinestream_platform.sources.dvdrental.sample import activity as activity
-from cinestream_platform.sources.dvdrental.sample import content as content
+from cinestream_platform.sources.dvdrental.sample import activity, content
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.connection import PostgresUnreachableError, connect

@@ -12,7 +12,7 @@ from dagster import DagsterRunStatus, RunRequest, build_schedule_context
 from cinestream_platform.automation.jobs import load_job_name
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES
-from cinestream_platform.sources.dvdrental.sample import activity as activity
+from cinestream_platform.sources.dvdrental.sample import activity
 from tests.support.shop import Shop
 
 SENSOR = "dvdrental_change_sensor"

@@ -22,7 +22,7 @@ from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.samples.planting import SampleSizeError, pick
 from cinestream_platform.samples.words import ADJECTIVES, NOUNS
-from cinestream_platform.sources.dvdrental.sample import content as content
+from cinestream_platform.sources.dvdrental.sample import content
 
 Variant = Literal["dvdrental", "pagila"]
 SMALLEST, LARGEST = 0.05, 50.0
