@@ -128,6 +128,10 @@ def _become(main: str, streams: Sequence[int], argv: list[str], folder: str, var
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    # as the interpreter opens them: the zygote's own remember whether what it was started with (a log file) can seek
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables)
