@@ -27,10 +27,11 @@ from benchmarks.measuring import machine
 from cinestream_platform.automation.build_sensor import range_tags
 from cinestream_platform.automation.jobs import build_job_of
 from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.marts.project import ensure_manifest
-from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.orchestration.resources import Stores, Warehouse, declared
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.services.postgres import stop_postgres
@@ -109,7 +110,7 @@ class Bench:
     """A platform in this process."""
 
     def __init__(self) -> None:
-        prepared_target()
+        prepared_target(CATALOG)
         ensure_manifest()
         from cinestream_platform.definitions import build_definitions  # reads the manifest
 
@@ -122,7 +123,7 @@ class Bench:
         with build_sensor_context(
             instance=self.instance,
             repository_def=self.defs.get_repository_def(),
-            resources={"warehouse": Warehouse(), "stores": Stores()},
+            resources={"warehouse": Warehouse(catalog=declared(CATALOG)), "stores": Stores()},
         ) as context:
             result = self.defs.resolve_sensor_def("landing_sensor").evaluate_tick(context)
         return time.perf_counter() - begun, result
@@ -138,9 +139,9 @@ class Bench:
 
     def build(self) -> float:
         """Seconds of building what is stale: dims and facts of MovieLens, without marts, whose input is the same."""
-        nodes = nodes_of(self.defs.resolve_asset_graph())
+        nodes = nodes_of(self.defs.resolve_asset_graph(), CATALOG)
         begun = time.perf_counter()
-        with connect(prepared_target()) as conn:
+        with connect(prepared_target(CATALOG)) as conn:
             state = read_state(conn)
         for span, assets in plan_builds("movielens", nodes, state).runs():
             if wanted := [key for key in assets if not nodes[key].is_mart]:
@@ -180,7 +181,7 @@ class Bench:
 
 def per_file(first: int, last: int) -> float:
     """Milliseconds a file between two of the files that were loaded, by the moments of their commits."""
-    with connect(prepared_target()) as conn:
+    with connect(prepared_target(CATALOG)) as conn:
         row = conn.execute(
             """
             SELECT extract(epoch FROM max(loaded_at) - min(loaded_at)) * 1000 / nullif(count(*), 0) FROM (

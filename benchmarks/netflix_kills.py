@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.netflix_warehouse import FACTS, connect, empty
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, stop_postgres
 from cinestream_platform.sources.netflix.sample.generator import generate
 
@@ -84,7 +85,7 @@ def load_and_build() -> None:
     from cinestream_platform.orchestration.warehouse import prepared_target
     from cinestream_platform.settings import get_settings
 
-    settings, target = get_settings(), prepared_target()
+    settings, target = get_settings(), prepared_target(CATALOG)
     ensure_manifest()
     prepare_instance(settings)
     from dagster import DagsterInstance

@@ -70,13 +70,14 @@ def main() -> None:
     """Everything from the files to the marts; a failure says which step, and why."""
     began = time.perf_counter()
     files, report = Path(sys.argv[1]), Path(sys.argv[2])
+    from cinestream_platform.catalog import CATALOG
     from cinestream_platform.commands.files import land_path
     from cinestream_platform.commands.instance import prepare_instance
     from cinestream_platform.marts.project import ensure_manifest
     from cinestream_platform.orchestration.warehouse import prepared_target
     from cinestream_platform.settings import get_settings
 
-    settings, target = get_settings(), prepared_target()
+    settings, target = get_settings(), prepared_target(CATALOG)
     ensure_manifest()
     prepare_instance(settings)
     from dagster import DagsterInstance

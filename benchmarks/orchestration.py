@@ -50,6 +50,7 @@ def main() -> None:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="cinestream-orchestration-") as home:
         os.environ["CINESTREAM_HOME"] = home
+        from cinestream_platform.catalog import CATALOG
         from cinestream_platform.commands.demo import run_demo
         from cinestream_platform.commands.instance import prepare_instance
         from cinestream_platform.loading.files import FileLoader
@@ -59,7 +60,7 @@ def main() -> None:
         from cinestream_platform.services.postgres import stop_postgres
         from cinestream_platform.settings import get_settings
 
-        prepared_target()
+        prepared_target(CATALOG)
         prepare_instance(get_settings())
         ensure_manifest()
         installed = time.perf_counter() - started

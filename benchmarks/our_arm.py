@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from cinestream_platform.automation.landing import scan_landing
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.commands.files import land_path
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.loading.files import FileLoader
@@ -11,7 +12,7 @@ from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.movielens.feeds import RATINGS
 
-settings, target = get_settings(), prepared_target()
+settings, target = get_settings(), prepared_target(CATALOG)
 landing = open_landing(settings)
 list(land_path("movielens", Path(sys.argv[1]), dataset="ratings"))
 scan_landing(settings, target, landing)

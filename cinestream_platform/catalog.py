@@ -1,65 +1,33 @@
-"""Everything that is declared, in one list each: what the sources' rooms export, gathered for setup, sensors and CLI.
+"""The sources of the platform, and everything that follows from them, for setup, sensors and the command line.
 
-To add a source: its room under ``sources/``, and one line in each of these lists.
+To add a source: its package under ``sources/``, and its ``SOURCE`` in this tuple.
 """
 
 from cinestream_platform.conformed.tables import DIM_DATE
 from cinestream_platform.declarations.bundle import FORMS, MEMBER, Bundle, is_member, object_key
+from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.landing_keys import key_problem
 from cinestream_platform.declarations.named_days import misread_day
 from cinestream_platform.declarations.relation import Relation
-from cinestream_platform.declarations.table import Layer, PartitionUnit, Table
-from cinestream_platform.sources.chinook import feeds as chinook_feeds
-from cinestream_platform.sources.chinook import raw_tables as chinook_raw_tables
-from cinestream_platform.sources.chinook import tables as chinook_tables
-from cinestream_platform.sources.dvdrental import feeds as dvdrental_extracts
-from cinestream_platform.sources.dvdrental import raw_tables as dvdrental_raw_tables
-from cinestream_platform.sources.dvdrental import tables as dvdrental_tables
-from cinestream_platform.sources.movielens import feeds as movielens_feeds
-from cinestream_platform.sources.movielens import tables as movielens_tables
-from cinestream_platform.sources.netflix import feeds as netflix_feeds
-from cinestream_platform.sources.netflix import tables as netflix_tables
+from cinestream_platform.declarations.table import PartitionUnit, Table
+from cinestream_platform.sources.chinook.source import SOURCE as CHINOOK
+from cinestream_platform.sources.dvdrental.source import SOURCE as DVDRENTAL
+from cinestream_platform.sources.movielens.source import SOURCE as MOVIELENS
+from cinestream_platform.sources.netflix.source import SOURCE as NETFLIX
 
-FEEDS: tuple[Feed, ...] = (*movielens_feeds.FEEDS, *chinook_feeds.FEEDS, *netflix_feeds.FEEDS)
+CATALOG = Catalog(sources=(MOVIELENS, CHINOOK, DVDRENTAL, NETFLIX), shared=(DIM_DATE,))
 
-EXTRACTS: tuple[Feed, ...] = dvdrental_extracts.EXTRACTS
-"""What is extracted from operational databases; no landed file belongs to them."""
-
-BUNDLES: tuple[Bundle, ...] = (chinook_feeds.RELEASE,)
-
+SOURCES = CATALOG.names
+FEEDS = CATALOG.feeds
+EXTRACTS = CATALOG.extracts
+BUNDLES = CATALOG.bundles
 PLACES: tuple[Feed | Bundle, ...] = (*FEEDS, *BUNDLES)
 """Every folder of the landing zone in which files may land."""
-
-SOURCES = tuple(dict.fromkeys(feed.source for feed in (*FEEDS, *EXTRACTS)))
-"""The source systems."""
-
-TABLES: tuple[Table, ...] = (
-    DIM_DATE,
-    *movielens_tables.RAW_TABLES,
-    *movielens_tables.STAR_TABLES,
-    *chinook_raw_tables.RAW_TABLES,
-    *chinook_tables.STAR_TABLES,
-    *dvdrental_raw_tables.RAW_TABLES,
-    *dvdrental_tables.STAR_TABLES,
-    *netflix_tables.RAW_TABLES,
-    *netflix_tables.STAR_TABLES,
-)
-"""Every declared table, referenced ones before those that refer to them."""
-
-PREDICTIONS: tuple[Table, ...] = (dvdrental_tables.PREDICTED_PRICES,)
-"""Tables that data scientists write; the platform only makes them."""
-
-RELATIONS: tuple[Relation, ...] = (
-    *movielens_tables.RELATIONS,
-    *chinook_raw_tables.RELATIONS,
-    *dvdrental_raw_tables.RELATIONS,
-    *netflix_tables.RELATIONS,
-)
-"""What relates raw tables, for reports; nothing enforces it."""
-
-MART_SCHEMAS = ("movielens_marts", "chinook_marts", "dvdrental_marts", "netflix_marts")
-
+TABLES = CATALOG.tables
+PREDICTIONS = CATALOG.predictions
+RELATIONS = CATALOG.relations
+MART_SCHEMAS = CATALOG.mart_schemas
 
 _FEED_OF = {(feed.source, feed.dataset): feed for feed in FEEDS}
 _BUNDLE_OF = {(bundle.source, bundle.dataset): bundle for bundle in BUNDLES}
@@ -101,19 +69,9 @@ def day_problem(key: str, feed: Feed | None) -> str | None:
     return misread_day(object_key(key)) if feed and feed.holds_over_time else None
 
 
-def feed_of_table(source: str, name: str) -> Feed:
-    """The feed that fills a raw table."""
-    return next(feed for feed in (*FEEDS, *EXTRACTS) if (feed.table.source, feed.table.name) == (source, name))
-
-
 def places_of(source: str) -> list[Feed | Bundle]:
     """All folders of the landing zone in which a source's files may land."""
     return [place for place in PLACES if place.source == source]
-
-
-def bundles_of(feed: Feed) -> list[Bundle]:
-    """The bundles that hold the feed's table among others."""
-    return [bundle for bundle in BUNDLES if feed in bundle.feeds]
 
 
 def member_keys(key: str) -> list[tuple[str, Feed | None]]:
@@ -130,13 +88,15 @@ def member_keys(key: str) -> list[tuple[str, Feed | None]]:
 
 
 def raw_tables_of(source: str) -> list[Table]:
-    """All raw tables of a source."""
-    return [table for table in TABLES if table.source == source and table.layer is Layer.RAW]
+    """All raw tables of a source; none of an unknown one."""
+    found = CATALOG.source(source)
+    return list(found.raw_tables) if found else []
 
 
 def relations_of(source: str) -> list[Relation]:
     """What relates the raw tables of a source."""
-    return [relation for relation in RELATIONS if relation.child.source == source]
+    found = CATALOG.source(source)
+    return list(found.relations) if found else []
 
 
 def main_unit(source: str) -> PartitionUnit:

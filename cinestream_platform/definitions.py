@@ -1,10 +1,13 @@
 """Everything Dagster loads. Nothing else happens at import: no connection, no file but the dbt manifest."""
 
 import warnings
+from importlib import import_module
+from types import ModuleType
 
 from dagster import (
     BetaWarning,
     Definitions,
+    TimeWindowPartitionsDefinition,
     in_process_executor,
     load_asset_checks_from_modules,
     load_assets_from_modules,
@@ -13,6 +16,7 @@ from dagster import (
 # single_run backfills are beta in 1.13: known, pinned and tested, so no reason to greet every user with a warning.
 warnings.filterwarnings("ignore", category=BetaWarning)
 
+from cinestream_platform import sources  # noqa: E402
 from cinestream_platform.automation.build_sensor import staleness_sensor  # noqa: E402
 from cinestream_platform.automation.extraction import EXTRACTION_SCHEDULES, extraction_sensors  # noqa: E402
 from cinestream_platform.automation.housekeeping import HOUSEKEEPING_SCHEDULE, housekeeping  # noqa: E402
@@ -20,6 +24,9 @@ from cinestream_platform.automation.jobs import JOBS  # noqa: E402
 from cinestream_platform.automation.landing import landing_sensor  # noqa: E402
 from cinestream_platform.automation.reaper import dead_run_sensor  # noqa: E402
 from cinestream_platform.automation.reports import REPORTS_JOB, REPORTS_SCHEDULE  # noqa: E402
+from cinestream_platform.catalog import CATALOG  # noqa: E402
+from cinestream_platform.declarations.source import Source  # noqa: E402
+from cinestream_platform.declarations.table import PartitionUnit  # noqa: E402
 from cinestream_platform.marts.assets import marts_assets  # noqa: E402
 from cinestream_platform.marts.exports import export_assets  # noqa: E402
 from cinestream_platform.marts.resource import MartsDbt  # noqa: E402
@@ -27,28 +34,37 @@ from cinestream_platform.marts.user_item_matrix import user_item_assets  # noqa:
 from cinestream_platform.orchestration import calendar  # noqa: E402
 from cinestream_platform.orchestration.io_managers import RawIOManager, WarehouseIOManager  # noqa: E402
 from cinestream_platform.orchestration.partitions import YEARS, time_window  # noqa: E402
-from cinestream_platform.orchestration.resources import Stores, Warehouse  # noqa: E402
+from cinestream_platform.orchestration.resources import Stores, Warehouse, declared  # noqa: E402
 from cinestream_platform.settings import get_settings  # noqa: E402
-from cinestream_platform.sources.chinook import assets as chinook  # noqa: E402
-from cinestream_platform.sources.dvdrental import assets as dvdrental  # noqa: E402
-from cinestream_platform.sources.movielens import assets as movielens  # noqa: E402
-from cinestream_platform.sources.netflix import assets as netflix  # noqa: E402
-from cinestream_platform.sources.netflix.tables import MONTHS  # noqa: E402
+
+
+def assets_module(source: Source) -> ModuleType:
+    """The module that holds a source's assets, by the name of its package."""
+    return import_module(f"{sources.__name__}.{source.name}.assets")
+
+
+def _months_of_marts() -> TimeWindowPartitionsDefinition:
+    """The months of the marts that are rebuilt by month: one definition, whichever sources have such marts."""
+    months = [source.monthly_marts for source in CATALOG.sources if source.monthly_marts]
+    lasts = [closed.last for closed in months if closed.last]
+    last = max(lasts) if len(lasts) == len(months) else None
+    return time_window(PartitionUnit.MONTH, min(closed.first for closed in months), last)
 
 
 def build_definitions() -> Definitions:
     """All assets, checks, jobs, sensors and resources."""
-    warehouse, stores = Warehouse(), Stores()
-    months = time_window(MONTHS.unit, MONTHS.first, MONTHS.last)
+    catalog = declared(CATALOG)
+    warehouse, stores = Warehouse(catalog=catalog), Stores()
+    modules = [assets_module(source) for source in CATALOG.sources]
     interval = get_settings().sensor_interval_seconds
     return Definitions(
         assets=[
-            *load_assets_from_modules([calendar, movielens, chinook, dvdrental, netflix], include_specs=True),
-            *marts_assets(years=YEARS, months=months),
+            *load_assets_from_modules([calendar, *modules], include_specs=True),
+            *marts_assets(years=YEARS, months=_months_of_marts()),
             *export_assets(),
             *user_item_assets(),
         ],
-        asset_checks=load_asset_checks_from_modules([netflix]),
+        asset_checks=load_asset_checks_from_modules(modules),
         jobs=[*JOBS, housekeeping, REPORTS_JOB],
         schedules=[HOUSEKEEPING_SCHEDULE, REPORTS_SCHEDULE, *EXTRACTION_SCHEDULES],
         sensors=[
@@ -63,7 +79,7 @@ def build_definitions() -> Definitions:
             "warehouse": warehouse,
             "stores": stores,
             "dbt": MartsDbt(),
-            "raw_io_manager": RawIOManager(warehouse=warehouse, stores=stores),
+            "raw_io_manager": RawIOManager(warehouse=warehouse, stores=stores, catalog=catalog),
             "warehouse_io_manager": WarehouseIOManager(warehouse=warehouse),
         },
     )

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings
 from pydantic import SecretStr
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
@@ -159,7 +160,7 @@ def prepared_template(
     """A database with roles, ledger, tables and grants, prepared once as every process does it at its start."""
     with database(postgres, "prepared_template") as target:
         with settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("prepared")):
-            prepared_target()
+            prepared_target(CATALOG)
         yield target.database
 
 

@@ -30,7 +30,7 @@ from cinestream_platform.automation.cancellations import (
 from cinestream_platform.automation.jobs import JOBS, build_job_names, build_job_of
 from cinestream_platform.automation.landing import UNFINISHED
 from cinestream_platform.automation.planning import Span, all_due, plan_builds, stale_tables
-from cinestream_platform.catalog import SOURCES
+from cinestream_platform.catalog import CATALOG, SOURCES
 from cinestream_platform.ledger import stale_look, turns
 from cinestream_platform.ledger.publications import LedgerState, read_state, state_marker
 from cinestream_platform.messages import quotes_no_values
@@ -77,7 +77,7 @@ def must_wait(instance: DagsterInstance, job_name: str, build: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _nodes_of_day(asset_graph: object, _: date) -> dict[AssetKey, Node]:
-    return nodes_of(asset_graph)
+    return nodes_of(asset_graph, CATALOG)
 
 
 def _nodes(asset_graph: object) -> dict[AssetKey, Node]:

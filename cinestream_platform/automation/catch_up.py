@@ -10,7 +10,7 @@ from cinestream_platform.automation.build_sensor import range_tags
 from cinestream_platform.automation.jobs import build_job_of, load_job_name
 from cinestream_platform.automation.landing import arrival_events, due_files, load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
-from cinestream_platform.catalog import EXTRACTS, SOURCES
+from cinestream_platform.catalog import CATALOG, EXTRACTS, SOURCES
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
@@ -103,7 +103,7 @@ def build_stale(
 
     ``everything`` builds all assets of those that have loaded files, in as few runs as there are units.
     """
-    nodes = nodes_of(defs.resolve_asset_graph())
+    nodes = nodes_of(defs.resolve_asset_graph(), CATALOG)
     with connect(target) as conn:
         state = read_state(conn)
     results = []

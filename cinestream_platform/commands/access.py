@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.catalog import CATALOG, MART_SCHEMAS, TABLES
 from cinestream_platform.commands.tables import say
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.orchestration.warehouse import prepared_target
@@ -51,7 +51,7 @@ def is_login_setting(name: str) -> bool:
 
 
 def _target_of(role: str | None) -> PostgresTarget:
-    settings, target = get_settings(), prepared_target()
+    settings, target = get_settings(), prepared_target(CATALOG)
     if role is None:
         return target
     secrets = login_secrets(settings)
@@ -64,7 +64,7 @@ def _target_of(role: str | None) -> PostgresTarget:
 
 def report_grants(*, apply: bool) -> int:
     """Print how grants, memberships and roles differ from what is declared; 1 if anything does and is left so."""
-    console, settings, target = Console(), get_settings(), prepared_target()
+    console, settings, target = Console(), get_settings(), prepared_target(CATALOG)
     with connect(target) as conn, connect(target, role=None) as as_login:
         missing, surplus = drift(conn, TABLES, MART_SCHEMAS)
         others = differences(as_login, TABLES, MART_SCHEMAS, settings.role_members)

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.marts.project import run_dbt, target_dir
 from cinestream_platform.marts.resource import connection_environment
 from cinestream_platform.orchestration.warehouse import prepared_target
@@ -20,7 +21,7 @@ def make_docs() -> Path:
     page = get_settings().home_dir / "docs" / "index.html"
     target_dir().mkdir(parents=True, exist_ok=True)
     page.parent.mkdir(parents=True, exist_ok=True)
-    environment = connection_environment(prepared_target())
+    environment = connection_environment(prepared_target(CATALOG))
     with tempfile.TemporaryDirectory(prefix="docs-", dir=target_dir()) as scratch:
         run_dbt(["docs", "generate", "--static"], Path(scratch), environment)
         Path(scratch, STATIC_PAGE).replace(page)

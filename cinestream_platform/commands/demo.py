@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.commands.demo_data import choose, described
 from cinestream_platform.commands.demo_sources import DemoError, Supply, generated
 from cinestream_platform.commands.files import land_planned, plan_landing
@@ -40,7 +41,7 @@ def run_demo(data: Path | None, *, release: str | None, scale: float, sources: C
     with working(console, "starting Postgres"):
         from cinestream_platform.orchestration.warehouse import prepared_target
 
-        target = prepared_target()
+        target = prepared_target(CATALOG)
     say(console, f"Postgres      {target}")
     supplies = [choice.supply for choice in choices if choice.supply]
     if data is None:

@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 from rich.console import Console
 
 from cinestream_platform.automation.catch_up import build_stale, extract_databases, load_landed
-from cinestream_platform.catalog import EXTRACTS, FEEDS, TABLES
+from cinestream_platform.catalog import CATALOG, EXTRACTS, FEEDS, TABLES
 from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.commands.working import following
 from cinestream_platform.definitions import defs
@@ -56,7 +56,7 @@ class Summary:
 
     def __init__(self, console: Console, sources: Sequence[str]) -> None:
         self._console, self._sources = console, sources
-        self._target = prepared_target()
+        self._target = prepared_target(CATALOG)
         self._results: list[ExecuteInProcessResult] = []
 
     def run(self, log: Path) -> None:

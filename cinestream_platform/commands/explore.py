@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from cinestream_platform.catalog import TABLES, raw_tables_of, relations_of
+from cinestream_platform.catalog import CATALOG, TABLES, raw_tables_of, relations_of
 from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.declarations.table import Layer
 from cinestream_platform.errors import CineStreamError
@@ -26,7 +26,7 @@ def print_report(source: str) -> None:
     if not tables:
         known = ", ".join(dict.fromkeys(table.source for table in TABLES if table.layer is Layer.RAW))
         raise UnknownSourceError(f"there is no source {source}; sources are {known}")
-    with connect(prepared_target()) as conn:
+    with connect(prepared_target(CATALOG)) as conn:
         profile = profile_source(conn, source, tables, relations_of(source))
     show(Console(), profile)
 

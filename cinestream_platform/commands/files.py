@@ -6,7 +6,15 @@ from pathlib import Path
 
 from psycopg.sql import Identifier
 
-from cinestream_platform.catalog import EXTRACTS, PLACES, day_problem, member_keys, placement_problem, places_of
+from cinestream_platform.catalog import (
+    CATALOG,
+    EXTRACTS,
+    PLACES,
+    day_problem,
+    member_keys,
+    placement_problem,
+    places_of,
+)
 from cinestream_platform.commands.replacing import KeyTakenError, Landing, find_replaced, refusal
 from cinestream_platform.declarations.bundle import Bundle, object_key
 from cinestream_platform.declarations.feed import Feed
@@ -164,7 +172,7 @@ def reload_key(key: str) -> list[str]:
         NotLandableError: No feed takes that key, so it can never be loaded; or it is no file's.
     """
     done = []
-    with connect(prepared_target()) as conn:
+    with connect(prepared_target(CATALOG)) as conn:
         for member, feed in _members(key):
             corrections.require_landed(conn, get_settings().landing, member)
             if problem := placement_problem(object_key(member)) or day_problem(member, feed):
@@ -184,7 +192,7 @@ def retract_key(key: str) -> list[str]:
         NotLandableError: The key is no file's.
     """
     done = []
-    with connect(prepared_target()) as conn:
+    with connect(prepared_target(CATALOG)) as conn:
         for member, feed in _members(key):
             table = Identifier(feed.table.schema, feed.table.name) if feed else None
             had_rows, partitions = corrections.retract(conn, get_settings().landing, member, table)
@@ -200,5 +208,5 @@ def sweep() -> str:
     """Delete what crashed loads left in the lake over a day ago."""
     from cinestream_platform.automation.housekeeping import sweep_lake
 
-    swept = sweep_lake(prepared_target(), open_lake(get_settings()))
+    swept = sweep_lake(prepared_target(CATALOG), open_lake(get_settings()))
     return f"{swept:,} folders of crashed loads deleted from {get_settings().lake}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.commands.instance import prepare_instance
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.lake.store_errors import location_of
@@ -15,7 +16,7 @@ def prepare_everything() -> Iterator[str]:
     settings = get_settings()
     for name, store in (("landing zone", open_landing(settings)), ("lake", open_lake(settings))):
         yield f"{name}: {location_of(store)}{' (made)' if store.ensure() else ''}"
-    yield f"warehouse: {prepared_target()}"
+    yield f"warehouse: {prepared_target(CATALOG)}"
     prepare_instance(settings)
     yield f"Dagster: database {settings.postgres_dagster_database}, configuration in {settings.home_dir / 'dagster'}"
     yield f"dbt: {ensure_manifest(settings)}"

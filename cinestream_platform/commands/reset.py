@@ -2,7 +2,7 @@
 
 from psycopg.sql import SQL, Identifier
 
-from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.catalog import CATALOG, MART_SCHEMAS, TABLES
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.ledger import lake_objects
 from cinestream_platform.loading.raw_rows import object_keys
@@ -24,7 +24,7 @@ def empty_warehouse(keys: list[str]) -> None:
         | {table.staging_schema for table in TABLES}
         | {*MART_SCHEMAS, PLATFORM_SCHEMA, "ops"}
     )
-    target = warehouse.prepared_target()
+    target = warehouse.prepared_target(CATALOG)
     with connect(target) as conn, conn.transaction():
         paths = lake_objects.every_path(conn)
         for schema in sorted(schemas):
@@ -33,4 +33,4 @@ def empty_warehouse(keys: list[str]) -> None:
     landing.delete(sorted({item.key for item in landing.list()} & set(keys)))
     lake = open_lake(get_settings())
     lake.delete([key for path in paths for key in object_keys(lake, path)])
-    warehouse.prepare_again()
+    warehouse.prepare_again(CATALOG)

@@ -6,6 +6,7 @@ from typing import Any
 from psycopg import Connection
 from rich.console import Console
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.commands.verdict import counted, described, gather
 from cinestream_platform.commands.waiting import waiting_entries
@@ -29,7 +30,7 @@ def _cell(value: Any) -> str:
 
 def print_status(*, every_file: bool, quick: bool = False) -> None:
     """Print the verdict, feeds, files that need a person, and the last publications."""
-    console, settings, target = Console(), get_settings(), prepared_target()
+    console, settings, target = Console(), get_settings(), prepared_target(CATALOG)
     with connect(target) as conn:
         with working(Console(stderr=True), "comparing every table with its inputs"):
             health = gather(settings, target, conn, with_stale=not quick)

@@ -17,6 +17,7 @@ from types import FrameType
 
 import yaml
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.commands.instance import instance_environment, prepare_instance
 from cinestream_platform.processes.home import claimed, require_free_port, require_no_daemon
 from cinestream_platform.processes.presence import refuse_second_daemon
@@ -99,7 +100,7 @@ def _prepare(settings: Settings) -> None:
     from cinestream_platform.marts.project import ensure_manifest
     from cinestream_platform.orchestration.warehouse import prepared_target
 
-    prepared_target()
+    prepared_target(CATALOG)
     ensure_manifest(settings)
 
 

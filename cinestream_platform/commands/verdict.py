@@ -13,6 +13,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.ledger import stale_look
 from cinestream_platform.ledger.publications import read_state, state_marker
 from cinestream_platform.processes.home import is_claimed
@@ -141,6 +142,6 @@ def _look_for_stale(conn: Connection[Any]) -> dict[tuple[str, str], int]:
     from cinestream_platform.definitions import defs
     from cinestream_platform.orchestration.staleness import nodes_of
 
-    found = stale_tables(nodes_of(defs.resolve_asset_graph()), read_state(conn))
+    found = stale_tables(nodes_of(defs.resolve_asset_graph(), CATALOG), read_state(conn))
     stale_look.note(conn, found, marker)
     return found

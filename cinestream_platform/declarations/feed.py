@@ -37,6 +37,7 @@ class Feed:
     ``increment_by`` names the column by which new rows of a database's table are known (``database_reader``), and
     ``increment_margin`` how far before the last known value reading begins (an interval, or a number of keys): a
     transaction may commit after one that began later.
+    ``description`` says how its deliveries add up to the table.
     ``lines`` describes files that are not CSV. ``grouped_by`` names an integer column that records of one event share
     and of which a file has some values only: repeated events are then looked for among files with common values.
     """
@@ -52,6 +53,7 @@ class Feed:
     increment_margin: str = "0"
     lines: LineFormat | None = None
     grouped_by: str | None = None
+    description: str = ""
 
     @property
     def source(self) -> str:

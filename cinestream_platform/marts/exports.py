@@ -26,12 +26,13 @@ from dagster import (
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.declarations.frames import polars_type
 from cinestream_platform.declarations.table import DataType, Kind
 from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.translator import MartsTranslator
-from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS
+from cinestream_platform.orchestration.asset import freshness_of, owners_of
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.warehouse.connection import connect
@@ -66,11 +67,11 @@ def _export_asset(mart: AssetKey, schema: str) -> AssetsDefinition:
         deps=[mart],
         description=f"`{schema}.{name}` as files: `{folder}/{name}.csv` and `.parquet` in the lake.",
         group_name=f"{source}_exports",
-        owners=OWNERS,
         kinds={"csv", "parquet", EXPORT_KIND},
-        freshness_policy=FRESHNESS,
         check_specs=[AssetCheckSpec(CHECK, asset=key, description="What was written reads back as the mart's rows.")],
         required_resource_keys={"warehouse", "stores"},
+        owners=owners_of(CATALOG.source(source)),
+        freshness_policy=freshness_of(CATALOG.source(source)),
     )
     def export(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         begin_step(key.to_user_string())

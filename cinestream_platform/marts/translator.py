@@ -9,17 +9,14 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
-OWNERS = ("team:data-platform",)
-
-_SOURCE_OF_SCHEMA = {"dvddw": "dvdrental"}
-_SCHEMA_SUFFIXES = ("_dw", "_marts")
+from cinestream_platform.catalog import CATALOG
+from cinestream_platform.declarations.source import PLATFORM_OWNER
 
 
 def source_of_schema(schema: str) -> str:
     """The source system that a schema belongs to, the first part of an asset key: ``movielens_dw`` -> ``movielens``."""
-    for suffix in _SCHEMA_SUFFIXES:
-        schema = schema.removesuffix(suffix)
-    return _SOURCE_OF_SCHEMA.get(schema, schema)
+    source = CATALOG.source_of_schema(schema)
+    return source.name if source else schema.removesuffix("_dw")
 
 
 def table_of(dbt_resource_props: Mapping[str, Any]) -> str:
@@ -43,8 +40,9 @@ class MartsTranslator(DagsterDbtTranslator):
         return str(dbt_resource_props["schema"])
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
-        """The platform's team."""
-        return OWNERS
+        """The owner of the mart's source."""
+        source = CATALOG.source_of_schema(dbt_resource_props["schema"])
+        return [source.owner if source else PLATFORM_OWNER]
 
     def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
         """Columns as dbt declares them, and the table's name without the database, which differs between machines."""

@@ -23,11 +23,12 @@ from dagster import (
     asset,
 )
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.declarations.frames import polars_type
 from cinestream_platform.declarations.table import Table
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.marts.publication import MartLedger
-from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS, asset_key
+from cinestream_platform.orchestration.asset import asset_key, freshness_of, owners_of
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
@@ -87,11 +88,11 @@ def _properties(key: AssetKey, tables: list[Table], description: str) -> dict[st
         "deps": [asset_key(table) for table in tables],
         "description": description,
         "group_name": f"{SOURCE}_exports",
-        "owners": OWNERS,
         "kinds": {"parquet", EXPORT_KIND},
-        "freshness_policy": FRESHNESS,
         "check_specs": [check],
         "required_resource_keys": {"warehouse", "stores"},
+        "owners": owners_of(CATALOG.source(SOURCE)),
+        "freshness_policy": freshness_of(CATALOG.source(SOURCE)),
     }
 
 

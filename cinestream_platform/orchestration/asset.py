@@ -7,7 +7,6 @@ and how it is published.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from inspect import getdoc, signature
 from typing import Any
@@ -32,9 +31,9 @@ from dagster import (
     asset,
 )
 
-from cinestream_platform.catalog import bundles_of
 from cinestream_platform.declarations.bundle import Bundle
 from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.source import PLATFORM_OWNER, WEEKLY, Source
 from cinestream_platform.declarations.table import WHOLE, Layer, Table
 from cinestream_platform.ledger.deliveries import Input, made_from
 from cinestream_platform.ledger.publications import Publication
@@ -50,8 +49,6 @@ from cinestream_platform.orchestration.versions import with_published_versions
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
-OWNERS = ["team:data-platform"]
-FRESHNESS = FreshnessPolicy.time_window(warn_window=timedelta(days=7), fail_window=timedelta(days=31))
 Transform = Callable[..., pl.LazyFrame]
 SHOWN_FILES = 40
 """So many files stand in the metadata of a run; the ledger has all of them."""
@@ -61,6 +58,17 @@ class LoadConfig(Config):
     """Which landed files a run is for; without, every file of the feed that waits."""
 
     file_ids: list[int] | None = None
+
+
+def owners_of(source: Source | None) -> list[str]:
+    """Owners of the assets of a source; of none, of what sources share."""
+    return [source.owner if source else PLATFORM_OWNER]
+
+
+def freshness_of(source: Source | None) -> FreshnessPolicy:
+    """How old the assets of a source may be; of none, what sources share."""
+    allowed = source.freshness if source else WEEKLY
+    return FreshnessPolicy.time_window(warn_window=allowed.warn_after, fail_window=allowed.fail_after)
 
 
 def asset_key(table: Table) -> AssetKey:
@@ -73,17 +81,21 @@ def landing_key(place: Feed | Bundle) -> AssetKey:
     return AssetKey(["landing", place.source, place.dataset.replace("-", "_")])
 
 
-def landing_asset(place: Feed | Bundle) -> AssetSpec:
-    """A folder of the landing zone as an external asset, so that lineage begins where files land."""
+def landing_assets_of(source: Source) -> list[AssetSpec]:
+    """Every folder of the landing zone as an external asset, so that lineage begins where files land."""
+    return [_landing_asset(source, place) for place in source.places]
+
+
+def _landing_asset(source: Source, place: Feed | Bundle) -> AssetSpec:
     tables = [place.table] if isinstance(place, Feed) else [feed.table for feed in place.feeds]
     return AssetSpec(
         landing_key(place),
         description=f"Files landed below `{place.prefix}`; read into "
         + ", ".join(f"`{table.qualified_name}`" for table in tables),
         group_name=f"{place.source}_landing",
-        owners=OWNERS,
         kinds={"s3", "csv"} if isinstance(place, Feed) else {"s3", "sqlite", "json"},
-        freshness_policy=FRESHNESS,
+        owners=owners_of(source),
+        freshness_policy=freshness_of(source),
         metadata={"dagster/column_schema": _source_schema(tables), "prefix": place.prefix},
     )
 
@@ -120,63 +132,63 @@ def column_schema(table: Table) -> TableSchema:
     )
 
 
-def table_properties(table: Table, what: str) -> dict[str, Any]:
+def table_properties(table: Table, source: Source | None, what: str) -> dict[str, Any]:
     """What every asset of a declared table has; ``what`` ends its description."""
     return {
         "key": asset_key(table),
         "description": f"{table.description}\n\nGrain: {table.grain}.\n\n{what}".strip(),
         "group_name": f"{table.source}_{'raw' if table.layer is Layer.RAW else 'star'}",
-        "owners": OWNERS,
         "kinds": {"postgres", "polars", str(table.layer)},
-        "freshness_policy": FRESHNESS,
         "metadata": {
             "dagster/table_name": table.qualified_name,
             "dagster/column_schema": column_schema(table),
             "grain": table.grain,
         },
+        "owners": owners_of(source),
+        "freshness_policy": freshness_of(source),
     }
 
 
-def contract_asset(table: Table) -> AssetSpec:
+def contract_asset(table: Table, source: Source) -> AssetSpec:
     """A table that others write, as an external asset: only its contract is ours."""
-    return AssetSpec(**table_properties(table, "The platform makes the table and never writes it."))
+    return AssetSpec(**table_properties(table, source, "The platform makes the table and never writes it."))
 
 
-def raw_asset(feed: Feed) -> Callable[[Callable[[FileLoader], Iterator[Report]]], AssetsDefinition]:
-    """The asset of a raw table; the function is given the loader of the feed's pending files."""
+def raw_assets_of(source: Source) -> list[AssetsDefinition]:
+    """The assets of all raw tables that landed files fill."""
+    return [_raw_asset(source, feed) for feed in source.feeds]
 
-    def decorate(function: Callable[[FileLoader], Iterator[Report]]) -> AssetsDefinition:
-        key = asset_key(feed.table)
 
-        @quotes_no_values
-        def load(context: AssetExecutionContext, config: LoadConfig) -> Iterator[Any]:
-            begin_step(key.to_user_string())
-            warehouse, stores = context.resources.warehouse, context.resources.stores
-            loader = FileLoader(
-                get_settings(),
-                warehouse.target(),
-                stores.landing(),
-                stores.lake(),
-                feed,
-                context.run.run_id,
-                config.file_ids,
-            )
-            delivery = Delivery(function(loader))
-            yield Output(delivery)
-            with connect(warehouse.target()) as conn:
-                yield from checks.raw_check_results(conn, feed, key)
-            _fail_for_files_not_loaded(context, delivery.reports)
+def _raw_asset(source: Source, feed: Feed) -> AssetsDefinition:
+    key = asset_key(feed.table)
 
-        made: AssetsDefinition = asset(
-            **table_properties(feed.table, getdoc(function) or ""),
-            deps=[landing_key(feed), *map(landing_key, bundles_of(feed))],
-            check_specs=checks.raw_check_specs(feed, key),
-            io_manager_key="raw_io_manager",
-            required_resource_keys={"warehouse", "stores"},
-        )(load)
-        return made
+    @quotes_no_values
+    def load(context: AssetExecutionContext, config: LoadConfig) -> Iterator[Any]:
+        begin_step(key.to_user_string())
+        warehouse, stores = context.resources.warehouse, context.resources.stores
+        loader = FileLoader(
+            get_settings(),
+            warehouse.target(),
+            stores.landing(),
+            stores.lake(),
+            feed,
+            context.run.run_id,
+            config.file_ids,
+        )
+        delivery = Delivery(loader.load_pending())
+        yield Output(delivery)
+        with connect(warehouse.target()) as conn:
+            yield from checks.raw_check_results(conn, feed, key)
+        _fail_for_files_not_loaded(context, delivery.reports)
 
-    return decorate
+    made: AssetsDefinition = asset(
+        **table_properties(feed.table, source, feed.description),
+        deps=[landing_key(feed), *map(landing_key, source.bundles_of(feed))],
+        check_specs=checks.raw_check_specs(feed, key),
+        io_manager_key="raw_io_manager",
+        required_resource_keys={"warehouse", "stores"},
+    )(load)
+    return made
 
 
 def _fail_for_files_not_loaded(context: AssetExecutionContext, reports: list[Report]) -> None:
@@ -198,7 +210,7 @@ def _fail_for_files_not_loaded(context: AssetExecutionContext, reports: list[Rep
         )
 
 
-def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
+def table_asset(table: Table, source: Source | None = None) -> Callable[[Transform], AssetsDefinition]:
     """The asset of a dim, bridge or fact; the function turns raw rows, named by its parameters, into the table's.
 
     A partitioned table's function is called once for each partition of the run, on that partition's rows.
@@ -230,7 +242,7 @@ def table_asset(table: Table) -> Callable[[Transform], AssetsDefinition]:
                 yield from checks.table_check_results(conn, built, key)
 
         made: AssetsDefinition = asset(
-            **table_properties(table, getdoc(function) or ""),
+            **table_properties(table, source, getdoc(function) or ""),
             ins=inputs,
             deps=[AssetDep(asset_key(reference.table)) for reference in table.references],
             partitions_def=partitions,

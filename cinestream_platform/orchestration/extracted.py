@@ -4,13 +4,13 @@ They are one step: their rows are of one moment and are published together, or n
 assets are asked for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from inspect import getdoc
 from typing import Any, Protocol
 
 from dagster import AssetExecutionContext, AssetOut, AssetsDefinition, Config, Failure, Output, multi_asset
 
-from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.source import Source
 from cinestream_platform.loading.extraction import Extracted, Extractor, TooManyRejectedError
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration import checks
@@ -40,19 +40,20 @@ class Extraction(Protocol):
 
 
 def extracted_assets(
-    feeds: Sequence[Feed], database: Callable[[Settings], SourceDatabase]
+    source: Source, database: Callable[[Settings], SourceDatabase]
 ) -> Callable[[Extraction], AssetsDefinition]:
     """The assets of raw tables that are extracted together.
 
     Args:
-        feeds: The tables.
+        source: What is extracted, together.
         database: Where they are; asked when a run begins.
     """
+    feeds = source.extracts
 
     def decorate(function: Extraction) -> AssetsDefinition:
         @quotes_no_values
         def extract(context: AssetExecutionContext, config: ExtractConfig) -> Iterator[Any]:
-            begin_step(f"{feeds[0].source}_extraction")
+            begin_step(f"{source.name}_extraction")
             settings, warehouse, stores = get_settings(), context.resources.warehouse, context.resources.stores
             target = warehouse.target()
             extractor = Extractor(
@@ -85,10 +86,10 @@ def extracted_assets(
                     yield from checks.raw_check_results(conn, feed, asset_key(feed.table))
 
         made: AssetsDefinition = multi_asset(
-            name=f"{feeds[0].source}_extraction",
+            name=f"{source.name}_extraction",
             outs={
                 feed.table.name: AssetOut(
-                    **table_properties(feed.table, getdoc(function) or ""),
+                    **table_properties(feed.table, source, getdoc(function) or ""),
                     io_manager_key="raw_io_manager",
                     is_required=False,
                 )

@@ -8,7 +8,7 @@ import polars as pl
 from dagster import ConfigurableIOManager, InputContext, OutputContext, ResourceDependency
 
 from cinestream_platform import progress
-from cinestream_platform.catalog import feed_of_table
+from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.declarations.table import WHOLE, Table
 from cinestream_platform.ledger import landed_files
 from cinestream_platform.ledger.publications import Publication
@@ -62,6 +62,7 @@ class RawIOManager(ConfigurableIOManager):
 
     warehouse: ResourceDependency[Warehouse]
     stores: ResourceDependency[Stores]
+    catalog: ResourceDependency[Catalog]
 
     @quotes_no_values
     def handle_output(self, context: OutputContext, delivery: Delivery) -> None:
@@ -101,7 +102,9 @@ class RawIOManager(ConfigurableIOManager):
     def _compact(self, context: OutputContext) -> None:
         """Write small objects of the lake together. The files are loaded, whatever comes of it: the next load tries."""
         try:
-            together = compact(self.warehouse.target(), self.stores.lake(), feed_of_table(*context.asset_key.path))
+            together = compact(
+                self.warehouse.target(), self.stores.lake(), self.catalog.feed_of_table(*context.asset_key.path)
+            )
         except Exception as error:
             context.log.warning("Small objects of the lake stay as they are: %s", describe(error))
         else:
@@ -111,7 +114,7 @@ class RawIOManager(ConfigurableIOManager):
     @quotes_no_values
     def load_input(self, context: InputContext) -> RawRows:
         """The current rows of the raw table; which files they are from is settled here, once a step."""
-        feed = feed_of_table(*context.asset_key.path)
+        feed = self.catalog.feed_of_table(*context.asset_key.path)
         with connect(self.warehouse.target()) as conn:
             files = landed_files.loaded(conn, feed.source, feed.dataset)
         return RawRows(self.stores.lake(), feed, files)

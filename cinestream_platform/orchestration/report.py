@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, MetadataValue, asset
 
-from cinestream_platform.catalog import raw_tables_of, relations_of
+from cinestream_platform.declarations.source import Source
 from cinestream_platform.messages import MAX_METADATA, bounded, quotes_no_values
 from cinestream_platform.orchestration import checks
-from cinestream_platform.orchestration.asset import FRESHNESS, OWNERS, asset_key
+from cinestream_platform.orchestration.asset import asset_key, freshness_of, owners_of
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.profile import profile_source
 from cinestream_platform.warehouse.profile_text import markdown
@@ -18,25 +18,25 @@ from cinestream_platform.warehouse.profile_text import markdown
 REPORT_KIND = "report"
 
 
-def report_asset(source: str) -> AssetsDefinition:
+def report_asset(source: Source) -> AssetsDefinition:
     """``[source, "relationship_report"]``: the profile of the source's raw tables as they are when it runs."""
-    key, tables, relations = AssetKey([source, "relationship_report"]), raw_tables_of(source), relations_of(source)
+    key = AssetKey([source.name, "relationship_report"])
 
     @asset(
         key=key,
         description="Rows, columns, key candidates and relations of the raw tables. Made anew every day.",
-        group_name=f"{source}_reports",
-        owners=OWNERS,
+        group_name=f"{source.name}_reports",
         kinds={"postgres", REPORT_KIND},
-        freshness_policy=FRESHNESS,
-        deps=[asset_key(table) for table in tables],
+        deps=[asset_key(table) for table in source.raw_tables],
         check_specs=[checks.report_check_spec(key)],
         required_resource_keys={"warehouse"},
+        owners=owners_of(source),
+        freshness_policy=freshness_of(source),
     )
     @quotes_no_values
     def relationship_report(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         with connect(context.resources.warehouse.target()) as conn:
-            profile = profile_source(conn, source, tables, relations)
+            profile = profile_source(conn, source.name, source.raw_tables, source.relations)
         yield MaterializeResult(
             metadata={
                 "report": MetadataValue.md(bounded(markdown(profile), MAX_METADATA)),

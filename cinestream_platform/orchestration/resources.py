@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import ConfigurableResource, InitResourceContext, ResourceDefinition, ResourceDependency
 from pydantic import SecretStr
 
+from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.lake.s3 import S3Access, StoreLimits
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.warehouse import prepared_target
@@ -17,11 +18,18 @@ from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.locks import run_session
 
 
+def declared(catalog: Catalog) -> ResourceDefinition:
+    """A catalogue as Dagster hands it to resources."""
+    return ResourceDefinition.hardcoded_resource(catalog)
+
+
 class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
-    """The Postgres warehouse.
+    """The Postgres warehouse, with the tables of a catalogue (``declared``).
 
     For as long as a run has it, a session bears the run's name, and readers that keep the platform waiting give way.
     """
+
+    catalog: ResourceDependency[Catalog]
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
@@ -39,7 +47,7 @@ class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
 
     def target(self) -> PostgresTarget:
         """Where it is; started and prepared at the first call."""
-        return prepared_target()
+        return prepared_target(self.catalog)
 
 
 class Stores(ConfigurableResource):  # type: ignore[type-arg]

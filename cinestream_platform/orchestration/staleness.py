@@ -11,7 +11,7 @@ from typing import Any
 
 from dagster import AssetKey
 
-from cinestream_platform.catalog import EXTRACTS, FEEDS, TABLES
+from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.declarations.table import WHOLE, PartitionUnit
 from cinestream_platform.ledger import deliveries
 from cinestream_platform.ledger.deliveries import Input
@@ -54,13 +54,13 @@ class Node:
         return self.schema, self.key.path[-1]
 
 
-def nodes_of(asset_graph: Any) -> dict[AssetKey, Node]:
+def nodes_of(asset_graph: Any, catalog: Catalog) -> dict[AssetKey, Node]:
     """Every dim, bridge, fact, mart and export of the asset graph.
 
     Raw tables are the landing sensor's; any other asset without a table (a report) is made on its schedule.
     """
-    tables = {asset_key(table): table for table in TABLES}
-    feeds = {asset_key(feed.table): feed for feed in (*FEEDS, *EXTRACTS)}
+    tables = {asset_key(table): table for table in catalog.tables}
+    feeds = {asset_key(feed.table): feed for feed in (*catalog.feeds, *catalog.extracts)}
     nodes = {}
     for key in asset_graph.executable_asset_keys - set(feeds):
         asset = asset_graph.get(key)

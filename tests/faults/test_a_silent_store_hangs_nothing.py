@@ -17,6 +17,7 @@ import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
 
 from cinestream_platform.automation.housekeeping import sweep_lake
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.orchestration.watchdog import EXIT_CODE, WORKER_TAG, watched
@@ -222,18 +223,18 @@ def run_of_its_own() -> DagsterRun:
 
 
 def say_nothing() -> None:
-    with watched(run_of_its_own(), None, prepared_target()):
+    with watched(run_of_its_own(), None, prepared_target(CATALOG)):
         time.sleep(ENOUGH_SECONDS)
 
 
 def wait_for_postgres() -> None:
-    target = prepared_target()
+    target = prepared_target(CATALOG)
     with watched(run_of_its_own(), None, target), connect(target) as conn:
         conn.execute("SELECT pg_sleep(8)")
 
 
 def wait_for_a_lock_of_somebody_idle() -> None:
-    target = prepared_target()
+    target = prepared_target(CATALOG)
     with connect(target, autocommit=False) as idle, connect(target) as conn:
         idle.execute("LOCK TABLE ops.landed_file")
         with watched(run_of_its_own(), None, target):
@@ -241,7 +242,7 @@ def wait_for_a_lock_of_somebody_idle() -> None:
 
 
 def wait_for_a_lock_of_somebody_who_works() -> None:
-    target = prepared_target()
+    target = prepared_target(CATALOG)
     with connect(target) as busy, connect(target) as conn:
         thread = threading.Thread(target=busy.execute, args=(b"LOCK TABLE ops.landed_file; SELECT pg_sleep(8)",))
         thread.start()
@@ -253,14 +254,14 @@ def wait_for_a_lock_of_somebody_who_works() -> None:
 def take_too_long() -> None:
     from cinestream_platform import progress
 
-    with watched(run_of_its_own(), None, prepared_target()):
+    with watched(run_of_its_own(), None, prepared_target(CATALOG)):
         while True:
             progress.note("something moves")
             time.sleep(0.1)
 
 
 def not_a_run_of_its_own() -> None:
-    with watched(DagsterRun(job_name="movielens_load"), None, prepared_target()):
+    with watched(DagsterRun(job_name="movielens_load"), None, prepared_target(CATALOG)):
         time.sleep(8)
 
 

@@ -23,6 +23,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration import warehouse
 from cinestream_platform.orchestration.staleness import nodes_of
@@ -126,7 +127,7 @@ def test_a_warehouse_of_an_earlier_version_is_refused_with_the_command_that_help
     warehouse._prepared.cache_clear()
     before = content(earlier)
     with pytest.raises(UpgradeNeededError, match="Stop the platform, then run: cinestream upgrade"):
-        warehouse.prepared_target()
+        warehouse.prepared_target(CATALOG)
     assert content(earlier) == before
 
 
@@ -149,7 +150,10 @@ def test_after_an_upgrade_nothing_is_stale_and_files_load_build_and_are_undone(e
     warehouse._prepared.cache_clear()
     platform = Platform()
     with connect(earlier) as conn:
-        assert plan_builds("chinook", nodes_of(platform.defs.resolve_asset_graph()), read_state(conn)).runs() == []
+        assert (
+            plan_builds("chinook", nodes_of(platform.defs.resolve_asset_graph(), CATALOG), read_state(conn)).runs()
+            == []
+        )
     invoices = "SELECT count(*) FROM chinook_dw.fact_invoice"
     before = platform.scalar(invoices)
     key = platform.land("chinook/invoice/invoice_2026-01-03.csv", INVOICES)

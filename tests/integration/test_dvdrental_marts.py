@@ -15,6 +15,7 @@ import pytest
 from dagster import AssetKey
 
 from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.sources.dvdrental.load_database import load_archive
@@ -78,7 +79,7 @@ def exported(platform: Platform, mart: str) -> tuple[pl.DataFrame, list[dict[str
 def planned(platform: Platform) -> set[AssetKey]:
     """What the staleness sensor would ask for."""
     with connect(platform.target) as conn:
-        plan = plan_builds("dvdrental", nodes_of(platform.defs.resolve_asset_graph()), read_state(conn))
+        plan = plan_builds("dvdrental", nodes_of(platform.defs.resolve_asset_graph(), CATALOG), read_state(conn))
     return {key for _, assets in plan.runs() for key in assets}
 
 

@@ -14,7 +14,7 @@ import pytest
 from dagster import AssetKey
 
 from cinestream_platform.automation.planning import plan_builds
-from cinestream_platform.catalog import MART_SCHEMAS, TABLES
+from cinestream_platform.catalog import CATALOG, MART_SCHEMAS, TABLES
 from cinestream_platform.declarations.table import WHOLE, PartitionUnit
 from cinestream_platform.ledger.publications import Publication, read_state, record
 from cinestream_platform.marts import user_item_matrix
@@ -96,7 +96,7 @@ def keys(*names: str) -> list[AssetKey]:
 def planned(platform: Platform) -> dict[Any, set[str]]:
     """What the staleness sensor would ask for: range to assets."""
     with connect(platform.target) as conn:
-        plan = plan_builds("netflix", nodes_of(platform.defs.resolve_asset_graph()), read_state(conn))
+        plan = plan_builds("netflix", nodes_of(platform.defs.resolve_asset_graph(), CATALOG), read_state(conn))
     return {span: {key.path[-1] for key in assets} for span, assets in plan.runs()}
 
 

@@ -13,7 +13,7 @@ from dagster import AssetKey
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from cinestream_platform.catalog import raw_tables_of, relations_of
+from cinestream_platform.catalog import CATALOG, raw_tables_of, relations_of
 from cinestream_platform.commands.explore import UnknownSourceError, print_report
 from cinestream_platform.declarations.relation import Relation
 from cinestream_platform.declarations.table import (
@@ -110,7 +110,7 @@ def test_no_file_and_no_staleness_asks_for_a_report(platform: Platform) -> None:
     graph = platform.defs.resolve_asset_graph()
     assert REPORT in graph.executable_asset_keys
     assert graph.get(REPORT).parent_keys == {AssetKey(["movielens", t.name]) for t in raw_tables_of("movielens")}
-    assert REPORT not in nodes_of(graph)
+    assert REPORT not in nodes_of(graph, CATALOG)
     for job in ("movielens_load", "movielens_build"):
         assert REPORT not in platform.defs.resolve_job_def(job).asset_layer.selected_asset_keys
     [schedule] = [s for s in platform.defs.schedules if s.name.startswith("relationship_reports")]

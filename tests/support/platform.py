@@ -26,12 +26,12 @@ from cinestream_platform.automation.build_sensor import range_tags
 from cinestream_platform.automation.jobs import build_job_of, load_job_name
 from cinestream_platform.automation.landing import load_requests, scan_landing
 from cinestream_platform.automation.planning import plan_builds
-from cinestream_platform.catalog import EXTRACTS, FEEDS, SOURCES
+from cinestream_platform.catalog import CATALOG, EXTRACTS, FEEDS, SOURCES
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
 from cinestream_platform.ledger.landed_files import DueFile
 from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
-from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.orchestration.resources import Stores, Warehouse, declared
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
@@ -60,7 +60,7 @@ class Platform:
 
     def __init__(self) -> None:
         self.settings = get_settings()
-        self.target: PostgresTarget = prepared_target()
+        self.target: PostgresTarget = prepared_target(CATALOG)
         self.landing: ObjectStore = open_landing(get_settings())
         self.lake = open_lake(self.settings)
         self.instance = _instance()
@@ -74,7 +74,7 @@ class Platform:
     @cached_property
     def nodes(self) -> Any:
         """The assets as the build sensor sees them."""
-        return nodes_of(self.defs.resolve_asset_graph())
+        return nodes_of(self.defs.resolve_asset_graph(), CATALOG)
 
     def land(self, key: str, content: bytes) -> str:
         """Put an object into the landing zone as any S3 client would; the key."""
@@ -197,7 +197,7 @@ class Platform:
         with build_sensor_context(
             instance=self.instance,
             repository_def=self.defs.get_repository_def(),
-            resources={"warehouse": Warehouse(), "stores": Stores()},
+            resources={"warehouse": Warehouse(catalog=declared(CATALOG)), "stores": Stores()},
         ) as context:
             return self.defs.resolve_sensor_def(sensor).evaluate_tick(context)
 

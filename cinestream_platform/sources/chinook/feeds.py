@@ -10,23 +10,34 @@ NULL_WORDS = ("None",)
 DATED = "[-_][12][0-9][0-9][0-9]*"
 
 
-def _feed(table: Table, *, event_time: str | None = None) -> Feed:
+def _feed(table: Table, description: str, *, event_time: str | None = None) -> Feed:
     spellings = dict.fromkeys((table.name, table.name.replace("_", "")))
     names = tuple(f"{name}{dated}.csv" for name in spellings for dated in ("", DATED))
-    return Feed(table.name, table, names, event_time=event_time, null_words=NULL_WORDS)
+    return Feed(table.name, table, names, event_time=event_time, null_words=NULL_WORDS, description=description)
 
 
-ARTIST = _feed(raw_tables.ARTIST)
-ALBUM = _feed(raw_tables.ALBUM)
-GENRE = _feed(raw_tables.GENRE)
-MEDIA_TYPE = _feed(raw_tables.MEDIA_TYPE)
-TRACK = _feed(raw_tables.TRACK)
-PLAYLIST = _feed(raw_tables.PLAYLIST)
-PLAYLIST_TRACK = _feed(raw_tables.PLAYLIST_TRACK)
-EMPLOYEE = _feed(raw_tables.EMPLOYEE)
-CUSTOMER = _feed(raw_tables.CUSTOMER)
-INVOICE = _feed(raw_tables.INVOICE, event_time="invoice_date")
-INVOICE_LINE = _feed(raw_tables.INVOICE_LINE)
+ARTIST = _feed(raw_tables.ARTIST, "The newest delivery of artists replaces all rows.")
+ALBUM = _feed(raw_tables.ALBUM, "The newest delivery of albums replaces all rows.")
+GENRE = _feed(raw_tables.GENRE, "The newest delivery of genres replaces all rows.")
+MEDIA_TYPE = _feed(raw_tables.MEDIA_TYPE, "The newest delivery of file formats replaces all rows.")
+TRACK = _feed(raw_tables.TRACK, "The newest delivery of tracks replaces all rows.")
+PLAYLIST = _feed(raw_tables.PLAYLIST, "The newest delivery of playlists replaces all rows.")
+PLAYLIST_TRACK = _feed(raw_tables.PLAYLIST_TRACK, "The newest delivery of playlists' tracks replaces all rows.")
+EMPLOYEE = _feed(
+    raw_tables.EMPLOYEE, "Every delivery of employees stays: dim_employee's versions are made from all of them."
+)
+CUSTOMER = _feed(
+    raw_tables.CUSTOMER, "Every delivery of customers stays: dim_customer's versions are made from all of them."
+)
+INVOICE = _feed(
+    raw_tables.INVOICE,
+    "Invoices come as a whole table and day by day; a file's rows replace those of its older version.",
+    event_time="invoice_date",
+)
+INVOICE_LINE = _feed(
+    raw_tables.INVOICE_LINE,
+    "Lines come as a whole table and day by day; a file's rows replace those of its older version.",
+)
 
 FEEDS = (
     ARTIST,

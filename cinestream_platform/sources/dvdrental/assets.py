@@ -6,32 +6,33 @@ from cinestream_platform.loading.extraction import Extracted, Extractor
 from cinestream_platform.orchestration.asset import contract_asset, table_asset
 from cinestream_platform.orchestration.extracted import extracted_assets
 from cinestream_platform.orchestration.report import report_asset
-from cinestream_platform.sources.dvdrental import feeds, raw_tables, tables, transforms
+from cinestream_platform.sources.dvdrental import tables, transforms
 from cinestream_platform.sources.dvdrental.database import source_database
+from cinestream_platform.sources.dvdrental.source import SOURCE
 
-relationship_report = report_asset(raw_tables.SOURCE)
-predicted_prices = contract_asset(tables.PREDICTED_PRICES)
+relationship_report = report_asset(SOURCE)
+predicted_prices = contract_asset(tables.PREDICTED_PRICES, SOURCE)
 
 
-@extracted_assets(feeds.EXTRACTS, source_database)
+@extracted_assets(SOURCE, source_database)
 def extraction(extractor: Extractor, *, full: bool) -> Extracted:
     """All tables as they were at one moment; nothing is written of those that had not changed."""
     return extractor.run(full=full)
 
 
-@table_asset(tables.DIM_ACTOR)
+@table_asset(tables.DIM_ACTOR, SOURCE)
 def dim_actor(actor: pl.LazyFrame) -> pl.LazyFrame:
     """The actors of the last extraction."""
     return transforms.dim_actor(actor)
 
 
-@table_asset(tables.DIM_CATEGORY)
+@table_asset(tables.DIM_CATEGORY, SOURCE)
 def dim_category(category: pl.LazyFrame) -> pl.LazyFrame:
     """The categories of the last extraction."""
     return transforms.dim_category(category)
 
 
-@table_asset(tables.DIM_FILM)
+@table_asset(tables.DIM_FILM, SOURCE)
 def dim_film(
     film: pl.LazyFrame, language: pl.LazyFrame, film_category: pl.LazyFrame, category: pl.LazyFrame
 ) -> pl.LazyFrame:
@@ -39,25 +40,25 @@ def dim_film(
     return transforms.dim_film(film, language, film_category, category)
 
 
-@table_asset(tables.DIM_STORE)
+@table_asset(tables.DIM_STORE, SOURCE)
 def dim_store(store: pl.LazyFrame, address: pl.LazyFrame, city: pl.LazyFrame, country: pl.LazyFrame) -> pl.LazyFrame:
     """The stores, with the places where they are."""
     return transforms.dim_store(store, address, city, country)
 
 
-@table_asset(tables.DIM_STAFF)
+@table_asset(tables.DIM_STAFF, SOURCE)
 def dim_staff(staff: pl.LazyFrame) -> pl.LazyFrame:
     """The members of staff of the last extraction."""
     return transforms.dim_staff(staff)
 
 
-@table_asset(tables.DIM_INVENTORY)
+@table_asset(tables.DIM_INVENTORY, SOURCE)
 def dim_inventory(inventory: pl.LazyFrame) -> pl.LazyFrame:
     """The copies of the last extraction."""
     return transforms.dim_inventory(inventory)
 
 
-@table_asset(tables.DIM_CUSTOMER)
+@table_asset(tables.DIM_CUSTOMER, SOURCE)
 def dim_customer(
     customer: pl.LazyFrame, address: pl.LazyFrame, city: pl.LazyFrame, country: pl.LazyFrame
 ) -> pl.LazyFrame:
@@ -65,19 +66,19 @@ def dim_customer(
     return transforms.dim_customer(customer, address, city, country)
 
 
-@table_asset(tables.BRIDGE_FILM_ACTOR)
+@table_asset(tables.BRIDGE_FILM_ACTOR, SOURCE)
 def bridge_film_actor(film_actor: pl.LazyFrame) -> pl.LazyFrame:
     """The pairs of the last extraction."""
     return transforms.bridge_film_actor(film_actor)
 
 
-@table_asset(tables.BRIDGE_FILM_CATEGORY)
+@table_asset(tables.BRIDGE_FILM_CATEGORY, SOURCE)
 def bridge_film_category(film_category: pl.LazyFrame) -> pl.LazyFrame:
     """The pairs of the last extraction."""
     return transforms.bridge_film_category(film_category)
 
 
-@table_asset(tables.FACT_RENTAL)
+@table_asset(tables.FACT_RENTAL, SOURCE)
 def fact_rental(
     rental: pl.LazyFrame,
     payment: pl.LazyFrame,
@@ -93,7 +94,7 @@ def fact_rental(
     return transforms.fact_rental(rental, payment, inventory, film, customers)
 
 
-@table_asset(tables.FACT_PAYMENT)
+@table_asset(tables.FACT_PAYMENT, SOURCE)
 def fact_payment(
     payment: pl.LazyFrame,
     rental: pl.LazyFrame,
@@ -108,13 +109,13 @@ def fact_payment(
     return transforms.fact_payment(payment, rental, inventory, customers)
 
 
-@table_asset(tables.TRANSACTIONS)
+@table_asset(tables.TRANSACTIONS, SOURCE)
 def transactions(payment: pl.LazyFrame, rental: pl.LazyFrame) -> pl.LazyFrame:
     """The payments of a quarter."""
     return transforms.transactions(payment, rental)
 
 
-@table_asset(tables.STOCK_PRICES)
+@table_asset(tables.STOCK_PRICES, SOURCE)
 def stock_prices(
     payment: pl.LazyFrame, film: pl.LazyFrame, rental: pl.LazyFrame, inventory: pl.LazyFrame
 ) -> pl.LazyFrame:

@@ -10,6 +10,7 @@ MOVIE_TITLES = Feed(
     ("movie_titles*.csv", "movie_titles*.txt"),
     lines=LineFormat(encoding="iso-8859-1", last_takes_rest=True),
     null_words=("NULL",),
+    description="The newest movie_titles file replaces all rows.",
 )
 RATINGS = Feed(
     "ratings",
@@ -20,6 +21,7 @@ RATINGS = Feed(
     unit=PartitionUnit.MONTH,
     lines=LineFormat(section="movie_id"),
     grouped_by="movie_id",
+    description="Both layouts, in any number of files; a film may be in several, and each rating of it counts once.",
 )
 
 FEEDS = (MOVIE_TITLES, RATINGS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cinestream_platform.catalog import FEEDS, feed_of_table, find_feed, places_of
+from cinestream_platform.catalog import CATALOG, FEEDS, find_feed, places_of
 
 
 def datasets_that_take(name: str) -> list[str]:
@@ -56,7 +56,7 @@ def test_a_feed_is_found_by_its_folder_and_by_its_table():
     ratings = find_feed("movielens", "ratings")
     assert ratings is not None
     assert ratings.table.qualified_name == "raw_movielens.ratings"
-    assert feed_of_table("movielens", "genome_tags") is find_feed("movielens", "genome-tags")
+    assert CATALOG.feed_of_table("movielens", "genome_tags") is find_feed("movielens", "genome-tags")
     assert find_feed("movielens", "genome_tags") is None
     assert find_feed("netflix", "tags") is None
     assert places_of("movielens") == [feed for feed in FEEDS if feed.source == "movielens"]

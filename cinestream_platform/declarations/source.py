@@ -1,0 +1,92 @@
+"""The declaration of a source: everything that the platform knows about it, in one object.
+
+What belongs here: which tables, files and relations a source has, who owns it, and how often it is to be fresh. The
+objects themselves are ``SOURCE`` in ``sources/<name>/source.py``; ``catalog`` lists them. What does not: assets
+(``sources/<name>/assets.py``), and anything that reads files or connects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cinestream_platform.declarations.bundle import Bundle
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.declarations.table import Partitioning, Table
+
+PLATFORM_OWNER = "team:data-platform"
+"""Owner of what belongs to no source, and of every source that names no other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freshness:
+    """How old the newest materialization of a source's assets may be before Dagster warns, and before it fails."""
+
+    warn_after: timedelta
+    fail_after: timedelta
+
+
+WEEKLY = Freshness(warn_after=timedelta(days=7), fail_after=timedelta(days=31))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """One source system.
+
+    Attributes:
+        name: Its identifier: the first part of asset keys and of keys in the landing zone, and the package's name.
+        raw_tables: Its raw tables, each filled by one feed.
+        star_tables: Its dimensions, bridges and facts; referenced ones before those that refer to them.
+        mart_schema: Schema of its marts, which dbt builds.
+        feeds: Which landed files fill which raw table.
+        bundles: Files that hold several of these tables.
+        extracts: Which tables of an operational database fill which raw table.
+        relations: What relates its raw tables, for reports.
+        predictions: Tables that data scientists write; the platform only makes them.
+        monthly_marts: The months of its marts that are rebuilt month by month, if it has such marts.
+        owner: Owner of its assets, as Dagster shows it.
+        freshness: How old its assets may be.
+    """
+
+    name: str
+    raw_tables: tuple[Table, ...]
+    star_tables: tuple[Table, ...]
+    mart_schema: str
+    feeds: tuple[Feed, ...] = ()
+    bundles: tuple[Bundle, ...] = ()
+    extracts: tuple[Feed, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    predictions: tuple[Table, ...] = ()
+    monthly_marts: Partitioning | None = None
+    owner: str = PLATFORM_OWNER
+    freshness: Freshness = WEEKLY
+
+    def __post_init__(self) -> None:
+        declared = {*(table.source for table in (*self.tables, *self.predictions)), *(f.source for f in self.all_feeds)}
+        if declared - {self.name}:
+            raise ValueError(f"source {self.name} declares tables or feeds of {', '.join(sorted(declared))}")
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Raw tables, then the star's."""
+        return (*self.raw_tables, *self.star_tables)
+
+    @property
+    def places(self) -> tuple[Feed | Bundle, ...]:
+        """Every folder of the landing zone in which its files may land."""
+        return (*self.feeds, *self.bundles)
+
+    @property
+    def all_feeds(self) -> tuple[Feed, ...]:
+        """What fills its raw tables: landed files and extracted tables."""
+        return (*self.feeds, *self.extracts)
+
+    @property
+    def schemas(self) -> set[str]:
+        """Every schema of the warehouse that belongs to it."""
+        return {self.mart_schema, *(table.schema for table in (*self.tables, *self.predictions))}
+
+    def bundles_of(self, feed: Feed) -> list[Bundle]:
+        """The bundles that hold the feed's table among others."""
+        return [bundle for bundle in self.bundles if feed in bundle.feeds]
