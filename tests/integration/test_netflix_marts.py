@@ -181,7 +181,7 @@ def test_marts_and_exports_of_the_months(platform: Platform) -> None:
     assert [grant for grant in differing if grant.schema == "netflix_marts"] == []
     comments = "SELECT obj_description('netflix_marts.v_movie_performance'::regclass), col_description(%s::regclass, 2)"
     [(of_view, of_column)] = platform.query(comments, ("netflix_marts.v_movie_performance",))
-    assert "Grain: one row a film" in of_view
+    assert "Grain: one row per film" in of_view
     assert of_column.startswith("Title as delivered")
     rows = dict(platform.query("SELECT table_name, rows FROM ops.publication WHERE schema_name = 'netflix_marts'"))
     assert rows["v_movie_performance"] == 2

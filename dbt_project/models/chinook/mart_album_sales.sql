@@ -1,4 +1,4 @@
--- One row an album: what its tracks have sold.
+-- One row per album: what its tracks have sold.
 with
 
 sales as (

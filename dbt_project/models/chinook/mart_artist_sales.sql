@@ -1,4 +1,4 @@
--- One row an artist: what the tracks of its albums have sold.
+-- One row per artist: what the tracks of its albums have sold.
 with
 
 sales as (

@@ -1,4 +1,4 @@
--- One row a city that invoices were billed to.
+-- One row per city that invoices were billed to.
 with
 
 sales as (

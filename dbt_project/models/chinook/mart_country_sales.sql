@@ -1,4 +1,4 @@
--- One row a country that invoices were billed to.
+-- One row per country that invoices were billed to.
 with
 
 sales as (

@@ -1,4 +1,4 @@
--- One row a cohort and quarter of its life: how many of those who first bought together buy again, and for how much.
+-- One row per cohort and quarter of its life: how many of those who first bought together buy again, and for how much.
 with
 
 purchases as (

@@ -1,4 +1,4 @@
--- One row a customer of the source, or one who bought: what, how often and how lately they bought, and the segment that follows from it.
+-- One row per customer of the source, or one who bought: what, how often and how lately they bought, and the segment that follows from it.
 with
 
 purchases as (

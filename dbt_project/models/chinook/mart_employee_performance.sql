@@ -1,4 +1,4 @@
--- One row an employee and month: the sales to the customers that they looked after at the time.
+-- One row per employee and month: the sales to the customers that they looked after at the time.
 with
 
 sales as (

@@ -1,4 +1,4 @@
--- One row a genre: what its tracks have sold.
+-- One row per genre: what its tracks have sold.
 with
 
 sales as (

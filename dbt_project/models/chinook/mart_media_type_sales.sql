@@ -1,4 +1,4 @@
--- One row a file format: what its tracks have sold.
+-- One row per file format: what its tracks have sold.
 with
 
 sales as (

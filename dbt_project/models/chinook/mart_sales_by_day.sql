@@ -1,4 +1,4 @@
--- One row a day from the first to the last invoice.
+-- One row per day from the first to the last invoice.
 select
     date::date as date,
     year::smallint as year,

@@ -1,4 +1,4 @@
--- One row a month from the first to the last invoice.
+-- One row per month from the first to the last invoice.
 with
 
 sales as (

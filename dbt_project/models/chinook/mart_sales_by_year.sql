@@ -1,4 +1,4 @@
--- One row a year from the first to the last invoice.
+-- One row per year from the first to the last invoice.
 with
 
 sales as (

@@ -1,4 +1,4 @@
--- One row a manager and month: the sales of everybody below them at the time.
+-- One row per manager and month: the sales of everybody below them at the time.
 with
 
 sales as (

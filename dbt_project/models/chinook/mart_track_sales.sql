@@ -1,4 +1,4 @@
--- One row a track: what it has sold.
+-- One row per track: what it has sold.
 with
 
 sales as (

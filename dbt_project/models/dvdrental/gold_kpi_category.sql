@@ -1,4 +1,4 @@
--- `mart_kpi_category` under the name that the business knows. One row a category and month with a rental or a payment.
+-- `mart_kpi_category` under the name that the business knows. One row per category and month with a rental or a payment.
 {{ config(materialized="view", tags=["export"]) }}
 
 select

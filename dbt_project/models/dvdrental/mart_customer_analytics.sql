@@ -1,4 +1,4 @@
--- One row a customer of the source, or one who rented or paid: what, how often, how lately and how punctually they rented, and what they paid.
+-- One row per customer of the source, or one who rented or paid: what, how often, how lately and how punctually they rented, and what they paid.
 with
 
 -- The data's own last day, not today's: a rebuild tomorrow gives the same rows.

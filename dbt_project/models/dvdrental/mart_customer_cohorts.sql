@@ -1,4 +1,4 @@
--- One row a cohort and month of its life: how many of those who first rented together rent again.
+-- One row per cohort and month of its life: how many of those who first rented together rent again.
 with
 
 rentals_by_month as (

@@ -1,4 +1,4 @@
--- One row a category and month with a rental or a payment.
+-- One row per category and month with a rental or a payment.
 with
 
 rentals_by_month as (

@@ -1,4 +1,4 @@
--- One row a film of the source, or one that was rented or paid for; also without a rental or without a copy.
+-- One row per film of the source, or one that was rented or paid for; also without a rental or without a copy.
 with
 
 rentals_by_copy as (

@@ -1,4 +1,4 @@
--- One row a category, store and month with a rental or a payment.
+-- One row per category, store and month with a rental or a payment.
 with
 
 rentals_by_month as (

@@ -1,4 +1,4 @@
--- One row a genre and month with at least one rating. Rebuilt by year.
+-- One row per genre and month with at least one rating. Rebuilt by year.
 {{ config(tags=["by_year"], incremental_strategy="replace_years") }}
 
 with

@@ -1,4 +1,4 @@
--- One row a movie: its ratings, and a mean that is fair to movies with few of them.
+-- One row per movie: its ratings, and a mean that is fair to movies with few of them.
 with
 
 ratings_by_movie as (

@@ -1,4 +1,4 @@
--- One row a year and rating value that was given. Rebuilt by year.
+-- One row per year and rating value that was given. Rebuilt by year.
 {{ config(tags=["by_year"], incremental_strategy="replace_years") }}
 
 with

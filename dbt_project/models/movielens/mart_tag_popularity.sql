@@ -1,4 +1,4 @@
--- One row a tag that users typed: how often, by how many, on how many movies.
+-- One row per tag that users typed: how often, by how many, on how many movies.
 with
 
 uses_by_tag as (

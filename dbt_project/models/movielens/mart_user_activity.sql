@@ -1,4 +1,4 @@
--- One row a user: how much, how long and how they rate and tag.
+-- One row per user: how much, how long and how they rate and tag.
 with
 
 active_months_by_user as (

@@ -1,4 +1,4 @@
--- One row a cohort and month of its life: how many of those who began together are still active.
+-- One row per cohort and month of its life: how many of those who began together are still active.
 with
 
 active_months as (

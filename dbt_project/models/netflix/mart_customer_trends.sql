@@ -1,4 +1,4 @@
--- One row a month and band of activity: how many customers rated little or much. Rebuilt by month.
+-- One row per month and band of activity: how many customers rated little or much. Rebuilt by month.
 {{ config(tags=["by_month"], incremental_strategy="replace_months") }}
 
 with

@@ -1,4 +1,4 @@
--- One row a day on which a film was rated. Rebuilt by month.
+-- One row per day on which a film was rated. Rebuilt by month.
 {{ config(tags=["by_month"], incremental_strategy="replace_months") }}
 
 with

@@ -1,4 +1,4 @@
--- One row a film and month in which it was rated. Rebuilt by month.
+-- One row per film and month in which it was rated. Rebuilt by month.
 {{
     config(
         tags=["by_month"],

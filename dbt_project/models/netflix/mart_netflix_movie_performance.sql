@@ -1,4 +1,4 @@
--- One row a film: its ratings, and a mean that is fair to films with few of them. From the months, not from the ratings.
+-- One row per film: its ratings, and a mean that is fair to films with few of them. From the months, not from the ratings.
 {{ config(alias="mart_movie_performance") }}
 
 with

@@ -1,4 +1,4 @@
--- One row a month from the first to the last with a rating.
+-- One row per month from the first to the last with a rating.
 with
 
 ratings_by_month as (

@@ -1,4 +1,4 @@
--- One row a year from the first to the last with a rating.
+-- One row per year from the first to the last with a rating.
 with
 
 ratings_by_year as (

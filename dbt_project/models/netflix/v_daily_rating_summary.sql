@@ -1,4 +1,4 @@
--- One row a day on which a film was rated, as a dashboard draws it.
+-- One row per day on which a film was rated, as a dashboard draws it.
 {{ config(materialized="view") }}
 
 select

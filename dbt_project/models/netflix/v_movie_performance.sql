@@ -1,4 +1,4 @@
--- One row a rated film, best first by bayesian_rank.
+-- One row per rated film, best first by bayesian_rank.
 {{ config(materialized="view") }}
 
 select
