@@ -4,7 +4,7 @@ To add a source: its package under ``sources/``, and its ``SOURCE`` in this tupl
 """
 
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.declarations.bundle import FORMS, MEMBER, Bundle, is_member, object_key
+from cinestream_platform.declarations.bundle import FORMS, TABLE_MARK, Bundle, is_bundle_table, object_key
 from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.landing_keys import key_problem
@@ -22,7 +22,7 @@ SOURCES = CATALOG.names
 FEEDS = CATALOG.feeds
 EXTRACTS = CATALOG.extracts
 BUNDLES = CATALOG.bundles
-PLACES: tuple[Feed | Bundle, ...] = (*FEEDS, *BUNDLES)
+LANDING_FOLDERS: tuple[Feed | Bundle, ...] = (*FEEDS, *BUNDLES)
 """Every folder of the landing zone in which files may land."""
 TABLES = CATALOG.tables
 PREDICTIONS = CATALOG.predictions
@@ -53,14 +53,14 @@ def placement_problem(key: str) -> str | None:
             f"{name} is an SQL script: a program, and such scripts drop databases. It is not run. Land the data "
             "instead: a CSV file per table, or where a feed takes them SQLite or JSON"
         )
-    if is_member(key):
-        return f"{name} is how the ledger names a table inside a file; choose a name without {MEMBER}"
+    if is_bundle_table(key):
+        return f"{name} is how the ledger names a table inside a file; choose a name without {TABLE_MARK}"
     bundle = find_bundle(source, dataset)
     if bundle and not bundle.takes(name):
         return f"{bundle.prefix} takes files with all tables in them, ending in {', '.join(FORMS)}"
     if bundle or find_feed(source, dataset):
         return None
-    known = ", ".join(place.prefix for place in PLACES if place.source == source or source not in SOURCES)
+    known = ", ".join(folder.prefix for folder in LANDING_FOLDERS if folder.source == source or source not in SOURCES)
     return f"no feed takes files below {source}/{dataset}/; feeds are {known}"
 
 
@@ -69,12 +69,12 @@ def day_problem(key: str, feed: Feed | None) -> str | None:
     return misread_day(object_key(key)) if feed and feed.holds_over_time else None
 
 
-def places_of(source: str) -> list[Feed | Bundle]:
+def landing_folders_of(source: str) -> list[Feed | Bundle]:
     """All folders of the landing zone in which a source's files may land."""
-    return [place for place in PLACES if place.source == source]
+    return [folder for folder in LANDING_FOLDERS if folder.source == source]
 
 
-def member_keys(key: str) -> list[tuple[str, Feed | None]]:
+def table_keys(key: str) -> list[tuple[str, Feed | None]]:
     """What the ledger knows of a landed file: the file with its feed, or every table in it with its own.
 
     A name of a table that is in no such file comes back as it is, without a feed.
@@ -83,8 +83,8 @@ def member_keys(key: str) -> list[tuple[str, Feed | None]]:
     bundle = find_bundle(source, dataset)
     if bundle is None or placement_problem(object_key(key)):
         return [(key, find_feed(source, dataset))]
-    members = list(bundle.member_keys(object_key(key)))
-    return [(member, feed) for member, feed in members if key in (member, object_key(key))] or [(key, None)]
+    tables = list(bundle.table_keys(object_key(key)))
+    return [(table_key, feed) for table_key, feed in tables if key in (table_key, object_key(key))] or [(key, None)]
 
 
 def raw_tables_of(source: str) -> list[Table]:

@@ -27,7 +27,7 @@ from psycopg import Connection
 from cinestream_platform.automation.cancellations import asked_files, hold_cancelled_loads
 from cinestream_platform.automation.jobs import JOBS, load_job_name
 from cinestream_platform.catalog import FEEDS, SOURCES, day_problem, find_bundle, find_feed, placement_problem
-from cinestream_platform.declarations.bundle import MEMBER, is_member
+from cinestream_platform.declarations.bundle import TABLE_MARK, is_bundle_table
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.ledger import landed_files, sightings
 from cinestream_platform.ledger.landed_files import DueFile
@@ -62,13 +62,13 @@ def sight(listed: StoredObject) -> Iterator[Sighting]:
     dataset = rest.partition("/")[0]
     problem = listed.problem or placement_problem(listed.key)
     bundle = find_bundle(source, dataset)
-    if is_member(listed.key):  # an object of that name must not be taken for the table of another
-        listed = replace(listed, key=f"{listed.key}{MEMBER}")
+    if is_bundle_table(listed.key):  # an object of that name must not be taken for the table of another
+        listed = replace(listed, key=f"{listed.key}{TABLE_MARK}")
     if bundle is None or problem:
         problem = problem or day_problem(listed.key, find_feed(source, dataset))
         yield Sighting(listed, source, dataset, problem)
         return
-    for key, feed in bundle.member_keys(listed.key):
+    for key, feed in bundle.table_keys(listed.key):
         yield Sighting(replace(listed, key=key), source, feed.dataset, day_problem(key, feed))
 
 

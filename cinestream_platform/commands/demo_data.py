@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cinestream_platform.catalog import SOURCES, places_of
+from cinestream_platform.catalog import SOURCES, landing_folders_of
 from cinestream_platform.commands.demo_sources import DemoError, Supply
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.messages import one_line
@@ -122,9 +122,9 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _look_through(source: str, folder: Path) -> tuple[list[Path], list[Passed]]:
-    """The files of a folder that a place of the landing zone takes, and what is passed over."""
+    """The files of a folder that a landing folder takes, and what is passed over."""
     taken, passed = [], []
-    places = places_of(source)
+    folders = landing_folders_of(source)
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.name.startswith("."):
             continue
@@ -134,7 +134,7 @@ def _look_through(source: str, folder: Path) -> tuple[list[Path], list[Passed]]:
             passed.append((path.name, problem))
         elif path.suffix.lower() == ".sql":
             passed.append((path.name, "an SQL script is a program, and is not run"))
-        elif any(place.takes(path.name) for place in places):
+        elif any(folder.takes(path.name) for folder in folders):
             taken.append(path)
         else:
             passed.append((path.name, f"{source} has no dataset whose files are named so"))
@@ -145,7 +145,7 @@ def _is_release(folder: Path) -> bool:
     """Whether a folder holds files of MovieLens itself, ratings or not."""
     is_there = folder.is_dir() and not folder.is_symlink()
     return is_there and any(
-        is_regular(path) and any(place.takes(path.name) for place in places_of("movielens"))
+        is_regular(path) and any(folder.takes(path.name) for folder in landing_folders_of("movielens"))
         for path in folder.iterdir()
     )
 

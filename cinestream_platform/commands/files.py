@@ -9,11 +9,11 @@ from psycopg.sql import Identifier
 from cinestream_platform.catalog import (
     CATALOG,
     EXTRACTS,
-    PLACES,
+    LANDING_FOLDERS,
     day_problem,
-    member_keys,
+    landing_folders_of,
     placement_problem,
-    places_of,
+    table_keys,
 )
 from cinestream_platform.commands.replacing import KeyTakenError, Landing, find_replaced, refusal
 from cinestream_platform.declarations.bundle import Bundle, object_key
@@ -33,8 +33,8 @@ class NotLandableError(CineStreamError):
     """A file belongs to no feed, its name is no key, or a key is that of no file."""
 
 
-def _place_for(path: Path, places: list[Feed | Bundle], dataset: str | None) -> Feed | Bundle | None:
-    return next((p for p in places if (p.dataset == dataset if dataset else p.takes(path.name))), None)
+def _folder_for(path: Path, folders: list[Feed | Bundle], dataset: str | None) -> Feed | Bundle | None:
+    return next((p for p in folders if (p.dataset == dataset if dataset else p.takes(path.name))), None)
 
 
 def plan_landing(source: str, path: Path, *, dataset: str | None = None, name: str | None = None) -> list[Landing]:
@@ -46,31 +46,31 @@ def plan_landing(source: str, path: Path, *, dataset: str | None = None, name: s
     Raises:
         NotLandableError: The source is unknown, or it takes no such file (a folder: none of its files).
     """
-    places = places_of(source)
-    if not places:
+    folders = landing_folders_of(source)
+    if not folders:
         if any(feed.source == source for feed in EXTRACTS):
             raise NotLandableError(
                 f"no file of {source} lands: its tables are extracted from a database. "
                 f"`cinestream load-source {source} FILE` makes that from an archive."
             )
-        sources = ", ".join(dict.fromkeys(place.source for place in PLACES))
+        sources = ", ".join(dict.fromkeys(folder.source for folder in LANDING_FOLDERS))
         raise NotLandableError(f"there is no source {source}; sources are {sources}")
-    if dataset and dataset not in {place.dataset for place in places}:
+    if dataset and dataset not in {folder.dataset for folder in folders}:
         raise NotLandableError(
-            f"{source} has no dataset {dataset}; datasets are {', '.join(place.dataset for place in places)}"
+            f"{source} has no dataset {dataset}; datasets are {', '.join(folder.dataset for folder in folders)}"
         )
     candidates = sorted(filter(is_regular, path.iterdir())) if path.is_dir() else [path]
-    takers = [(file, place) for file in candidates if (place := _place_for(file, places, dataset))]
+    takers = [(file, folder) for file in candidates if (folder := _folder_for(file, folders, dataset))]
     if not takers:
-        raise NotLandableError(_nothing_taken(source, path, places, dataset))
-    return [_landing(file, place, name, is_of_folder=path.is_dir()) for file, place in takers]
+        raise NotLandableError(_nothing_taken(source, path, folders, dataset))
+    return [_landing(file, folder, name, is_of_folder=path.is_dir()) for file, folder in takers]
 
 
-def _nothing_taken(source: str, path: Path, places: list[Feed | Bundle], dataset: str | None) -> str:
-    if problem := placement_problem(f"{source}/{dataset or places[0].dataset}/{path.name}"):
+def _nothing_taken(source: str, path: Path, folders: list[Feed | Bundle], dataset: str | None) -> str:
+    if problem := placement_problem(f"{source}/{dataset or folders[0].dataset}/{path.name}"):
         return f"{path}: {problem}."
-    names = ", ".join(f"{p.dataset} ({', '.join(p.file_names)})" for p in places if isinstance(p, Feed))
-    forms = "; also as .jsonl or .parquet, and each as .gz or .zst" if any(map(_is_table, places)) else ""
+    names = ", ".join(f"{p.dataset} ({', '.join(p.file_names)})" for p in folders if isinstance(p, Feed))
+    forms = "; also as .jsonl or .parquet, and each as .gz or .zst" if any(map(_is_table, folders)) else ""
     takes = f"it takes {names}{forms}. Name one with --dataset."
     if not path.is_dir():
         return f"{source} takes no such file as {path}; {takes}"
@@ -78,14 +78,14 @@ def _nothing_taken(source: str, path: Path, places: list[Feed | Bundle], dataset
     return f"{source} takes none of the files in the folder {path} (sub-folders are not looked into); {takes}{unread}"
 
 
-def _is_table(place: Feed | Bundle) -> bool:
+def _is_table(folder: Feed | Bundle) -> bool:
     """Whether its files have a header, so that their records may also come in other forms."""
-    return isinstance(place, Feed) and place.lines is None
+    return isinstance(folder, Feed) and folder.lines is None
 
 
-def _landing(file: Path, place: Feed | Bundle, name: str | None, *, is_of_folder: bool) -> Landing:
-    key = f"{place.prefix}{name}/{file.name}" if name and is_of_folder else f"{place.prefix}{name or file.name}"
-    feeds = place.feeds if isinstance(place, Bundle) else (place,)
+def _landing(file: Path, folder: Feed | Bundle, name: str | None, *, is_of_folder: bool) -> Landing:
+    key = f"{folder.prefix}{name}/{file.name}" if name and is_of_folder else f"{folder.prefix}{name or file.name}"
+    feeds = folder.feeds if isinstance(folder, Bundle) else (folder,)
     days = (day_problem(key, feed) for feed in feeds)
     if problem := placement_problem(key) or next(filter(None, days), None):
         raise NotLandableError(f"{key}: {problem}. Choose another name with --as.")
@@ -93,7 +93,7 @@ def _landing(file: Path, place: Feed | Bundle, name: str | None, *, is_of_folder
         raise NotLandableError(
             f"{key}: names that begin with a dot are taken for files in transit. Choose another name with --as."
         )
-    return Landing(key, file, has_header=_is_table(place))
+    return Landing(key, file, has_header=_is_table(folder))
 
 
 def land_planned(landings: Sequence[Landing], *, replace: bool = False, own: Collection[str] = ()) -> Iterator[str]:
@@ -129,7 +129,9 @@ def land_named(
     if path.is_dir():
         yield from (f"left out {line}" for line in left_out(path))
     elif path.is_symlink():
-        dataset = dataset or next((place.dataset for place in places_of(source) if place.takes(path.name)), None)
+        dataset = dataset or next(
+            (folder.dataset for folder in landing_folders_of(source) if folder.takes(path.name)), None
+        )
         path, name = path.resolve(), name or path.name
     yield from land_planned(plan_landing(source, path, dataset=dataset, name=name), replace=replace)
 
@@ -149,7 +151,7 @@ def _full_key(key: str) -> str:
     return key.removeprefix(f"{get_settings().landing}/")
 
 
-def _members(key: str) -> list[tuple[str, Feed | None]]:
+def _table_keys(key: str) -> list[tuple[str, Feed | None]]:
     """What the ledger knows of a landed file.
 
     Raises:
@@ -162,7 +164,7 @@ def _members(key: str) -> list[tuple[str, Feed | None]]:
             f"nor retracted. Extract again instead: materialize any raw table of {extract.source} (job "
             f"{extract.source}_load; with `full: true` everything is read)."
         )
-    return member_keys(full)
+    return table_keys(full)
 
 
 def reload_key(key: str) -> list[str]:
@@ -173,11 +175,11 @@ def reload_key(key: str) -> list[str]:
     """
     done = []
     with connect(prepared_target(CATALOG)) as conn:
-        for member, feed in _members(key):
-            corrections.require_landed(conn, get_settings().landing, member)
-            if problem := placement_problem(object_key(member)) or day_problem(member, feed):
-                raise NotLandableError(f"{member!r} stays parked: {problem}. Land it under another key.")
-            file = corrections.reload(conn, get_settings().landing, member)
+        for table_key, feed in _table_keys(key):
+            corrections.require_landed(conn, get_settings().landing, table_key)
+            if problem := placement_problem(object_key(table_key)) or day_problem(table_key, feed):
+                raise NotLandableError(f"{table_key!r} stays parked: {problem}. Land it under another key.")
+            file = corrections.reload(conn, get_settings().landing, table_key)
             done.append(
                 f"{file.key} waits to be read again (it was {file.status}); the landing sensor or `cinestream demo` "
                 "loads it."
@@ -193,14 +195,14 @@ def retract_key(key: str) -> list[str]:
     """
     done = []
     with connect(prepared_target(CATALOG)) as conn:
-        for member, feed in _members(key):
+        for table_key, feed in _table_keys(key):
             table = Identifier(feed.table.schema, feed.table.name) if feed else None
-            had_rows, partitions = corrections.retract(conn, get_settings().landing, member, table)
+            had_rows, partitions = corrections.retract(conn, get_settings().landing, table_key, table)
             if not had_rows or feed is None:
-                done.append(f"{member} is retracted; it had no rows loaded.")
+                done.append(f"{table_key} is retracted; it had no rows loaded.")
                 continue
             touched = f"; stale now: {', '.join(partitions)}" if set(partitions) - {WHOLE} else ""
-            done.append(f"{member} is retracted, its rows left {feed.table.qualified_name}{touched}.")
+            done.append(f"{table_key} is retracted, its rows left {feed.table.qualified_name}{touched}.")
     return [*done, "The sensors rebuild what is stale."]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cinestream_platform.declarations.feed import Feed
 
-MEMBER = "#"
+TABLE_MARK = "#"
 FORMS = (".sqlite", ".sqlite3", ".db", ".json")
 """Endings of files that hold several tables."""
 
@@ -37,18 +37,18 @@ class Bundle:
         """Whether a file of that name holds several tables."""
         return file_name.lower().endswith(FORMS)
 
-    def member_keys(self, key: str) -> Iterator[tuple[str, Feed]]:
+    def table_keys(self, key: str) -> Iterator[tuple[str, Feed]]:
         """The key of every table inside a landed file, with its feed."""
         for feed in self.feeds:
-            yield f"{key}{MEMBER}{feed.dataset}", feed
+            yield f"{key}{TABLE_MARK}{feed.dataset}", feed
 
 
 def object_key(key: str) -> str:
     """The key of the object that holds what the ledger calls ``key``."""
-    whole, _, member = key.rpartition(MEMBER)
-    return whole if whole.lower().endswith(FORMS) and "/" not in member else key
+    whole, _, table = key.rpartition(TABLE_MARK)
+    return whole if whole.lower().endswith(FORMS) and "/" not in table else key
 
 
-def is_member(key: str) -> bool:
+def is_bundle_table(key: str) -> bool:
     """Whether the key is that of a table inside a file."""
     return object_key(key) != key

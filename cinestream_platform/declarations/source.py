@@ -73,7 +73,7 @@ class Source:
         return (*self.raw_tables, *self.star_tables)
 
     @property
-    def places(self) -> tuple[Feed | Bundle, ...]:
+    def landing_folders(self) -> tuple[Feed | Bundle, ...]:
         """Every folder of the landing zone in which its files may land."""
         return (*self.feeds, *self.bundles)
 

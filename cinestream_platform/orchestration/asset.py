@@ -76,27 +76,27 @@ def asset_key(table: Table) -> AssetKey:
     return AssetKey([table.source, table.name])
 
 
-def landing_key(place: Feed | Bundle) -> AssetKey:
+def landing_key(folder: Feed | Bundle) -> AssetKey:
     """The external asset that stands for a folder of the landing zone."""
-    return AssetKey(["landing", place.source, place.dataset.replace("-", "_")])
+    return AssetKey(["landing", folder.source, folder.dataset.replace("-", "_")])
 
 
 def landing_assets_of(source: Source) -> list[AssetSpec]:
     """Every folder of the landing zone as an external asset, so that lineage begins where files land."""
-    return [_landing_asset(source, place) for place in source.places]
+    return [_landing_asset(source, folder) for folder in source.landing_folders]
 
 
-def _landing_asset(source: Source, place: Feed | Bundle) -> AssetSpec:
-    tables = [place.table] if isinstance(place, Feed) else [feed.table for feed in place.feeds]
+def _landing_asset(source: Source, folder: Feed | Bundle) -> AssetSpec:
+    tables = [folder.table] if isinstance(folder, Feed) else [feed.table for feed in folder.feeds]
     return AssetSpec(
-        landing_key(place),
-        description=f"Files landed below `{place.prefix}`; read into "
+        landing_key(folder),
+        description=f"Files landed below `{folder.prefix}`; read into "
         + ", ".join(f"`{table.qualified_name}`" for table in tables),
-        group_name=f"{place.source}_landing",
-        kinds={"s3", "csv"} if isinstance(place, Feed) else {"s3", "sqlite", "json"},
+        group_name=f"{folder.source}_landing",
+        kinds={"s3", "csv"} if isinstance(folder, Feed) else {"s3", "sqlite", "json"},
         owners=owners_of(source),
         freshness_policy=freshness_of(source),
-        metadata={"dagster/column_schema": _source_schema(tables), "prefix": place.prefix},
+        metadata={"dagster/column_schema": _source_schema(tables), "prefix": folder.prefix},
     )
 
 

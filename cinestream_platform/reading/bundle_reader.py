@@ -57,7 +57,7 @@ class Rows(Protocol):
     def __iter__(self) -> Iterator[Row]: ...
 
 
-def read_member(path: Path, feed: Feed, *, file_id: int, not_after: datetime) -> Iterator[Batch]:
+def read_bundle_table(path: Path, feed: Feed, *, file_id: int, not_after: datetime) -> Iterator[Batch]:
     """Read the table of a feed out of a local copy of a bundle.
 
     Yields:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from cinestream_platform.declarations.bundle import is_member
+from cinestream_platform.declarations.bundle import is_bundle_table
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.file_form import Shape, form_of_name
 from cinestream_platform.reading.blocks import Batch
-from cinestream_platform.reading.bundle_reader import read_member
+from cinestream_platform.reading.bundle_reader import read_bundle_table
 from cinestream_platform.reading.csv_reader import read_csv
 from cinestream_platform.reading.json_lines import read_json_lines
 from cinestream_platform.reading.line_reader import read_lines
@@ -26,8 +26,8 @@ def read_records(path: Path, key: str, feed: Feed, *, file_id: int, not_after: d
     Raises:
         FileRefusedError: The file as a whole cannot be read.
     """
-    if is_member(key):
-        return read_member(path, feed, file_id=file_id, not_after=not_after)
+    if is_bundle_table(key):
+        return read_bundle_table(path, feed, file_id=file_id, not_after=not_after)
     form = form_of_name(key)
     if form.shape is Shape.PARQUET:
         read = read_parquet

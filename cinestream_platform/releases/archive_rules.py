@@ -1,6 +1,6 @@
-"""What a member of somebody else's archive may be: its path, its size, and how many there may be.
+"""What an entry of somebody else's archive may be: its path, its size, and how many there may be.
 
-What belongs here: the rules that hold for every form of archive, and the errors that say which member broke one. How a
+What belongs here: the rules that hold for every form of archive, and the errors that say which entry broke one. How a
 form is read belongs to ``archives``.
 """
 
@@ -10,18 +10,18 @@ from pathlib import PurePosixPath
 
 from cinestream_platform.errors import CineStreamError
 
-# Deflate cannot do better than 1032:1, and text compresses about 5:1; a tiny member may pass the ratio by chance.
+# Deflate cannot do better than 1032:1, and text compresses about 5:1; a tiny entry may pass the ratio by chance.
 RATIO_APPLIES_FROM_BYTES = 1024 * 1024
 MAX_MEMBERS = 100_000
 _MAX_FOLDERS_DEEP = 32
 
 
 class UnsafeArchiveError(CineStreamError):
-    """The archive holds a member that must not be unpacked; the message names it. Nothing was unpacked."""
+    """The archive holds an entry that must not be unpacked; the message names it. Nothing was unpacked."""
 
 
 class CorruptArchiveError(CineStreamError):
-    """The file is no archive, is cut, or a member's checksum is wrong. Nothing was unpacked."""
+    """The file is no archive, is cut, or an entry's checksum is wrong. Nothing was unpacked."""
 
 
 class DiskTooSmallError(CineStreamError):
@@ -33,14 +33,14 @@ class Limits:
     """What an archive may unpack to.
 
     Attributes:
-        max_bytes: Most bytes that all members together may have once unpacked, archives among them included.
+        max_bytes: Most bytes that all entries together may have once unpacked, archives among them included.
         max_ratio: Most unpacked bytes per packed byte.
-        max_members: Most members, those of archives in the archive included.
+        max_entries: Most entries, those of archives in the archive included.
     """
 
     max_bytes: int
     max_ratio: float
-    max_members: int = MAX_MEMBERS
+    max_entries: int = MAX_MEMBERS
 
 
 class Budget:
@@ -61,8 +61,8 @@ class Budget:
             UnsafeArchiveError: There are too many.
         """
         self._members += 1
-        if self._members > self.limits.max_members:
-            raise UnsafeArchiveError(f"member {name!r} is one more than the {self.limits.max_members:,} allowed")
+        if self._members > self.limits.max_entries:
+            raise UnsafeArchiveError(f"entry {name!r} is one more than the {self.limits.max_entries:,} allowed")
 
     def take(self, name: str, unpacked: int, *, is_nested: bool) -> None:
         """A file of that many bytes is going to be written.
@@ -73,9 +73,9 @@ class Budget:
         """
         self._bytes += unpacked
         if self._bytes > self.limits.max_bytes:
-            raise UnsafeArchiveError(f"member {name!r} takes the unpacked size over {self.limits.max_bytes:,} bytes")
+            raise UnsafeArchiveError(f"entry {name!r} takes the unpacked size over {self.limits.max_bytes:,} bytes")
         if is_nested:
-            self.check_ratio(f"member {name!r} is in an archive that", self._archive_bytes, self._bytes)
+            self.check_ratio(f"entry {name!r} is in an archive that", self._archive_bytes, self._bytes)
 
     def check_ratio(self, subject: str, packed: int, unpacked: int) -> None:
         """Compare packed with unpacked bytes.
@@ -90,7 +90,7 @@ class Budget:
             )
 
 
-class MemberPaths:
+class EntryPaths:
     """The paths of an archive's files, each checked when it is added."""
 
     def __init__(self) -> None:
@@ -102,12 +102,12 @@ class MemberPaths:
         """Note a file.
 
         Raises:
-            UnsafeArchiveError: Its path leaves the destination, or another member has it.
+            UnsafeArchiveError: Its path leaves the destination, or another entry has it.
         """
         path = inner_path(name, is_folder=False)
         taken = {path, *path.parents} & self._files or {path} & self._folders
         if taken:
-            raise UnsafeArchiveError(f"member {str(taken.pop())!r} occurs twice in the archive")
+            raise UnsafeArchiveError(f"entry {str(taken.pop())!r} occurs twice in the archive")
         self.paths.append(path)
         self._files.add(path)
         self._folders.update(path.parents)
@@ -115,7 +115,7 @@ class MemberPaths:
 
 
 def inner_path(name: str, *, is_folder: bool) -> PurePosixPath:
-    """The path of a member below the destination.
+    """The path of an entry below the destination.
 
     Raises:
         UnsafeArchiveError: It leaves the destination, or would do so on another system.
@@ -124,7 +124,7 @@ def inner_path(name: str, *, is_folder: bool) -> PurePosixPath:
     # A backslash or a drive letter is harmless here and an escape on Windows, where the same archive may be unpacked.
     is_odd = path.is_absolute() or ".." in path.parts or any(sign in name for sign in ("\\", ":", "\0"))
     if is_odd or not (path.parts or is_folder):
-        raise UnsafeArchiveError(f"member {name!r} has a path that does not stay inside the destination folder")
+        raise UnsafeArchiveError(f"entry {name!r} has a path that does not stay inside the destination folder")
     if len(path.parts) > _MAX_FOLDERS_DEEP:
-        raise UnsafeArchiveError(f"member {name!r} lies more than {_MAX_FOLDERS_DEEP} folders deep")
+        raise UnsafeArchiveError(f"entry {name!r} lies more than {_MAX_FOLDERS_DEEP} folders deep")
     return path

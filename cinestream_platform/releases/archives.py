@@ -1,6 +1,6 @@
 """Unpacking of archives that somebody else made.
 
-What belongs here: turning an archive into files without trusting its member names or sizes. The rules themselves are
+What belongs here: turning an archive into files without trusting its entry names or sizes. The rules themselves are
 ``archive_rules``; where an archive comes from, and what its files mean, belongs elsewhere.
 """
 
@@ -25,8 +25,8 @@ from cinestream_platform.releases.archive_rules import (
     Budget,
     CorruptArchiveError,
     DiskTooSmallError,
+    EntryPaths,
     Limits,
-    MemberPaths,
     UnsafeArchiveError,
     inner_path,
 )
@@ -57,7 +57,7 @@ _UNREADABLE = (
 
 
 class _Layer(Protocol):
-    """Writes every member of an archive below a folder; their paths, in the archive's order."""
+    """Writes every entry of an archive below a folder; their paths, in the archive's order."""
 
     def __call__(
         self, archive: Path, folder: Path, budget: Budget, *, is_nested: bool = False
@@ -65,41 +65,41 @@ class _Layer(Protocol):
 
 
 def unpack_zip(
-    archive: Path, destination: Path, *, max_bytes: int, max_ratio: float, max_members: int = MAX_MEMBERS
+    archive: Path, destination: Path, *, max_bytes: int, max_ratio: float, max_entries: int = MAX_MEMBERS
 ) -> list[Path]:
-    """Unpack a zip archive into a folder: every member, or none.
+    """Unpack a zip archive into a folder: every entry, or none.
 
-    Members are written to a hidden folder inside ``destination`` and moved to their places when all are there and
+    Entries are written to a hidden folder inside ``destination`` and moved to their places when all are there and
     their checksums are right. A file that already stands there is replaced; other files are left alone.
 
     Args:
         archive: The zip file.
         destination: Folder to unpack into; made when it does not exist.
-        max_bytes: Most bytes that all members together may have once unpacked.
-        max_ratio: Most unpacked bytes per packed byte of one member (members under 1 MiB are exempt).
-        max_members: Most members.
+        max_bytes: Most bytes that all entries together may have once unpacked.
+        max_ratio: Most unpacked bytes per packed byte of one entry (entries under 1 MiB are exempt).
+        max_entries: Most entries.
 
     Returns:
         The unpacked files, in the archive's order (folders are not listed).
 
     Raises:
-        UnsafeArchiveError: A member would leave ``destination``, is no regular file, occurs twice, is encrypted, or
+        UnsafeArchiveError: An entry would leave ``destination``, is no regular file, occurs twice, is encrypted, or
             goes over a limit.
         CorruptArchiveError: The archive cannot be read to its end.
-        DiskTooSmallError: The members would not fit.
+        DiskTooSmallError: The entries would not fit.
     """
-    return _unpack_with(_zip_layer, archive, destination, Limits(max_bytes, max_ratio, max_members))
+    return _unpack_with(_zip_layer, archive, destination, Limits(max_bytes, max_ratio, max_entries))
 
 
 def unpack_tar(
-    archive: Path, destination: Path, *, max_bytes: int, max_ratio: float, max_members: int = MAX_MEMBERS
+    archive: Path, destination: Path, *, max_bytes: int, max_ratio: float, max_entries: int = MAX_MEMBERS
 ) -> list[Path]:
     """Unpack a tar archive, gzipped or not, as ``unpack_zip`` does.
 
     ``max_ratio`` holds for the whole of a gzipped archive, as far as it was read (1 MiB is exempt). Links and sparse
     files are refused like devices. An archive without an end mark is taken for cut.
     """
-    return _unpack_with(_tar_layer, archive, destination, Limits(max_bytes, max_ratio, max_members))
+    return _unpack_with(_tar_layer, archive, destination, Limits(max_bytes, max_ratio, max_entries))
 
 
 def unpack(
@@ -162,7 +162,7 @@ def _unpack_with(
         for path in paths:
             # A link that already stands in the destination leads out of it as well as one in the archive would.
             if not (destination / path).parent.resolve().is_relative_to(destination.resolve()):
-                raise UnsafeArchiveError(f"member {str(path)!r} would be written through a link out of {destination}")
+                raise UnsafeArchiveError(f"entry {str(path)!r} would be written through a link out of {destination}")
         for path in paths:
             (destination / path).parent.mkdir(parents=True, exist_ok=True)
             (Path(staging) / path).replace(destination / path)
@@ -210,7 +210,7 @@ def _nested_layers(
             paths.append(path)
             continue
         if depth_left == 0:
-            raise UnsafeArchiveError(f"member {str(path)!r} is an archive nested too deep; unpack it by hand")
+            raise UnsafeArchiveError(f"entry {str(path)!r} is an archive nested too deep; unpack it by hand")
         try:
             paths += [path / below for below in _unpack_in_place(folder / path, budget, depth_left - 1)]
         except (UnsafeArchiveError, CorruptArchiveError) as error:
@@ -219,7 +219,7 @@ def _nested_layers(
 
 
 def _unpack_in_place(archive: Path, budget: Budget, depth_left: int) -> list[PurePosixPath]:
-    """Put a folder with an archive's members in the archive's place."""
+    """Put a folder with an archive's entries in the archive's place."""
     with tempfile.TemporaryDirectory(prefix=".unpack-", dir=archive.parent) as aside:
         packed = archive.replace(Path(aside) / "archive")
         archive.mkdir()
@@ -237,7 +237,7 @@ def _no_room(folder: Path) -> str:
 
 
 def _copy(source: IO[bytes], target: Path, budget: Budget) -> int:
-    """Write a member; its number of bytes."""
+    """Write an entry; its number of bytes."""
     copied = 0
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as opened:
@@ -251,44 +251,44 @@ def _copy(source: IO[bytes], target: Path, budget: Budget) -> int:
 def _zip_layer(archive: Path, folder: Path, budget: Budget, *, is_nested: bool = False) -> list[PurePosixPath]:
     with open_file(archive) as packed, zipfile.ZipFile(packed) as opened:
         for info in opened.infolist():
-            _check_zip_member(info, budget)
-        members = [info for info in opened.infolist() if not info.is_dir()]
+            _check_zip_entry(info, budget)
+        entries = [info for info in opened.infolist() if not info.is_dir()]
         # Sizes in the directory can be trusted as limits: zipfile never yields more bytes than they say.
-        _check_zip_sizes(members, archive.stat().st_size, budget, is_nested=is_nested)
-        found = MemberPaths()
-        for info in members:
+        _check_zip_sizes(entries, archive.stat().st_size, budget, is_nested=is_nested)
+        found = EntryPaths()
+        for info in entries:
             found.add(info.orig_filename)
-        _require_space(folder, sum(info.file_size for info in members))
-        for info, path in zip(members, found.paths, strict=True):
+        _require_space(folder, sum(info.file_size for info in entries))
+        for info, path in zip(entries, found.paths, strict=True):
             with opened.open(info) as source:
                 copied = _copy(source, folder / path, budget)
             if copied != info.file_size:
-                raise CorruptArchiveError(f"member {info.filename!r} is shorter than the archive says")
+                raise CorruptArchiveError(f"entry {info.filename!r} is shorter than the archive says")
     return found.paths
 
 
-def _check_zip_member(info: zipfile.ZipInfo, budget: Budget) -> None:
+def _check_zip_entry(info: zipfile.ZipInfo, budget: Budget) -> None:
     name = info.orig_filename  # zipfile cuts `filename` at a NUL, which would hide what follows
     budget.count(name)
     inner_path(name, is_folder=info.is_dir())
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFDIR if info.is_dir() else stat.S_IFREG):
-        raise UnsafeArchiveError(f"member {name!r} is neither a regular file nor a folder (mode {kind:#o})")
+        raise UnsafeArchiveError(f"entry {name!r} is neither a regular file nor a folder (mode {kind:#o})")
     if info.flag_bits & _ENCRYPTED:
-        raise UnsafeArchiveError(f"member {name!r} is encrypted")
+        raise UnsafeArchiveError(f"entry {name!r} is encrypted")
 
 
 def _check_zip_sizes(
-    members: Sequence[zipfile.ZipInfo], archive_bytes: int, budget: Budget, *, is_nested: bool
+    entries: Sequence[zipfile.ZipInfo], archive_bytes: int, budget: Budget, *, is_nested: bool
 ) -> None:
     packed_bytes = 0
-    for info in members:
+    for info in entries:
         budget.take(info.filename, info.file_size, is_nested=is_nested)
         packed = min(info.compress_size, archive_bytes)
-        budget.check_ratio(f"member {info.filename!r}", packed, info.file_size)
+        budget.check_ratio(f"entry {info.filename!r}", packed, info.file_size)
         packed_bytes += packed
         if packed_bytes > archive_bytes:
-            raise UnsafeArchiveError(f"member {info.filename!r} shares its bytes with other members")
+            raise UnsafeArchiveError(f"entry {info.filename!r} shares its bytes with other entries")
 
 
 class _TarHeader(tarfile.TarInfo):
@@ -301,7 +301,7 @@ class _TarHeader(tarfile.TarInfo):
         except HeaderError as error:
             if isinstance(error, EOFHeaderError):
                 raise
-            raise CorruptArchiveError(f"no member and no end mark at byte {tarfile.offset:,}: {error}") from error
+            raise CorruptArchiveError(f"no entry and no end mark at byte {tarfile.offset:,}: {error}") from error
 
 
 class _TarStream:
@@ -316,7 +316,7 @@ class _TarStream:
         self.now = "the archive"
 
     def expect(self, size: int) -> None:
-        """A header, or a member's bytes and a header, come next."""
+        """A header, or an entry's bytes and a header, come next."""
         self._due = self._position + size + _MAX_TAR_HEADER
 
     def read(self, size: int) -> bytes:
@@ -339,7 +339,7 @@ class _TarStream:
 
 def _tar_layer(archive: Path, folder: Path, budget: Budget, *, is_nested: bool = False) -> list[PurePosixPath]:
     _require_space(folder, archive.stat().st_size)  # packed, it is the least
-    found = MemberPaths()
+    found = EntryPaths()
     with open_file(archive) as packed:
         is_gzip = packed.read(2) == b"\x1f\x8b"
         packed.seek(0)
@@ -348,8 +348,8 @@ def _tar_layer(archive: Path, folder: Path, budget: Budget, *, is_nested: bool =
         stream.expect(0)
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarHeader, bufsize=_TAR_READS) as opened:  # type: ignore[call-overload]
             while (info := opened.next()) is not None:
-                stream.now = f"member {info.name!r}"
-                _check_tar_member(info, budget)
+                stream.now = f"entry {info.name!r}"
+                _check_tar_entry(info, budget)
                 if info.isreg():
                     path = found.add(info.name)
                     budget.take(info.name, info.size, is_nested=is_nested)
@@ -357,19 +357,19 @@ def _tar_layer(archive: Path, folder: Path, budget: Budget, *, is_nested: bool =
                     _copy(opened.extractfile(info), folder / path, budget)
                 opened.members.clear()  # else every header stays in memory
                 if len(opened.pax_headers) > _MAX_GLOBAL_HEADERS:
-                    raise UnsafeArchiveError(f"before member {info.name!r} stand too many headers for all members")
+                    raise UnsafeArchiveError(f"before entry {info.name!r} stand too many headers for all entries")
                 stream.expect(0)
         stream.drain()
     return found.paths
 
 
-def _check_tar_member(info: tarfile.TarInfo, budget: Budget) -> None:
+def _check_tar_entry(info: tarfile.TarInfo, budget: Budget) -> None:
     budget.count(info.name)
     inner_path(info.name, is_folder=info.isdir())
     if not (info.isreg() or info.isdir()) or info.issparse():
         raise UnsafeArchiveError(
-            f"member {info.name!r} is neither a regular file nor a folder (tar type {info.type!r}"
+            f"entry {info.name!r} is neither a regular file nor a folder (tar type {info.type!r}"
             f"{', to ' + repr(info.linkname) if info.linkname else ''})"
         )
     if info.size < 0:
-        raise CorruptArchiveError(f"member {info.name!r} has {info.size:,} bytes")
+        raise CorruptArchiveError(f"entry {info.name!r} has {info.size:,} bytes")

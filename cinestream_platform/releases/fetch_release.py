@@ -111,7 +111,7 @@ def fetch_archive(wanted: Release, destination: Path, *, base_url: str | None = 
     Raises:
         ReleaseError: The archive is not published there, the server cannot be reached, the connection broke, the
             checksum differs, or the archive is cut. Neither an archive nor unpacked files are left by the attempt.
-        UnsafeArchiveError: A member of the archive must not be unpacked. Nothing was unpacked.
+        UnsafeArchiveError: An entry of the archive must not be unpacked. Nothing was unpacked.
     """
     url = f"{(base_url or wanted.base_url).rstrip('/')}/{wanted.archive}"
     try:

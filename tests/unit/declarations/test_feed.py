@@ -2,7 +2,7 @@
 
 import pytest
 
-from cinestream_platform.catalog import CATALOG, FEEDS, find_feed, places_of
+from cinestream_platform.catalog import CATALOG, FEEDS, find_feed, landing_folders_of
 
 
 def datasets_that_take(name: str) -> list[str]:
@@ -42,7 +42,7 @@ def test_a_publishers_file_name_belongs_to_one_feed_or_to_none(name, datasets):
 
 
 def test_files_land_below_source_and_dataset():
-    assert {feed.prefix for feed in places_of("movielens")} == {
+    assert {feed.prefix for feed in landing_folders_of("movielens")} == {
         "movielens/movies/",
         "movielens/links/",
         "movielens/ratings/",
@@ -59,5 +59,5 @@ def test_a_feed_is_found_by_its_folder_and_by_its_table():
     assert CATALOG.feed_of_table("movielens", "genome_tags") is find_feed("movielens", "genome-tags")
     assert find_feed("movielens", "genome_tags") is None
     assert find_feed("netflix", "tags") is None
-    assert places_of("movielens") == [feed for feed in FEEDS if feed.source == "movielens"]
-    assert places_of("spotify") == []
+    assert landing_folders_of("movielens") == [feed for feed in FEEDS if feed.source == "movielens"]
+    assert landing_folders_of("spotify") == []

@@ -21,7 +21,7 @@ from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.file_form import FileRefusedError
 from cinestream_platform.reading import bundle_reader
 from cinestream_platform.reading.blocks import MAX_RAW_CHARS
-from cinestream_platform.reading.bundle_reader import read_member
+from cinestream_platform.reading.bundle_reader import read_bundle_table
 from cinestream_platform.sources.chinook.feeds import ARTIST, INVOICE, INVOICE_LINE, TRACK
 
 NOT_AFTER = datetime(2026, 1, 2, tzinfo=UTC)
@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def read(path: Path, feed: Feed = ARTIST) -> Reading:
-    batches = list(read_member(path, feed, file_id=7, not_after=NOT_AFTER))
+    batches = list(read_bundle_table(path, feed, file_id=7, not_after=NOT_AFTER))
     rows = [row for batch in batches for row in batch.rows.drop("_file_id", "_line").rows()]
     lines = [line for batch in batches for line in batch.rows["_line"]]
     return Reading(
@@ -204,7 +204,7 @@ def test_of_a_rejected_record_so_much_text_is_kept(path):
 def test_batches_are_read_to_the_end_and_count_lines_on(path, monkeypatch):
     monkeypatch.setattr(bundle_reader, "BATCH_ROWS", 3)
     artists(path, *((n if n != 5 else 0, f"name {n}") for n in range(1, 9)))
-    batches = list(read_member(path, ARTIST, file_id=7, not_after=NOT_AFTER))
+    batches = list(read_bundle_table(path, ARTIST, file_id=7, not_after=NOT_AFTER))
     assert [(batch.rows.height, batch.rejected.height) for batch in batches] == [(3, 0), (2, 1), (2, 0)]
     assert pl.concat(batch.rows for batch in batches)["_line"].to_list() == [1, 2, 3, 4, 6, 7, 8]
     assert {batch.rows.schema == batches[0].rows.schema for batch in batches} == {True}
@@ -346,7 +346,7 @@ def invoice_files(folder: Path, total: float, customer: float) -> tuple[Path, Pa
 
 def test_reals_are_read_without_noise_and_as_whole_numbers_where_they_are_and_counted(tmp_path: Path):
     for path in invoice_files(tmp_path, 0.1 + 0.2, 862.0):
-        [batch] = read_member(path, INVOICE, file_id=7, not_after=NOT_AFTER)
+        [batch] = read_bundle_table(path, INVOICE, file_id=7, not_after=NOT_AFTER)
         assert batch.rows.select("invoice_id", "customer_id", "total").rows() == [(1, 862, Decimal("0.30"))]
         assert dict(batch.warnings) == {"invoice_id": 1, "customer_id": 1, "total": 1}
 

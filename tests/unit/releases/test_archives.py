@@ -11,9 +11,9 @@ from cinestream_platform.releases.archives import CorruptArchiveError, UnsafeArc
 MIB = 1024 * 1024
 
 
-def zip_of(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
+def zip_of(path: Path, *entries: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members:
+        for name, content in entries:
             archive.writestr(name, content)
     return path
 

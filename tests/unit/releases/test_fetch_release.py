@@ -218,11 +218,11 @@ def test_an_archive_that_was_published_cut_is_deleted(publisher: Publisher, tmp_
 
 
 @pytest.mark.parametrize(
-    ("member", "content"), [("../evil.csv", b"x"), ("ml-latest-small/bomb.csv", bytes(4 * 1024 * 1024))]
+    ("entry", "content"), [("../evil.csv", b"x"), ("ml-latest-small/bomb.csv", bytes(4 * 1024 * 1024))]
 )
-def test_an_unsafe_archive_is_not_unpacked(publisher: Publisher, tmp_path: Path, member: str, content: bytes) -> None:
-    publisher.put(archive_of((member, content)))
-    with pytest.raises(UnsafeArchiveError, match=member):
+def test_an_unsafe_archive_is_not_unpacked(publisher: Publisher, tmp_path: Path, entry: str, content: bytes) -> None:
+    publisher.put(archive_of((entry, content)))
+    with pytest.raises(UnsafeArchiveError, match=entry):
         fetch(publisher, tmp_path / "in")
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["ml-latest-small.zip"]
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
@@ -240,10 +240,10 @@ def test_an_unknown_release_is_answered_with_the_known_ones(tmp_path: Path) -> N
     assert all(release.archive == f"{name}.zip" for name, release in RELEASES.items())
 
 
-def zipped(*members: tuple[str, bytes]) -> bytes:
+def zipped(*entries: tuple[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for name, content in members:
+        for name, content in entries:
             archive.writestr(name, content)
     return out.getvalue()
 

@@ -26,23 +26,23 @@ from cinestream_platform.releases.archives import (
 
 MIB = 1024 * 1024
 LIMITS = Limits(10 * MIB, 50, 1000)
-Member = tuple[str | tarfile.TarInfo, bytes]
+Entry = tuple[str | tarfile.TarInfo, bytes]
 
 
-def tar_bytes(*members: Member, form: int = tarfile.PAX_FORMAT) -> bytes:
+def tar_bytes(*entries: Entry, form: int = tarfile.PAX_FORMAT) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=form) as archive:
-        for name, content in members:
+        for name, content in entries:
             info = tarfile.TarInfo(name) if isinstance(name, str) else name
             info.size = len(content) if info.isreg() else 0
             archive.addfile(info, io.BytesIO(content))
     return out.getvalue()
 
 
-def zip_bytes(*members: tuple[str, bytes]) -> bytes:
+def zip_bytes(*entries: tuple[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members:
+        for name, content in entries:
             archive.writestr(name, content)
     return out.getvalue()
 
@@ -63,7 +63,7 @@ def write(path: Path, content: bytes) -> Path:
 
 
 def untar(archive: Path, out: Path, max_bytes: int = 10 * MIB, max_ratio: float = 50) -> list[Path]:
-    return unpack_tar(archive, out, max_bytes=max_bytes, max_ratio=max_ratio, max_members=1000)
+    return unpack_tar(archive, out, max_bytes=max_bytes, max_ratio=max_ratio, max_entries=1000)
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -180,8 +180,8 @@ def test_too_many_members_are_refused(tmp_path: Path) -> None:
     zipped = write(tmp_path / "a.zip", zip_bytes(*((name, b"") for name in names)))
     for unpack_it, archive in ((unpack_tar, tar), (unpack_zip, zipped)):
         with pytest.raises(UnsafeArchiveError, match=r"'3\.txt' is one more than the 3 allowed"):
-            unpack_it(archive, tmp_path / "out", max_bytes=MIB, max_ratio=50, max_members=3)
-        assert len(unpack_it(archive, tmp_path / "out", max_bytes=MIB, max_ratio=50, max_members=4)) == 4
+            unpack_it(archive, tmp_path / "out", max_bytes=MIB, max_ratio=50, max_entries=3)
+        assert len(unpack_it(archive, tmp_path / "out", max_bytes=MIB, max_ratio=50, max_entries=4)) == 4
 
 
 def test_members_of_a_zip_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
@@ -209,14 +209,14 @@ def test_a_cut_tar_leaves_nothing(tmp_path: Path, packed: type[bytes], share: fl
 
 def test_a_tar_cut_between_two_members_is_known_by_its_missing_end(tmp_path: Path) -> None:
     content = tar_bytes(("a.txt", b"x" * 512), ("b.txt", b"y" * 512), form=tarfile.USTAR_FORMAT)
-    with pytest.raises(CorruptArchiveError, match="no member and no end mark at byte 1,024"):
+    with pytest.raises(CorruptArchiveError, match="no entry and no end mark at byte 1,024"):
         untar(write(tmp_path / "a.tar", content[:1024]), tmp_path / "out")
 
 
 def test_a_broken_header_in_the_middle_is_not_taken_for_the_end(tmp_path: Path) -> None:
     content = bytearray(tar_bytes(("a.txt", b"x" * 512), ("b.txt", b"y" * 512), form=tarfile.USTAR_FORMAT))
     content[1024] ^= 1
-    with pytest.raises(CorruptArchiveError, match="no member and no end mark at byte 1,024: bad checksum"):
+    with pytest.raises(CorruptArchiveError, match="no entry and no end mark at byte 1,024: bad checksum"):
         untar(write(tmp_path / "a.tar", content), tmp_path / "out")
 
 
@@ -229,8 +229,8 @@ def test_a_wrong_checksum_at_the_end_of_gzip_leaves_nothing(tmp_path: Path) -> N
 
 
 def test_the_form_is_known_by_content_and_not_by_name(tmp_path: Path) -> None:
-    members = [("a.txt", b"x")]
-    for number, content in enumerate((zip_bytes(*members), tar_bytes(*members), gzip.compress(tar_bytes(*members)))):
+    entries = [("a.txt", b"x")]
+    for number, content in enumerate((zip_bytes(*entries), tar_bytes(*entries), gzip.compress(tar_bytes(*entries)))):
         archive = write(tmp_path / f"{number}.dat", content)
         assert is_archive(archive)
         assert [path.name for path in unpack(archive, tmp_path / f"out{number}", LIMITS)] == ["a.txt"]
@@ -264,7 +264,7 @@ def test_archives_lie_in_one_another_to_a_depth(tmp_path: Path) -> None:
     archive = write(tmp_path / "a.zip", first)
     assert unpack(archive, tmp_path / "out", LIMITS) == [tmp_path / "out/2.tar/3.zip/a.txt"]
     deeper = write(tmp_path / "b.zip", zip_bytes(("1.zip", first)))
-    with pytest.raises(UnsafeArchiveError, match=r"in '1\.zip': in '2\.tar': member '3\.zip' is an archive nested too"):
+    with pytest.raises(UnsafeArchiveError, match=r"in '1\.zip': in '2\.tar': entry '3\.zip' is an archive nested too"):
         unpack(deeper, tmp_path / "out2", LIMITS)
     assert list((tmp_path / "out2").iterdir()) == []
 
@@ -272,7 +272,7 @@ def test_archives_lie_in_one_another_to_a_depth(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt"])
 def test_a_path_that_leaves_the_destination_is_refused_in_an_inner_archive_too(tmp_path: Path, name: str) -> None:
     archive = write(tmp_path / "a.zip", zip_bytes(("good.txt", b""), ("d/in.tar", tar_bytes((name, b"x")))))
-    with pytest.raises(UnsafeArchiveError, match=rf"in 'd/in\.tar': member '{name}' has a path"):
+    with pytest.raises(UnsafeArchiveError, match=rf"in 'd/in\.tar': entry '{name}' has a path"):
         unpack(archive, tmp_path / "out", LIMITS)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -293,7 +293,7 @@ def test_a_nested_bomb_is_refused_though_each_archive_alone_would_pass(tmp_path:
     assert len(unpack(write(tmp_path / "inner.zip", inner), tmp_path / "alone", limits)) == 40
     assert len(unpack_zip(write(tmp_path / "a.zip", outer), tmp_path / "outer", max_bytes=MIB, max_ratio=40)) == 1
     archive = write(tmp_path / "a.zip", outer)
-    with pytest.raises(UnsafeArchiveError, match=r"in 'in\.zip': member .* over 40 times"):
+    with pytest.raises(UnsafeArchiveError, match=r"in 'in\.zip': entry .* over 40 times"):
         unpack(archive, tmp_path / "out", limits)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -301,9 +301,9 @@ def test_a_nested_bomb_is_refused_though_each_archive_alone_would_pass(tmp_path:
 def test_the_total_size_and_number_hold_for_all_archives_together(tmp_path: Path) -> None:
     inner = zip_bytes(("a.txt", os.urandom(600)))
     archive = write(tmp_path / "a.zip", zip_bytes(("1.zip", inner), ("2.zip", inner)))
-    with pytest.raises(UnsafeArchiveError, match=r"in '2\.zip': member 'a\.txt' takes the unpacked size over"):
+    with pytest.raises(UnsafeArchiveError, match=r"in '2\.zip': entry 'a\.txt' takes the unpacked size over"):
         unpack(archive, tmp_path / "out", Limits(2 * len(inner) + 1000, 50))
-    with pytest.raises(UnsafeArchiveError, match=r"in '2\.zip': member 'a\.txt' is one more than the 3 allowed"):
+    with pytest.raises(UnsafeArchiveError, match=r"in '2\.zip': entry 'a\.txt' is one more than the 3 allowed"):
         unpack(archive, tmp_path / "out", Limits(MIB, 50, 3))
     assert len(unpack(archive, tmp_path / "out", Limits(MIB, 50, 4))) == 2
 

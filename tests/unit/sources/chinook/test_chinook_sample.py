@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.reading.bundle_reader import read_member
+from cinestream_platform.reading.bundle_reader import read_bundle_table
 from cinestream_platform.reading.csv_reader import read_csv
 from cinestream_platform.samples.planting import SampleSizeError
 from cinestream_platform.sources.chinook.feeds import FEEDS
@@ -460,7 +460,7 @@ def test_postal_codes_begin_with_0_and_places_have_gaps(dirty: Sample) -> None:
 
 
 def read_form(path: Path, feed: Feed) -> list[tuple[object, ...]]:
-    batches = list(read_member(path, feed, file_id=1, not_after=datetime.now(UTC)))
+    batches = list(read_bundle_table(path, feed, file_id=1, not_after=datetime.now(UTC)))
     assert sum(batch.rejected.height for batch in batches) == 0
     return [row for batch in batches for row in batch.rows.drop("_line").rows()]
 
