@@ -204,6 +204,21 @@ def test_transforms_know_neither_database_nor_store():
     assert {name for path in pure for name in own_imports_of(path)} <= own
 
 
+def test_no_asset_is_a_function_that_only_calls_another_of_its_name():
+    """``table_asset(TABLE, SOURCE)(transforms.dim_movie)`` says it once, with one docstring."""
+    delegating = [
+        f"{relative(path)}: {function.name}"
+        for path in MODULES
+        if DAGSTER_ALLOWED.match(name_of(path)) and "assets" in path.name
+        for function in tree_of(path).body
+        if isinstance(function, ast.FunctionDef)
+        and len(body := function.body[bool(ast.get_docstring(function)) :]) == 1
+        if isinstance(body[0], ast.Return) and isinstance(body[0].value, ast.Call)
+        if getattr(body[0].value.func, "attr", "") == function.name
+    ]
+    assert delegating == []
+
+
 def test_a_module_can_be_read_in_one_sitting():
     lines = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}

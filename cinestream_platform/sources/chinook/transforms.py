@@ -15,32 +15,32 @@ PLACE = ("country", "state", "city")
 
 
 def dim_artist(artist: pl.LazyFrame) -> pl.LazyFrame:
-    """One row an artist."""
+    """The artists of the newest delivery."""
     return artist.select("artist_id", "name", *delivered())
 
 
 def dim_album(album: pl.LazyFrame) -> pl.LazyFrame:
-    """One row an album, with ``artist_id``."""
+    """The albums of the newest delivery, with ``artist_id``."""
     return album.select("album_id", "title", "artist_id", *delivered())
 
 
 def dim_genre(genre: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a genre."""
+    """The genres of the newest delivery."""
     return genre.select("genre_id", "name", *delivered())
 
 
 def dim_media_type(media_type: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a file format."""
+    """The file formats of the newest delivery."""
     return media_type.select("media_type_id", "name", *delivered())
 
 
 def dim_playlist(playlist: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a playlist."""
+    """The playlists of the newest delivery."""
     return playlist.select("playlist_id", "name", *delivered())
 
 
 def dim_track(track: pl.LazyFrame, album: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a track, with the ids of album, artist, genre and format."""
+    """The tracks of the newest delivery, with the artists of their albums."""
     artists = album.select("album_id", "artist_id")
     return track.join(artists, on="album_id", how="left").select(
         "track_id",
@@ -59,7 +59,7 @@ def dim_track(track: pl.LazyFrame, album: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def dim_playlist_track(playlist_track: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a playlist and track, each pair once."""
+    """The pairs of the newest delivery, each once."""
     return playlist_track.select("playlist_id", "track_id").unique()
 
 
@@ -73,7 +73,7 @@ def _location_code() -> pl.Expr:
 
 
 def dim_location(invoice: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a city, state and country that an invoice was billed to."""
+    """The city, state and country that invoices were billed to."""
     places = invoice.select(_billed_to()).with_columns(_location_code())
     # Names with a | in them can share a code: the same one of them each time.
     one_a_code = places.sort("location_code", *PLACE).unique("location_code", keep="first", maintain_order=True)
@@ -85,7 +85,7 @@ def _trimmed(people: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def dim_customer(customer: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a version of a customer."""
+    """Versions of customers from all deliveries."""
     return versions(_trimmed(customer), "customer_id")
 
 
@@ -121,7 +121,7 @@ def with_manager_path(employee: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def dim_employee(employee: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a version of an employee; a new manager anywhere above is a new version."""
+    """Versions of employees from all deliveries; a new manager anywhere above is a new version."""
     return versions(
         with_manager_path(_trimmed(employee))
         .with_columns(pl.col("birth_date", "hire_date").dt.date())
@@ -152,14 +152,14 @@ SALE = (
 
 
 def fact_invoice(invoice: pl.LazyFrame, customer: pl.LazyFrame, employee: pl.LazyFrame) -> pl.LazyFrame:
-    """One row an invoice."""
+    """The invoices of a year, each with customer and representative as they were then."""
     return _sales(invoice, customer, employee).select("invoice_id", *SALE, "total", invoiced_at="invoice_date")
 
 
 def fact_invoice_line(
     invoice_line: pl.LazyFrame, invoice: pl.LazyFrame, customer: pl.LazyFrame, employee: pl.LazyFrame
 ) -> pl.LazyFrame:
-    """One row a line of an invoice that has arrived."""
+    """The lines of a year's invoices; which year a line belongs to only its invoice says."""
     sold = _sales(invoice, customer, employee).select("invoice_id", *SALE)
     return invoice_line.join(sold, on="invoice_id", how="inner").select(
         "invoice_line_id",

@@ -1,4 +1,4 @@
-"""The assets of dvdrental: which table is made from what."""
+"""The assets of dvdrental: which table is made from what. The parameters of a transform name its inputs."""
 
 import polars as pl
 
@@ -20,62 +20,15 @@ def extraction(extractor: Extractor, *, full: bool) -> Extracted:
     return extractor.run(full=full)
 
 
-@table_asset(tables.DIM_ACTOR, SOURCE)
-def dim_actor(actor: pl.LazyFrame) -> pl.LazyFrame:
-    """The actors of the last extraction."""
-    return transforms.dim_actor(actor)
-
-
-@table_asset(tables.DIM_CATEGORY, SOURCE)
-def dim_category(category: pl.LazyFrame) -> pl.LazyFrame:
-    """The categories of the last extraction."""
-    return transforms.dim_category(category)
-
-
-@table_asset(tables.DIM_FILM, SOURCE)
-def dim_film(
-    film: pl.LazyFrame, language: pl.LazyFrame, film_category: pl.LazyFrame, category: pl.LazyFrame
-) -> pl.LazyFrame:
-    """The films of the last extraction that found any changed, with language and categories."""
-    return transforms.dim_film(film, language, film_category, category)
-
-
-@table_asset(tables.DIM_STORE, SOURCE)
-def dim_store(store: pl.LazyFrame, address: pl.LazyFrame, city: pl.LazyFrame, country: pl.LazyFrame) -> pl.LazyFrame:
-    """The stores, with the places where they are."""
-    return transforms.dim_store(store, address, city, country)
-
-
-@table_asset(tables.DIM_STAFF, SOURCE)
-def dim_staff(staff: pl.LazyFrame) -> pl.LazyFrame:
-    """The members of staff of the last extraction."""
-    return transforms.dim_staff(staff)
-
-
-@table_asset(tables.DIM_INVENTORY, SOURCE)
-def dim_inventory(inventory: pl.LazyFrame) -> pl.LazyFrame:
-    """The copies of the last extraction."""
-    return transforms.dim_inventory(inventory)
-
-
-@table_asset(tables.DIM_CUSTOMER, SOURCE)
-def dim_customer(
-    customer: pl.LazyFrame, address: pl.LazyFrame, city: pl.LazyFrame, country: pl.LazyFrame
-) -> pl.LazyFrame:
-    """Versions of customers from all extractions that found customers, addresses or places changed."""
-    return transforms.dim_customer(customer, address, city, country)
-
-
-@table_asset(tables.BRIDGE_FILM_ACTOR, SOURCE)
-def bridge_film_actor(film_actor: pl.LazyFrame) -> pl.LazyFrame:
-    """The pairs of the last extraction."""
-    return transforms.bridge_film_actor(film_actor)
-
-
-@table_asset(tables.BRIDGE_FILM_CATEGORY, SOURCE)
-def bridge_film_category(film_category: pl.LazyFrame) -> pl.LazyFrame:
-    """The pairs of the last extraction."""
-    return transforms.bridge_film_category(film_category)
+dim_actor = table_asset(tables.DIM_ACTOR, SOURCE)(transforms.dim_actor)
+dim_category = table_asset(tables.DIM_CATEGORY, SOURCE)(transforms.dim_category)
+dim_film = table_asset(tables.DIM_FILM, SOURCE)(transforms.dim_film)
+dim_store = table_asset(tables.DIM_STORE, SOURCE)(transforms.dim_store)
+dim_staff = table_asset(tables.DIM_STAFF, SOURCE)(transforms.dim_staff)
+dim_inventory = table_asset(tables.DIM_INVENTORY, SOURCE)(transforms.dim_inventory)
+dim_customer = table_asset(tables.DIM_CUSTOMER, SOURCE)(transforms.dim_customer)
+bridge_film_actor = table_asset(tables.BRIDGE_FILM_ACTOR, SOURCE)(transforms.bridge_film_actor)
+bridge_film_category = table_asset(tables.BRIDGE_FILM_CATEGORY, SOURCE)(transforms.bridge_film_category)
 
 
 @table_asset(tables.FACT_RENTAL, SOURCE)
@@ -109,15 +62,5 @@ def fact_payment(
     return transforms.fact_payment(payment, rental, inventory, customers)
 
 
-@table_asset(tables.TRANSACTIONS, SOURCE)
-def transactions(payment: pl.LazyFrame, rental: pl.LazyFrame) -> pl.LazyFrame:
-    """The payments of a quarter."""
-    return transforms.transactions(payment, rental)
-
-
-@table_asset(tables.STOCK_PRICES, SOURCE)
-def stock_prices(
-    payment: pl.LazyFrame, film: pl.LazyFrame, rental: pl.LazyFrame, inventory: pl.LazyFrame
-) -> pl.LazyFrame:
-    """What copies cost in a month, by payments and by films' rates."""
-    return transforms.stock_prices(payment, film, rental, inventory)
+transactions = table_asset(tables.TRANSACTIONS, SOURCE)(transforms.transactions)
+stock_prices = table_asset(tables.STOCK_PRICES, SOURCE)(transforms.stock_prices)

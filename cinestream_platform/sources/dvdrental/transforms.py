@@ -15,19 +15,19 @@ FROM_RATE = 0
 
 
 def dim_actor(actor: pl.LazyFrame) -> pl.LazyFrame:
-    """One row an actor."""
+    """The actors of the last extraction."""
     return actor.select("actor_id", "first_name", "last_name", *delivered())
 
 
 def dim_category(category: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a category."""
+    """The categories of the last extraction."""
     return category.select("category_id", "name", *delivered())
 
 
 def dim_film(
     film: pl.LazyFrame, language: pl.LazyFrame, film_category: pl.LazyFrame, category: pl.LazyFrame
 ) -> pl.LazyFrame:
-    """One row a film as it is now, with language and the names of its categories."""
+    """The films of the last extraction that found any changed, with language and names of categories."""
     languages = language.select("language_id", language="name")
     names = film_category.join(category, on="category_id").select("film_id", "name")
     categories = names.group_by("film_id").agg(categories=pl.col("name").unique().sort())
@@ -58,14 +58,14 @@ def _places(address: pl.LazyFrame, city: pl.LazyFrame, country: pl.LazyFrame, on
 
 
 def dim_store(store: pl.LazyFrame, address: pl.LazyFrame, city: pl.LazyFrame, country: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a store as it is now."""
+    """The stores of the last extraction, with the places where they are."""
     places = _places(newest(address), newest(city), newest(country), [])
     stores = newest(store).join(places.select("address_id", "district", "city", "country"), on="address_id", how="left")
     return stores.select("store_id", "manager_staff_id", "district", "city", "country", *delivered())
 
 
 def dim_staff(staff: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a member of staff."""
+    """The members of staff of the last extraction."""
     return staff.select(
         *("staff_id", "first_name", "last_name", "email", "username", "store_id"),
         is_active=pl.col("active"),
@@ -75,14 +75,17 @@ def dim_staff(staff: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def dim_inventory(inventory: pl.LazyFrame) -> pl.LazyFrame:
-    """One row per copy that the source has, with ``film_id`` and ``store_id``."""
+    """The copies of the last extraction, with ``film_id`` and ``store_id``."""
     return newest(inventory).select("inventory_id", "film_id", "store_id", *delivered())
 
 
 def dim_customer(
     customer: pl.LazyFrame, address: pl.LazyFrame, city: pl.LazyFrame, country: pl.LazyFrame
 ) -> pl.LazyFrame:
-    """One row a version of a customer; a change is dated by the source where it says when it made it."""
+    """Versions of customers from all extractions that found customers, addresses or places changed.
+
+    A change is dated by the source where it says when it made it.
+    """
     people, addresses, cities, countries = aligned(customer, address, city, country)
     changes = ["changed_customer", "changed_address"]
     places = _places(addresses.with_columns(changed_address="last_update"), cities, countries, ["_effective_at"])
@@ -98,12 +101,12 @@ def dim_customer(
 
 
 def bridge_film_actor(film_actor: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a film and actor."""
+    """The pairs of the last extraction, each once."""
     return film_actor.select("film_id", "actor_id").unique()
 
 
 def bridge_film_category(film_category: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a film and category."""
+    """The pairs of the last extraction, each once."""
     return film_category.select("film_id", "category_id").unique()
 
 
@@ -174,7 +177,7 @@ def fact_payment(
 
 
 def transactions(payment: pl.LazyFrame, rental: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a payment, in the terms of the company's design."""
+    """The payments of a quarter, in the terms of the company's design."""
     return payment.join(rental.select("rental_id", "inventory_id"), on="rental_id", how="left").select(
         date_key("payment_date"),
         transaction_id="payment_id",
@@ -188,7 +191,7 @@ def transactions(payment: pl.LazyFrame, rental: pl.LazyFrame) -> pl.LazyFrame:
 def stock_prices(
     payment: pl.LazyFrame, film: pl.LazyFrame, rental: pl.LazyFrame, inventory: pl.LazyFrame
 ) -> pl.LazyFrame:
-    """One row a copy and observed price: charged by a payment, or the rate that the source set for its film.
+    """What copies cost in a month: charged by a payment, or the rate that the source set for their film.
 
     A copy that has left keeps the rates that were seen before it was missed.
     """

@@ -14,7 +14,10 @@ FINAL_YEAR = r"\((18[7-9][0-9]|19[0-9]{2}|20[0-9]{2}|2100)\)$"
 
 
 def dim_movie(movies: pl.LazyFrame, links: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a film: the year parsed from the end of the title, the title without it, ids from links."""
+    """Films of movies.csv with their numbers from links.csv; the year is parsed from the end of the title.
+
+    Films that only facts mention are inferred members.
+    """
     title = pl.col("title").str.strip_chars()
     return movies.join(links, on="movie_id", how="left").select(
         "movie_id",
@@ -28,18 +31,18 @@ def dim_movie(movies: pl.LazyFrame, links: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def movie_genres(movies: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a film and genre, each pair once: ``movie_id``, ``genre``."""
+    """The pairs that movies.csv lists, each once: ``movie_id``, ``genre``."""
     genres = movies.select("movie_id", genre=pl.col("genres").str.split("|")).explode("genre")
     return genres.filter(pl.col("genre").is_not_null() & ~pl.col("genre").is_in(["", NO_GENRES])).unique()
 
 
 def dim_genre(movies: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a genre that any film has."""
+    """The genres that films of movies.csv have."""
     return movie_genres(movies).select("genre").unique().with_columns(*delivered())
 
 
 def dim_user(ratings: pl.LazyFrame, tags: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a user who rated or tagged, with first and last rating and totals."""
+    """Users with first and last rating and totals of what they rated and tagged."""
     rated = ratings.group_by("user_id").agg(
         first_rated_at=pl.col("timestamp").min(),
         last_rated_at=pl.col("timestamp").max(),
@@ -58,7 +61,7 @@ def dim_user(ratings: pl.LazyFrame, tags: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def dim_tag(tags: pl.LazyFrame, genome_tags: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a tag of a vocabulary: what users wrote, and the numbered tags of the genome."""
+    """What users wrote, and the numbered vocabulary of the genome."""
     written = tags.select(vocabulary=pl.lit("user"), tag_code=pl.col("tag"), tag=pl.col("tag")).unique()
     numbered = genome_tags.select(
         vocabulary=pl.lit("genome"), tag_code=pl.col("tag_id").cast(pl.String), tag=pl.col("tag")
@@ -67,12 +70,12 @@ def dim_tag(tags: pl.LazyFrame, genome_tags: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def fact_ratings(ratings: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a user and film."""
+    """The ratings of a year."""
     return ratings.select("user_id", "movie_id", date_key("timestamp"), "rating", rated_at=pl.col("timestamp"))
 
 
 def fact_tags(tags: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a user, film and tag."""
+    """The tags given in a year."""
     return tags.select(
         "user_id",
         "movie_id",
@@ -84,7 +87,7 @@ def fact_tags(tags: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def fact_genome_scores(genome_scores: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a film and genome tag."""
+    """The scores of the newest genome-scores.csv."""
     return genome_scores.select(
         "movie_id",
         vocabulary=pl.lit("genome"),

@@ -1,6 +1,4 @@
-"""The assets of the Netflix Prize: which table is made from what."""
-
-import polars as pl
+"""The assets of the Netflix Prize: which table is made from what. The parameters of a transform name its inputs."""
 
 from cinestream_platform.orchestration.asset import landing_assets_of, raw_assets_of, table_asset
 from cinestream_platform.orchestration.query_check import query_check
@@ -12,30 +10,10 @@ landing_assets = landing_assets_of(SOURCE)
 raw_assets = raw_assets_of(SOURCE)
 relationship_report = report_asset(SOURCE)
 
-
-@table_asset(tables.DIM_MOVIE, SOURCE)
-def dim_movie(movie_titles: pl.LazyFrame) -> pl.LazyFrame:
-    """Films of movie_titles; films that only ratings mention are inferred members."""
-    return transforms.dim_movie(movie_titles)
-
-
-@table_asset(tables.DIM_CUSTOMER, SOURCE)
-def dim_customer(ratings: pl.LazyFrame) -> pl.LazyFrame:
-    """Customers with totals of what they rated."""
-    return transforms.dim_customer(ratings)
-
-
-@table_asset(tables.FACT_RATINGS, SOURCE)
-def fact_ratings(ratings: pl.LazyFrame) -> pl.LazyFrame:
-    """The ratings of a month."""
-    return transforms.fact_ratings(ratings)
-
-
-@table_asset(tables.FACT_CUSTOMER_MONTHS, SOURCE)
-def fact_customer_months(ratings: pl.LazyFrame) -> pl.LazyFrame:
-    """What customers rated in a month."""
-    return transforms.fact_customer_months(ratings)
-
+dim_movie = table_asset(tables.DIM_MOVIE, SOURCE)(transforms.dim_movie)
+dim_customer = table_asset(tables.DIM_CUSTOMER, SOURCE)(transforms.dim_customer)
+fact_ratings = table_asset(tables.FACT_RATINGS, SOURCE)(transforms.fact_ratings)
+fact_customer_months = table_asset(tables.FACT_CUSTOMER_MONTHS, SOURCE)(transforms.fact_customer_months)
 
 totals_agree = query_check(
     feeds.RATINGS,

@@ -9,12 +9,12 @@ KEY_SHIFT = 2**32
 
 
 def dim_movie(movie_titles: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a film."""
+    """Films of movie_titles; films that only ratings mention are inferred members."""
     return movie_titles.select("movie_id", "title", release_year=pl.col("year_of_release")).with_columns(*delivered())
 
 
 def dim_customer(ratings: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a customer who rated, with first and last day and the number of ratings."""
+    """Customers with first and last day and the number of their ratings."""
     return (
         ratings.group_by("customer_id")
         .agg(
@@ -27,7 +27,7 @@ def dim_customer(ratings: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def fact_ratings(ratings: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a customer and film."""
+    """The ratings of a month."""
     return ratings.select(
         date_key("date"),
         "customer_id",
@@ -38,7 +38,7 @@ def fact_ratings(ratings: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def fact_customer_months(ratings: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a customer and month: number and sum of ratings, first and last day."""
+    """What customers rated in a month: number and sum of ratings, first and last day."""
     days = ratings.select("customer_id", "rating", date_key("date"))
     return (
         days.group_by("customer_id", month=pl.col("date_key") // 100)
