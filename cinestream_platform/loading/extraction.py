@@ -45,7 +45,8 @@ from cinestream_platform.reading.database_reader import (
     open_snapshot,
 )
 from cinestream_platform.reading.increments import Increment, grown, newest_from
-from cinestream_platform.reading.reject_words import reject_words
+from cinestream_platform.reading.reject_words import reject_samples, reject_words
+from cinestream_platform.reading.rejects import count_by_rule, samples_by_rule
 from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import locks
@@ -319,6 +320,8 @@ class Extractor:
             _lake_path(feed, self.run_id, table.sha256),
             dict(sorted(spool.partition_rows.items())),
             warnings=table.warnings,
+            rejected_by_rule=count_by_rule(table.rejected),
+            rejected_samples=reject_samples(samples_by_rule(table.rejected), feed.table),
         )
         transaction.complete({file.file_id: result}, compared.overlaps)
 

@@ -43,6 +43,7 @@ from cinestream_platform.publishing.raw import (
     TwinLoadedError,
     file_transaction,
 )
+from cinestream_platform.reading.reject_words import reject_samples
 from cinestream_platform.regular_files import NotRegularError
 from cinestream_platform.services.disk import DiskFullError, is_for_lack_of_room, shortage
 from cinestream_platform.settings import Settings
@@ -286,7 +287,7 @@ class FileLoader:
     ) -> list[Report]:
         """The transaction: rows, rejected records and ledger rows of these files."""
         readings = {file.file_id: attempt.readings[file.file_id] for file in files}
-        results = {file_id: _result(reading, attempt.lake_path) for file_id, reading in readings.items()}
+        results = {file_id: _result(self.feed, reading, attempt.lake_path) for file_id, reading in readings.items()}
         rejected = chain.from_iterable(reading.rejects.rows_of(file_id) for file_id, reading in readings.items())
         own = pl.col("_file_id").is_in(list(readings))
         frames = readings[files[0].file_id].spool.frames() if rows is None else iter([rows.filter(own)])
@@ -331,7 +332,7 @@ def _twins(
     return list(firsts.values()), twins
 
 
-def _result(reading: Reading, lake_path: str) -> FileResult:
+def _result(feed: Feed, reading: Reading, lake_path: str) -> FileResult:
     return FileResult(
         reading.sha256,
         reading.loaded,
@@ -341,6 +342,8 @@ def _result(reading: Reading, lake_path: str) -> FileResult:
         dict(sorted(reading.spool.partition_rows.items())),
         frozenset(reading.spool.groups),
         dict(sorted(reading.warnings.items())),
+        dict(sorted(reading.rejects.by_rule.items())),
+        reject_samples(reading.rejects.samples, feed.table),
     )
 
 

@@ -63,7 +63,8 @@ class FileResult:
     """What reading a file gave.
 
     ``partition_rows`` counts loaded rows per fact partition, ``groups`` are its groups, and ``warnings`` count what was
-    accepted though it is not written as declared.
+    accepted though it is not written as declared. ``rejected_by_rule`` counts the rejected records, and
+    ``rejected_samples`` tells of some of them what everybody may know (``reject_words``).
     """
 
     sha256: str
@@ -74,6 +75,8 @@ class FileResult:
     partition_rows: Mapping[str, int] = field(default_factory=dict)
     groups: frozenset[int] = frozenset()
     warnings: Mapping[str, int] = field(default_factory=dict)
+    rejected_by_rule: Mapping[str, int] = field(default_factory=dict)
+    rejected_samples: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True)
@@ -238,6 +241,7 @@ class FileTransaction:
                 rows_read = %s, rows_loaded = %s, rows_rejected = %s, rows_repeated = %s, rows_conflicting = %s,
                 ends_without_line_end = %s, partition_rows = %s::jsonb, partitions = %s,
                 groups = %s, contested_groups = %s, warnings = %s::jsonb,
+                rejected_by_rule = %s::jsonb, rejected_samples = %s::jsonb,
                 lake_path = %s, lake_attempts = array_remove(lake_attempts, %s),
                 run_id = %s, loaded_at = clock_timestamp()
             WHERE file_id = %s
@@ -270,6 +274,8 @@ class FileTransaction:
             to_multirange(result.groups),
             to_multirange(overlap.groups),
             json.dumps(dict(result.warnings)),
+            json.dumps(dict(result.rejected_by_rule)),
+            json.dumps(list(result.rejected_samples)),
             result.lake_path,
             result.lake_path,
             self._run_id,

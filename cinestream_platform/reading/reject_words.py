@@ -16,6 +16,23 @@ from cinestream_platform.reading.csv_records import FIELD_COUNT, FORMAT_RULES, V
 SAID_RECORDS = 3
 
 
+def reject_samples(samples: pl.DataFrame, table: Table) -> list[dict[str, object]]:
+    """Rejected records (``line``, ``rule``, ``found``) as line, rule and value.
+
+    ``value`` is the offending field as far as everybody may see it: null where nothing stood there, where the format of
+    the record is broken, and of a personal column.
+    """
+    of_columns = {named.name for named in named_rules(table, from_text=True)}
+
+    def value(rule: str, found: str | None) -> str | None:
+        if rule in of_columns:
+            return None if found is None else _field(found, table)
+        return found if rule in (FIELD_COUNT, VALUE_SIZE) else None
+
+    ordered = samples.sort("line", maintain_order=True)
+    return [{"line": line, "rule": rule, "value": value(rule, found)} for line, rule, found in ordered.iter_rows()]
+
+
 def reject_words(rejected: pl.DataFrame, table: Table) -> str:
     """The first rejected records (``REJECT_SCHEMA``) of a raw table in words."""
     first = rejected.head(SAID_RECORDS).select("line", "rule", "found")

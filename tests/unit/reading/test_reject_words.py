@@ -3,7 +3,7 @@
 import polars as pl
 
 from cinestream_platform.reading.blocks import REJECT_SCHEMA
-from cinestream_platform.reading.reject_words import reject_words
+from cinestream_platform.reading.reject_words import reject_samples, reject_words
 from cinestream_platform.sources.chinook.feeds import EMPLOYEE
 from cinestream_platform.sources.movielens.feeds import RATINGS
 from tests.unit.reading import read
@@ -50,3 +50,23 @@ def test_personal_fields_are_never_said_and_of_others_beside_them_only_the_form(
 def test_a_rule_that_the_table_no_longer_has_is_said_by_name():
     old = pl.DataFrame([(3, "gone_range", "raw", "found")], schema=REJECT_SCHEMA, orient="row")
     assert reject_words(old, RATINGS.table) == "line 3 breaks gone_range (the format)"
+
+
+def test_a_sample_has_line_rule_and_value_and_of_a_broken_format_no_text():
+    rejected = read(HEADER + b"1,1,9.5,1110000000\n1,,4.5,1110000000\n1,1\n1,secret\0,4,1\n", RATINGS).rejected
+    assert reject_samples(rejected.select("line", "rule", "found"), RATINGS.table) == [
+        {"line": 2, "rule": "rating_range", "value": "'9.5'"},
+        {"line": 3, "rule": "movie_id_required", "value": None},
+        {"line": 4, "rule": "record_field_count", "value": "2"},
+        {"line": 5, "rule": "record_nul", "value": None},
+    ]
+
+
+def test_samples_of_personal_columns_have_no_value_and_others_beside_them_only_its_form():
+    header = ",".join(column.source_name for column in EMPLOYEE.table.columns if column.source_name)
+    rows = "1,Zweigelt,Zoranna,,zz@example.org,,,,,,,,,,\n1,Zweigelt,Zoranna,,,Zweigelt,,,,,,,,,\n"
+    rejected = read(f"{header}\n{rows}".encode(), EMPLOYEE).rejected
+    assert reject_samples(rejected.select("line", "rule", "found"), EMPLOYEE.table) == [
+        {"line": 2, "rule": "reports_to_type", "value": "a field like 'aa@aaaaaaa.aaa'"},
+        {"line": 3, "rule": "birth_date_type", "value": None},
+    ]
