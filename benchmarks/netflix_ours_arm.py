@@ -102,7 +102,7 @@ def main() -> None:
         run: dict[str, Any] = {"instance": instance, "target": target, "follow": stages.follow}
         results = load_landed(defs, landing=open_landing(settings), **run)
         if not (found := problems(results)):
-            results += build_stale(defs, sources=[SOURCE], everything=True, **run)
+            results += build_stale(defs, sources=[SOURCE], at_once=True, **run)
             found = problems(results)
     if found or not results:
         raise SystemExit("ours: " + ("; ".join(found) or "no file was loaded"))

@@ -7,9 +7,10 @@ from uuid import uuid4
 from dagster import AssetKey, DagsterEvent, DagsterInstance, Definitions, ExecuteInProcessResult
 
 from cinestream_platform.automation.build_sensor import range_tags
+from cinestream_platform.automation.extraction import is_extracted
 from cinestream_platform.automation.jobs import build_job_of, load_job_name
 from cinestream_platform.automation.landing import arrival_events, due_files, load_requests, scan_landing
-from cinestream_platform.automation.planning import plan_builds
+from cinestream_platform.automation.planning import is_loaded, is_published, plan_builds
 from cinestream_platform.catalog import CATALOG, EXTRACTS, SOURCES
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger.publications import read_state
@@ -81,9 +82,11 @@ def extract_databases(
     begin: Begin = _ignore,
     follow: Follow = _ignore,
 ) -> list[ExecuteInProcessResult]:
-    """Extract the operational databases of these sources; nothing is written of what has not changed."""
+    """Extract the operational databases of these sources, but those that look as they did at the last extraction."""
     results = []
     for source in dict.fromkeys(feed.source for feed in EXTRACTS if feed.source in sources):
+        if is_extracted(source, target):
+            continue
         assets = [asset_key(feed.table) for feed in EXTRACTS if feed.source == source]
         results.append(_execute(defs, load_job_name(source), instance, assets, {}, {}, begin, follow))
     return results
@@ -97,19 +100,20 @@ def build_stale(
     follow: Follow = _ignore,
     *,
     sources: Sequence[str] = SOURCES,
-    everything: bool = False,
+    at_once: bool = False,
 ) -> list[ExecuteInProcessResult]:
     """Build what is stale of these sources, in the runs that the sensor would ask for.
 
-    ``everything`` builds all assets of those that have loaded files, in as few runs as there are units.
+    ``at_once`` builds a source that has loaded files, and of which nothing was built yet, in as few runs as there are
+    units.
     """
     nodes = nodes_of(defs.resolve_asset_graph(), CATALOG)
-    with connect(target) as conn:
-        state = read_state(conn)
     results = []
     for source in sources:
-        loaded = any(files for feed, files in state.files.items() if feed[0] == source)
-        for span, assets in plan_builds(source, nodes, state, everything=everything and loaded).runs():
+        with connect(target) as conn:  # what sources share was perhaps built with the one before
+            state = read_state(conn)
+        is_first = is_loaded(source, state) and not is_published(source, nodes, state)
+        for span, assets in plan_builds(source, nodes, state, everything=at_once and is_first).runs():
             results.append(
                 _execute(defs, build_job_of(source, assets), instance, assets, range_tags(span), {}, begin, follow)
             )

@@ -32,7 +32,7 @@ from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
 from cinestream_platform.sources.dvdrental.feeds import EXTRACTS
-from cinestream_platform.warehouse.connection import PostgresUnreachableError
+from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.kept_connections import kept_connection
 
 
@@ -82,6 +82,17 @@ def source_change_sensor(
         return SensorResult(run_requests=[RunRequest(job_name=job, run_config=quiet, tags={BUILD_TAG: now})])
 
     return evaluate
+
+
+def is_extracted(source: str, target: PostgresTarget) -> bool:
+    """Whether a source looks as it did at its last extraction; one that cannot be asked does not."""
+    try:
+        now = read_fingerprint(source_database(get_settings()), EXTRACTS)
+    except (PostgresUnreachableError, SourceDatabaseError, SourceDriftError, *PASSING_FAULTS):
+        return False  # the extraction says what is wrong
+    with connect(target) as conn:
+        last = extractions.last(conn, source)
+    return last is not None and last.fingerprint == now
 
 
 def full_extraction_schedule(source: str) -> ScheduleDefinition:

@@ -74,7 +74,8 @@ def plan_builds(
 ) -> BuildPlan:
     """What to build for a source: all that is stale, and the marts that will be stale by that.
 
-    ``everything`` takes every table, over all partitions from the first to the last that a loaded file touches.
+    ``everything`` takes every table of its own, over all partitions from the first to the last that a loaded file
+    touches.
     ``held`` are partitions that wait although they are stale, since their build was cancelled. ``due`` is ``all_due``,
     if it is known already.
     """
@@ -83,7 +84,8 @@ def plan_builds(
         return plan
     own = {key: node for key, node in nodes.items() if key.path[0] in (source, "conformed")}
     if everything:
-        wanted = {key: _everything(node, own, state) for key, node in own.items()}
+        due = all_due({key: node for key, node in own.items() if key.path[0] != source}, state, nodes)
+        wanted = {key: due[key] if key in due else _everything(node, own, state) for key, node in own.items()}
     else:
         held, due = held or {}, all_due(own, state, nodes) if due is None else due
         stale = {key: [partition for partition in due[key] if partition not in held.get(key, ())] for key in own}
@@ -108,8 +110,17 @@ def _upstream_first(nodes: Mapping[AssetKey, Node]) -> list[AssetKey]:
 
 def _has_begun(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> bool:
     """Whether anything of a source is loaded or was published; the calendar alone is no reason to build."""
-    published = any(state.published.get(node.relation) for key, node in nodes.items() if key.path[0] == source)
-    return published or any(files for feed, files in state.files.items() if feed[0] == source)
+    return is_published(source, nodes, state) or is_loaded(source, state)
+
+
+def is_published(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> bool:
+    """Whether any table of a source was ever built."""
+    return any(state.published.get(node.relation) for key, node in nodes.items() if key.path[0] == source)
+
+
+def is_loaded(source: str, state: LedgerState) -> bool:
+    """Whether any file or extraction of a source is loaded."""
+    return any(files for feed, files in state.files.items() if feed[0] == source)
 
 
 def due_partitions(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> list[str]:

@@ -14,24 +14,29 @@ from typing import Any
 
 from rich.console import Console
 
-from cinestream_platform.catalog import CATALOG
+from cinestream_platform.catalog import CATALOG, table_keys
 from cinestream_platform.commands.demo_data import choose, described
 from cinestream_platform.commands.demo_sources import DemoError, Supply, generated
 from cinestream_platform.commands.files import land_planned, plan_landing
 from cinestream_platform.commands.instance import prepare_instance
 from cinestream_platform.commands.next_steps import next_steps
-from cinestream_platform.commands.replacing import KeyTakenError
+from cinestream_platform.commands.replacing import KeyTakenError, Landing, find_equal
 from cinestream_platform.commands.reset import empty_warehouse, foreign_files
 from cinestream_platform.commands.tables import say
 from cinestream_platform.commands.working import working
 from cinestream_platform.lake.store import open_landing
+from cinestream_platform.ledger.landed_files import settled_keys
 from cinestream_platform.settings import get_settings
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 MARKER = "demo.json"
 
 
 def run_demo(data: Path | None, *, release: str | None, scale: float, sources: Collection[str], fresh: bool) -> int:
-    """Run the demo of these sources; 0 if everything was loaded, built and checked as it should be."""
+    """Run the demo of these sources; 0 if everything was loaded, built and checked as it should be.
+
+    What was made by an earlier one and is not stale is left as it is.
+    """
     console = Console(file=sys.stdout)
     started = time.monotonic()
     settings = get_settings()
@@ -48,7 +53,7 @@ def run_demo(data: Path | None, *, release: str | None, scale: float, sources: C
         with working(console, "making files"):
             supplies = generated(settings, scale, sources)
     is_new = _make_room(console, {supply.source: supply.what for supply in supplies}, fresh=fresh)
-    keys = _feed(console, supplies, replace=is_new)
+    keys = _feed(console, target, supplies, replace=is_new)
     with working(console, "loading the definitions"):
         from cinestream_platform.marts.project import ensure_manifest
 
@@ -87,28 +92,44 @@ def _make_room(console: Console, data: dict[str, str], *, fresh: bool) -> bool:
     return fresh or differs
 
 
-def _feed(console: Console, supplies: list[Supply], *, replace: bool) -> list[str]:
-    """Land each source's files, or fill its operational database; the keys of what landed."""
-    landed: list[str] = []
+def _feed(console: Console, target: PostgresTarget, supplies: list[Supply], *, replace: bool) -> list[str]:
+    """Land each source's files, or fill its operational database; the keys of its files."""
+    keys: list[str] = []
+    news = 0
     for supply in supplies:
         if supply.files:
-            keys = _land(supply.source, supply.files)
-            say(console, f"landed        {len(keys)} files in {get_settings().landing}/{supply.source}/")
-            landed += keys
+            landings = [landing for path in supply.files for landing in plan_landing(supply.source, path)]
+            settled = settled_landings(target, landings)
+            landed = _land([landing for landing in landings if landing.key not in settled])
+            where = f"{get_settings().landing}/{supply.source}/"
+            if landed:
+                say(console, f"landed        {landed} files in {where}")
+            if settled:
+                say(console, f"up to date    {len(settled)} files in {where}: landed and loaded before")
+            keys += [landing.key for landing in landings]
+            news += landed
         if supply.load:
             with working(console, f"filling the database {get_settings().dvdrental_database}"):
                 supply.load(replace)
             say(console, f"database      {get_settings().dvdrental_database}: {supply.what}")
-    settle = get_settings().landing_settle_seconds if open_landing(get_settings()).is_folder else 0
+    settle = get_settings().landing_settle_seconds if news and open_landing(get_settings()).is_folder else 0
     time.sleep(settle + 0.1 if settle else 0)
-    return landed
+    return keys
 
 
-def _land(source: str, paths: Sequence[Path]) -> list[str]:
-    """Land files, and note that they are the demo's."""
+def settled_landings(target: PostgresTarget, landings: Sequence[Landing]) -> set[str]:
+    """Keys of files that need not land again: they lie there, and their tables are loaded, after those of others."""
+    tables = {landing.key: {table_key for table_key, _ in table_keys(landing.key)} for landing in landings}
+    with connect(target) as conn:
+        settled = settled_keys(conn, get_settings().landing, set().union(*tables.values()))
+    loaded = [landing for landing in landings if tables[landing.key] <= settled]
+    return find_equal(open_landing(get_settings()), loaded)
+
+
+def _land(landings: Sequence[Landing]) -> int:
+    """Land files, and note that they are the demo's; how many."""
     marker = get_settings().home_dir / MARKER
     known: dict[str, Any] = json.loads(marker.read_text())
-    landings = [landing for path in paths for landing in plan_landing(source, path)]
     try:
         for _ in land_planned(landings, own=known["keys"]):
             pass
@@ -116,4 +137,4 @@ def _land(source: str, paths: Sequence[Path]) -> list[str]:
         raise DemoError(f"{error} The demo does neither: use another CINESTREAM_HOME, or --fresh.") from error
     keys = [landing.key for landing in landings]
     marker.write_text(json.dumps(known | {"keys": sorted({*known["keys"], *keys})}))
-    return keys
+    return len(keys)

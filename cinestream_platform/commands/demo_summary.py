@@ -9,19 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, ExecuteInProcessResult
+from dagster import (
+    AssetCheckEvaluation,
+    AssetKey,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    ExecuteInProcessResult,
+)
 from psycopg import Connection
-from psycopg.sql import SQL, Identifier
 from rich.console import Console
 
 from cinestream_platform.automation.catch_up import build_stale, extract_databases, load_landed
-from cinestream_platform.catalog import CATALOG, EXTRACTS, FEEDS, TABLES
+from cinestream_platform.automation.planning import stale_tables
+from cinestream_platform.catalog import CATALOG, EXTRACTS, FEEDS
 from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.commands.working import following
 from cinestream_platform.definitions import defs
 from cinestream_platform.lake.store import open_landing
-from cinestream_platform.marts.user_item_matrix import MATRIX
+from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
+from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
@@ -34,9 +42,8 @@ STEPS = {
 }
 """Steps that make several tables; only the step has a duration."""
 
-PARTITIONED = {
-    key.to_user_string() for key in (*(asset_key(table) for table in TABLES if table.is_partitioned), MATRIX)
-}
+
+UP_TO_DATE = "up to date"
 
 
 @dataclass
@@ -49,6 +56,8 @@ class _Line:
     failed: int = 0
     warned: int = 0
     seconds: float = 0.0
+    state: str = ""
+    """Of a table that was not made: whether it is up to date."""
 
 
 class Summary:
@@ -58,9 +67,11 @@ class Summary:
         self._console, self._sources = console, sources
         self._target = prepared_target(CATALOG)
         self._results: list[ExecuteInProcessResult] = []
+        self._nodes = nodes_of(defs.resolve_asset_graph(), CATALOG)
+        self._last_checks: list[AssetCheckEvaluation] = []
 
     def run(self, log: Path) -> None:
-        """Load what landed, then build all assets, with progress; what dbt prints goes to ``log``."""
+        """Load what landed, then build what is stale, with progress; what dbt prints goes to ``log``."""
         with DagsterInstance.get() as instance, following(self._console) as steps:
 
             def follow(event: DagsterEvent) -> None:
@@ -75,7 +86,8 @@ class Summary:
             with log.open("w", encoding="utf-8") as sink, redirect_stdout(sink):  # dbt talks to stdout
                 self._results += load_landed(defs, landing=open_landing(get_settings()), **run)
                 self._results += extract_databases(defs, sources=self._sources, **run)
-                self._results += build_stale(defs, sources=self._sources, everything=True, **run)
+                self._results += build_stale(defs, sources=self._sources, at_once=True, **run)
+            self._last_checks = _last_checks(instance)
 
     def print(self, planted: int | None) -> int:
         """Print the table, and how many bad records were found of those planted; how many things are wrong."""
@@ -86,35 +98,47 @@ class Summary:
             problems += _unreadable(conn)
             if planted is not None:
                 problems += self._compare(conn, planted)
-        if not self._results:
-            say(self._console, "Nothing new: every landed file is loaded, and every table is made from them.")
+        if current := sum(line.state == UP_TO_DATE for line in lines.values()):
+            whole = "Nothing new: all" if not self._results else "Up to date:"
+            say(
+                self._console,
+                f"{whole} {current:,} tables are made from what landed and was extracted, and stayed as they are.",
+            )
         problems += [f"{key}: a check failed" for key, line in lines.items() if line.failed]
         for problem in problems:
             say(self._console, f"NOT AS IT SHOULD BE: {problem}", "red")
         return len(problems)
 
     def _lines(self, conn: Connection[Any]) -> dict[str, _Line]:
+        """What the runs did, then what was up to date; rows are those that are there now."""
         lines: dict[str, _Line] = defaultdict(_Line)
         for result in self._results:
             for event in result.all_events:
                 _count(lines, event)
-        rejected = conn.execute(
+        done, stale = set(lines), stale_tables(self._nodes, read_state(conn))
+        stale_names = {_name(key) for key, node in self._nodes.items() if node.relation in stale}
+        for name, (rows, rejected) in self._rows(conn).items():
+            lines[name].rows, lines[name].rejected = rows, rejected
+            lines[name].state = "" if name in done else "stale" if name in stale_names else UP_TO_DATE
+        for check in self._last_checks:
+            if (line := lines.get(_name(check.asset_key))) and line.state:
+                _count_check(line, check)
+        return dict(lines)
+
+    def _rows(self, conn: Connection[Any]) -> dict[str, tuple[int, int | None]]:
+        """Asset to rows, and rejected ones of a raw table, of everything there is of these sources."""
+        loaded = conn.execute(
             "SELECT source, dataset, rows_loaded::bigint, rows_rejected::bigint FROM ops.v_feed WHERE loaded > 0"
         ).fetchall()
-        tables = {(feed.source, feed.dataset): asset_key(feed.table).to_user_string() for feed in (*FEEDS, *EXTRACTS)}
-        for source, dataset, loaded, bad in rejected:
-            name = tables.get((source, dataset))
-            if name in lines:
-                lines[name].rows, lines[name].rejected = loaded, bad
-        for table in TABLES:
-            name = asset_key(table).to_user_string()
-            if table.surrogate_key and name in lines:
-                # A dim was published before the facts added their inferred members: what is there now counts.
-                count = conn.execute(
-                    SQL("SELECT count(*) FROM {}").format(Identifier(table.schema, table.name))
-                ).fetchone()
-                lines[name].rows = count[0] if count else 0
-        return dict(lines)
+        raw = {(feed.source, feed.dataset): asset_key(feed.table) for feed in (*FEEDS, *EXTRACTS)}
+        found = {raw[source, dataset]: counts for source, dataset, *counts in loaded if (source, dataset) in raw}
+        published = conn.execute(
+            "SELECT schema_name, table_name, sum(rows)::bigint FROM ops.publication WHERE is_latest GROUP BY 1, 2"
+        ).fetchall()
+        built = {node.relation: key for key, node in self._nodes.items()}
+        found |= {built[schema, table]: [rows, None] for schema, table, rows in published if (schema, table) in built}
+        own = (*self._sources, "conformed")
+        return {_name(key): (rows, rejected) for key, (rows, rejected) in found.items() if key.path[0] in own}
 
     def _compare(self, conn: Connection[Any], planted: int) -> list[str]:
         """Planted dirt against rejected rows: they must be equal."""
@@ -132,25 +156,31 @@ class Summary:
         return [] if planted == rejected else ["planted and rejected records differ"]
 
 
+def _last_checks(instance: DagsterInstance) -> list[AssetCheckEvaluation]:
+    """The last result of every check."""
+    keys = list(defs.resolve_asset_graph().asset_check_keys)
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys).values()
+    return [record.evaluation for record in found if isinstance(record.evaluation, AssetCheckEvaluation)]
+
+
 def _count(lines: dict[str, _Line], event: DagsterEvent) -> None:
     if event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
         rows = event.step_materialization_data.materialization.metadata.get("dagster/row_count")
-        name = _name(event.asset_key)
-        line = lines[name]
-        # A fact or its export reports the rows of a partition, a mart always those of the whole table.
-        adds_up = event.partition is not None and name in PARTITIONED
-        if rows is not None:
-            line.rows = int(str(rows.value)) + (line.rows if adds_up else 0)
+        if rows is not None:  # of the partition; of a table that the ledger knows it tells all rows
+            lines[_name(event.asset_key)].rows = int(str(rows.value))
     elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
-        line = lines[_name(check.asset_key)]
-        line.passed += check.passed
-        line.warned += not check.passed and check.severity.value == "WARN"
-        line.failed += not check.passed and check.severity.value == "ERROR"
+        _count_check(lines[_name(check.asset_key)], check)
     elif event.event_type is DagsterEventType.STEP_SUCCESS and event.step_key:
         seconds = event.step_success_data.duration_ms / 1000
         name = event.step_key.replace("__", "/")
         lines[name].seconds += seconds
+
+
+def _count_check(line: _Line, check: AssetCheckEvaluation) -> None:
+    line.passed += check.passed
+    line.warned += not check.passed and check.severity.value == "WARN"
+    line.failed += not check.passed and check.severity.value == "ERROR"
 
 
 def _failures(result: ExecuteInProcessResult) -> list[str]:
@@ -176,7 +206,7 @@ def _print_lines(console: Console, lines: dict[str, _Line]) -> None:
     rows: list[tuple[str, ...]] = []
     styles: list[str | None] = []
     for name, line in lines.items():
-        seconds = f"{line.seconds:,.1f}" if line.seconds else ""
+        seconds = line.state or (f"{line.seconds:,.1f}" if line.seconds else "")
         styles.append("red" if line.failed else ("yellow" if line.warned else None))
         if name in STEPS or line == _Line(seconds=line.seconds):  # several marts at once, or a check across tables
             rows.append((STEPS.get(name, name), "", "", "", "", "", seconds))
@@ -185,7 +215,10 @@ def _print_lines(console: Console, lines: dict[str, _Line]) -> None:
         checks = (f"{count:,}" for count in (line.passed, line.warned, line.failed))
         rows.append((name, f"{line.rows:,}", rejected, *checks, seconds))
     headings = ("asset", "rows", "rejected", "pass", "warn", "fail", "seconds")
-    print_table(console, "What was done", headings, rows, styles=styles)
+    stayed = any(line.state for line in lines.values())
+    print_table(
+        console, "What was done, and what was up to date" if stayed else "What was done", headings, rows, styles=styles
+    )
 
 
 def _shown(step_key: str | None) -> str:

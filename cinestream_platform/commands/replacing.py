@@ -70,6 +70,13 @@ def find_replaced(store: ObjectStore, landings: Sequence[Landing]) -> dict[str, 
     return found
 
 
+def find_equal(store: ObjectStore, landings: Sequence[Landing]) -> set[str]:
+    """The keys of the files whose content lies under their key already."""
+    there = _objects_under(store, landings)
+    found = (landing for landing in landings if landing.key in there)
+    return {landing.key for landing in found if not _compare(store, there[landing.key], landing)}
+
+
 def refusal(replaced: Mapping[str, Replaced]) -> str:
     """Why nothing is landed: rows and bytes of both, and the remedy."""
     shown = "; ".join(f"{key} would hold {sizes.words}" for key, sizes in list(replaced.items())[:SHOWN_KEYS])

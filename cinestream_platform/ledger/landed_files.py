@@ -122,6 +122,23 @@ def due(
         ).fetchall()
 
 
+def settled_keys(conn: Connection[Any], bucket: str, keys: Collection[str]) -> set[str]:
+    """Those of these keys whose newest version is loaded, while no file of another key of its feed landed later."""
+    found = conn.execute(
+        """
+        SELECT f.key FROM ops.landed_file f
+        WHERE f.bucket = %(bucket)s AND f.key = ANY (%(keys)s) AND f.is_newest AND f.status IN ('loaded', 'duplicate')
+            AND NOT EXISTS (
+                SELECT FROM ops.landed_file later
+                WHERE later.source = f.source AND later.dataset = f.dataset AND later.key <> ALL (%(keys)s)
+                    AND later.status IN ('pending', 'loaded', 'duplicate') AND later.last_modified > f.last_modified
+            )
+        """,
+        {"bucket": bucket, "keys": list(keys)},
+    )
+    return {key for (key,) in found}
+
+
 def loaded(
     conn: Connection[Any], source: str, dataset: str, *, sharing: Multirange[int] | None = None
 ) -> list[LandedFile]:

@@ -11,13 +11,13 @@ from click.testing import CliRunner
 
 from cinestream_platform.cli import cli
 from cinestream_platform.commands import files, netflix_release
-from cinestream_platform.commands.demo import _land
+from cinestream_platform.commands.demo import _land, settled_landings
 from cinestream_platform.commands.demo_sources import DemoError
-from cinestream_platform.commands.files import fetch_and_land, land_named, land_path
+from cinestream_platform.commands.files import fetch_and_land, land_named, land_path, plan_landing
 from cinestream_platform.commands.replacing import KeyTakenError
 from cinestream_platform.releases import fetch_release
 from cinestream_platform.settings import get_settings
-from tests.support.platform import Y2005, Platform, ratings_csv
+from tests.support.platform import MOVIES, Y2005, Platform, ratings_csv
 
 KEY = "movielens/ratings/ratings.csv"
 OLD = ratings_csv([(1, 1, 3.0, Y2005), (1, 2, 3.0, Y2005)])
@@ -146,8 +146,33 @@ def test_the_demo_replaces_its_own_files_only(platform: Platform, ratings: Path)
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text('{"data": {}, "keys": []}')
     with pytest.raises(DemoError, match="--fresh"):
-        _land("movielens", [ratings])
+        _land(plan_landing("movielens", ratings))
     assert content(platform) == OLD
     marker.write_text(f'{{"data": {{}}, "keys": ["{KEY}"]}}')
-    assert _land("movielens", [ratings]) == [KEY]
+    assert _land(plan_landing("movielens", ratings)) == 1
     assert content(platform) == NEW
+
+
+def test_the_demo_lands_again_what_differs_is_not_loaded_or_was_followed_by_other_files(
+    platform: Platform, tmp_path: Path
+) -> None:
+    def settled() -> set[str]:
+        return settled_landings(platform.target, plan_landing("movielens", tmp_path))
+
+    movies = "movielens/movies/movies.csv"
+    (tmp_path / "ratings.csv").write_bytes(OLD)
+    (tmp_path / "movies.csv").write_bytes(MOVIES)
+    list(land_named("movielens", tmp_path))
+    assert settled() == set()
+    platform.load()
+    assert settled() == {KEY, movies}
+    platform.land("movielens/movies/later.csv", MOVIES.replace(b"Toy", b"Tin"))
+    platform.load()
+    assert settled() == {KEY}, "the reference tables of the demo become the newest again"
+    list(land_named("movielens", tmp_path / "movies.csv"))
+    (platform.landing.folder / movies).touch()
+    platform.load()
+    assert settled() == {KEY, movies}
+    (tmp_path / "ratings.csv").write_bytes(NEW)
+    (platform.landing.folder / movies).unlink()
+    assert settled() == set()

@@ -85,6 +85,10 @@ def test_a_second_demo_prints_the_same_totals_and_publishes_nothing_new(
     before = query(cinestream, PUBLISHED)
     second = cinestream.output("demo", "--scale", "0.05", "--source", "movielens", "--source", "dvdrental")
     assert query(cinestream, PUBLISHED) == before
+    assert "0 steps" in second, "nothing was loaded, extracted or built"
+    assert re.search(r"^up to date +6 files in .*/landing/movielens/: landed and loaded before$", second, re.MULTILINE)
+    assert re.search(r"^Nothing new: all \d+ tables are made from what landed and was extracted", second, re.MULTILINE)
+    assert "(equal)" in second
     totals = rows_of_assets(second)
     assert {"movielens/fact_ratings", "dvdrental/fact_rental"} <= set(totals), "the stars are shown again"
     assert {name: rows_of_assets(first_demo)[name] for name in totals} == totals

@@ -89,6 +89,21 @@ def test_the_first_build_has_everything():
     assert assets == ["dim_date", "dim_movie", "dim_user", "fact_ratings", "mart_movies", "mart_years"]
 
 
+def test_a_first_build_at_once_takes_all_tables_of_the_source_and_of_shared_ones_what_is_stale():
+    ledger = Ledger()
+    ledger.load("ratings", "2004", "2018")
+    ledger.load("tags", "2006")
+
+    def at_once():
+        [(span, assets)] = plan_builds("movielens", NODES, ledger.state, everything=True).runs()
+        return span, {asset.path[-1] for asset in assets}
+
+    own = {"dim_movie", "dim_user", "fact_ratings", "fact_tags", "mart_movies", "mart_years"}
+    assert at_once() == (("2004", "2018"), own | {"dim_date"})
+    ledger.publish("dim_date")  # with another source
+    assert at_once() == (("2004", "2018"), own)
+
+
 def test_a_year_that_has_not_begun_asks_for_nothing_again_and_again():
     ledger = built()
     ledger.load("ratings", "2999")
