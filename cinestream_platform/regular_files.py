@@ -72,7 +72,7 @@ def entered(root: Path, parts: Sequence[str]) -> Iterator[int]:
     """The descriptor of a folder below ``root``, good for ``dir_fd`` only.
 
     Raises:
-        NotRegularError: A part of the way is no folder but, say, a link.
+        NotRegularError: A part of the way is not a folder but, say, a link.
         OSError: A folder is missing, or closed to this account.
     """
     folder = os.open(root, _PASS_THROUGH)
@@ -91,7 +91,7 @@ def _enter(name: str, folder: int) -> int:
         return os.open(name, _PASS_THROUGH | os.O_NOFOLLOW, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            raise NotRegularError(f"{name!r} is no folder, and links are never followed") from error
+            raise NotRegularError(f"{name!r} is not a folder, and links are never followed") from error
         raise
 
 
@@ -110,7 +110,7 @@ def open_in(folder: int, name: str) -> FileIO:
     """Open a file in a folder that was entered.
 
     Raises:
-        NotRegularError: It is no regular file. A FIFO or a device is not opened at all.
+        NotRegularError: It is not a regular file. A FIFO or a device is not opened at all.
         OSError: It is missing, or closed to this account.
     """
     _require_regular(name, os.stat(name, dir_fd=folder, follow_symlinks=False))
@@ -118,7 +118,7 @@ def open_in(folder: int, name: str) -> FileIO:
         descriptor = os.open(name, _READ, dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link or a socket took its place
-            raise NotRegularError(f"{name!r} is no regular file any more") from error
+            raise NotRegularError(f"{name!r} is not a regular file any more") from error
         raise
     source = os.fdopen(descriptor, "rb", buffering=0)
     try:
@@ -147,7 +147,7 @@ def open_file(path: Path) -> BufferedReader:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether there is a file that is no link, as it is now."""
+    """Whether there is a file that is not a link, as it is now."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,7 +1,8 @@
 """How the URL of a store is written, and what to say of one that leads elsewhere than it seems.
 
-``file://data/landing`` names the folder /landing of a host called data, and what follows a ``#`` or ``?`` is no part of
-a path: such a URL would open another folder without a word. What does not belong here: opening stores (``lake.store``).
+``file://data/landing`` names the folder /landing of a host called data, and what follows a ``#`` or ``?`` is not part
+of a path: such a URL would open another folder without a word. What does not belong here: opening
+stores (``lake.store``).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def store_url_problem(url: str) -> str | None:
         return f"a file URL has no host: three slashes stand before the folder; write {_spelled(unquote(path))}"
     if "#" in rest or "?" in rest:
         path = rest.removeprefix("//")
-        return f"what follows # or ? is no part of the folder; write {_spelled(unquote(path))}"
+        return f"what follows # or ? is not part of the folder; write {_spelled(unquote(path))}"
     return None
 
 
@@ -40,7 +41,7 @@ def _bucket_problem(url: str) -> str | None:
     if not urlsplit(url).netloc:
         return f"{FORMS}: the bucket is missing"
     if "#" in url or "?" in url:  # not shown: a query may hold keys
-        return "what follows # or ? is no part of a prefix; choose one without them: s3://bucket/prefix"
+        return "what follows # or ? is not part of a prefix; choose one without them: s3://bucket/prefix"
     return None
 
 

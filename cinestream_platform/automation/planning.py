@@ -109,7 +109,7 @@ def _upstream_first(nodes: Mapping[AssetKey, Node]) -> list[AssetKey]:
 
 
 def _has_begun(source: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> bool:
-    """Whether anything of a source is loaded or was published; the calendar alone is no reason to build."""
+    """Whether anything of a source is loaded or was published; the calendar alone is not a reason to build."""
     return is_published(source, nodes, state) or is_loaded(source, state)
 
 

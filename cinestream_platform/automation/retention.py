@@ -156,7 +156,7 @@ def _old_runs(instance: DagsterInstance, before: datetime, kept: set[str]) -> It
     while page := instance.get_run_records(filters, limit=RUNS_AT_ONCE, cursor=after, ascending=True):
         run_ids = [record.dagster_run.run_id for record in page]
         yield from (run_id for run_id in run_ids if run_id not in kept)
-        # A deleted run is no cursor.
+        # A deleted run is not a cursor.
         after = next((run_id for run_id in reversed(run_ids) if run_id in kept), after)
 
 

@@ -91,7 +91,7 @@ def others_in(data: Path) -> list[Passed]:
     if _is_release(data):
         return []
     entries = sorted(path for path in data.iterdir() if path.name not in SOURCES and not path.name.startswith("."))
-    return [(path.name, f"it is no folder of a source ({', '.join(SOURCES)})") for path in entries]
+    return [(path.name, f"it is not a folder of a source ({', '.join(SOURCES)})") for path in entries]
 
 
 def described(data: Path, choices: Sequence[Choice]) -> Iterator[str]:

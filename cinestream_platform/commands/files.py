@@ -30,7 +30,7 @@ from cinestream_platform.warehouse.connection import connect
 
 
 class NotLandableError(CineStreamError):
-    """A file belongs to no feed, its name is no key, or a key is that of no file."""
+    """A file belongs to no feed, its name is not a key, or a key is that of no file."""
 
 
 def _folder_for(path: Path, folders: list[Feed | Bundle], dataset: str | None) -> Feed | Bundle | None:
@@ -160,8 +160,8 @@ def _table_keys(key: str) -> list[tuple[str, Feed | None]]:
     full = _full_key(key)
     if extract := next((feed for feed in EXTRACTS if full.startswith(feed.prefix)), None):
         raise NotLandableError(
-            f"{key} is no landed file: it is a state of {extract.source}'s own database, which can be neither reloaded "
-            f"nor retracted. Extract again instead: materialize any raw table of {extract.source} (job "
+            f"{key} is not a landed file: it is a state of {extract.source}'s own database, which can be neither "
+            f"reloaded nor retracted. Extract again instead: materialize any raw table of {extract.source} (job "
             f"{extract.source}_load; with `full: true` everything is read)."
         )
     return table_keys(full)

@@ -29,7 +29,7 @@ class KeyTakenError(CineStreamError):
 
 @dataclass(frozen=True)
 class Landing:
-    """A local file and the key it is to have. ``has_header`` says whether its first line is no record."""
+    """A local file and the key it is to have. ``has_header`` says whether its first line is not a record."""
 
     key: str
     path: Path

@@ -106,6 +106,6 @@ def refuse_foreign_form(begin: bytes, wanted: str) -> None:
     for magic, form in FOREIGN_FORMS.items():
         if begin.startswith(magic):
             named = f"it under a name that ends in {ENDINGS[magic]}" if magic in ENDINGS else f"the {wanted} itself"
-            raise FileRefusedError(f"this is {form} and no {wanted}. Land {named}.")
+            raise FileRefusedError(f"this is {form}, not a {wanted}. Land {named}.")
     if begin.startswith(TAR_MAGIC, TAR_MAGIC_AT):
-        raise FileRefusedError(f"this is a tar archive and no {wanted}. Land the {wanted} itself.")
+        raise FileRefusedError(f"this is a tar archive, not a {wanted}. Land the {wanted} itself.")

@@ -165,7 +165,7 @@ class Folder:
         with suppress(FileNotFoundError), opened_folder(self.path, folders) as folder, os.scandir(folder) as entries:
             for entry in entries:
                 if fnmatchcase(entry.name, pattern) and not entry.is_file(follow_symlinks=False):
-                    raise NotRegularError(f"{'/'.join((*folders, entry.name))} in {self.path} is no regular file")
+                    raise NotRegularError(f"{'/'.join((*folders, entry.name))} in {self.path} is not a regular file")
 
     def put(self, key: str, source: BinaryIO) -> None:
         """Store the rest of an opened file under ``key``: readers see the old file or the whole new one.
@@ -199,7 +199,7 @@ class Folder:
                 os.fchmod(made, mode & 0o777 | 0o700)
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete files; those that are gone already are no error."""
+        """Delete files; those that are gone already are not an error."""
         for key in keys:
             *folders, name = key.split("/")
             with suppress(FileNotFoundError, NotRegularError), entered(self.path, folders) as folder:

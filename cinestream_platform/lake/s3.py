@@ -116,7 +116,7 @@ class S3Access:
 
         secrets = (self.access_key_id, self.secret_access_key, self.session_token)
         key_id, secret, token = (value.get_secret_value() if value else None for value in secrets)
-        # A profile that does not exist, or a file that is no configuration, would stop also those who need neither.
+        # A profile that does not exist, or a file that is not a configuration, would stop also those who need neither.
         nobody = {"profile": (None, None, None, None)}
         no_files = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
         return boto3.Session(
@@ -246,7 +246,7 @@ def _parts(source: BinaryIO, key: str) -> Iterator[bytes]:
 
 
 def delete_objects(store: Obstore, keys: Sequence[str], limits: StoreLimits) -> None:
-    """Delete objects; those that are gone already are no error."""
+    """Delete objects; those that are gone already are not an error."""
     import obstore
 
     _patiently(lambda: obstore.delete(store, list(keys)), limits)

@@ -163,7 +163,7 @@ class ObjectStore:
                 self.put_file(f"{prefix}/{path.relative_to(folder).as_posix()}", path)
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects; those that are gone already are no error."""
+        """Delete objects; those that are gone already are not an error."""
         if self.is_folder:
             Folder(self.folder).delete(keys)
         elif keys:

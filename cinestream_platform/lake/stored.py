@@ -53,7 +53,7 @@ class LocalCopy:
 def storable(name: str) -> str:
     """A store's name of an object as a text that Postgres can keep and index; two names never become one.
 
-    A name that is a key stays as it is. Of others, bytes that are no UTF-8, NULs and U+001A become U+001A with two
+    A name that is a key stays as it is. Of others, bytes that are not UTF-8, NULs and U+001A become U+001A with two
     digits, and a longer text than a key may be is cut and ends with its hash. Neither is inside the grammar of keys.
     """
     # Nearly all names are printable, and a listing has many: what is escaped never is.
@@ -65,7 +65,7 @@ def storable(name: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    if 0xDC80 <= ord(char) <= 0xDCFF:  # a byte of a file's name that is no UTF-8 ("surrogateescape")
+    if 0xDC80 <= ord(char) <= 0xDCFF:  # a byte of a file's name that is not a UTF-8 ("surrogateescape")
         return f"{ESCAPE}{ord(char) - 0xDC00:02x}"
     if 0xD800 <= ord(char) <= 0xDFFF:
         return f"{ESCAPE}{ord(char):04x}"

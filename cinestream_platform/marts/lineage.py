@@ -1,7 +1,7 @@
 """Which columns a mart's columns come from, read from the SQL that dbt has run.
 
 What belongs here: the lineage of columns of one model, from dbt's manifest and its compiled SQL. No database is asked:
-the declarations and contracts in the manifest say which columns every table has. ``int_`` models are no tables but a
+the declarations and contracts in the manifest say which columns every table has. ``int_`` models are not tables but a
 part of the SQL (CTEs), so the lineage leads through them.
 """
 

@@ -20,7 +20,7 @@ MAX_CELLS = 1_200_000
 """A block of very short lines ends after so many fields: in a frame the shortest takes 16 bytes, and several times so
 while it is judged."""
 MAX_LINE_BYTES = 8 * 1024 * 1024
-"""A longer line is no record; reading on would put the whole file into memory."""
+"""A longer line is not a record; reading on would put the whole file into memory."""
 MAX_RAW_CHARS = 10_000
 """So much of a rejected record's text is kept."""
 BOM = b"\xef\xbb\xbf"
@@ -33,7 +33,7 @@ MAX_FOUND_CHARS = 100
 READ_AS_UTF8, REPEATED_HEADER = "(read as UTF-8)", "(repeated header)"
 FILE_WARNINGS = {
     READ_AS_UTF8: "files in UTF-8 where the feed declares another encoding",
-    REPEATED_HEADER: "lines that repeat the header, which are no records",
+    REPEATED_HEADER: "lines that repeat the header, which are not records",
 }
 """What else than a value may be accepted though it is not as declared."""
 

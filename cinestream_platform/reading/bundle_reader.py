@@ -203,7 +203,7 @@ class JsonRows:
             ) from error
         except NoObjectError:
             raise FileRefusedError(
-                "the JSON file is no object with a list of records per table. Fix it and land it again."
+                "the JSON file is not an object with a list of records per table. Fix it and land it again."
             ) from None
         except (NotJsonError, RecursionError) as error:
             why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -227,7 +227,7 @@ class JsonRows:
         table = _find(names, self._feed, shown=False)
         if not are_objects:
             raise FileRefusedError(
-                f"table `{self._feed.table.name}` is no list of objects. Fix the file and land it again."
+                f"table `{self._feed.table.name}` is not a list of objects. Fix the file and land it again."
             )
         return table, list(fields) or [column.source_name or "" for column in _delivered(self._feed)]
 

@@ -94,7 +94,7 @@ def _raw(records: pl.DataFrame, names: Sequence[str]) -> pl.Series:
 
 
 def _frame(block: bytes, line: int, names: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The lines' fields under their names with ``line``, and the lines that are no text."""
+    """The lines' fields under their names with ``line``, and the lines that are not text."""
     nothing = pl.DataFrame(schema=REJECT_SCHEMA)
     try:
         block.decode("utf-8")

@@ -87,7 +87,7 @@ def _without_headers(
 ) -> tuple[pl.DataFrame, int]:
     """The rejected records that are no repeated header, and how many are one: files are often joined with ``cat``.
 
-    A header is always rejected as a record, since every table has a column that is no text. One with the columns in
+    A header is always rejected as a record, since every table has a column that is not text. One with the columns in
     another order stays rejected: what follows may be in that order.
     """
     headers = {name: folded(table.column(name).source_name or "") for name in names}
@@ -118,15 +118,15 @@ def _read_header(source: Source, feed: Feed) -> list[str]:
         raise FileRefusedError("the file is empty: it has no header line. Land a file with a header.")
     if line.lstrip().startswith((b"{", b"[")):
         raise FileRefusedError(
-            "this is JSON and no CSV file in UTF-8. Land it as JSON lines, an object a line, under a name that ends in "
-            ".jsonl."
+            "this is JSON, not a CSV file in UTF-8. Land it as JSON lines, one object per line, under a name that "
+            "ends in .jsonl."
         )
     if len(line) == MAX_HEADER_BYTES:
         raise FileRefusedError(f"the first line is longer than {MAX_HEADER_BYTES:,} bytes. Is it a header?")
     try:
         header = next(csv.reader([line.decode("utf-8").rstrip("\r\n")], strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        wrong = "bytes that are no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        wrong = "bytes that are not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise FileRefusedError(
             f"the header line is not readable as UTF-8 CSV ({wrong}). Is this a CSV file?"
         ) from error

@@ -16,7 +16,7 @@ from itertools import accumulate
 from cinestream_platform.reading.blocks import MAX_LINE_BYTES, MAX_RAW_CHARS
 
 BLANKS = b" \t"
-"""A line that holds nothing else is no record."""
+"""A line that holds nothing else is not a record."""
 MAX_QUOTED_BYTES = 64 * 1024
 """A quoted field that is still open after so many bytes was never closed: reject its line, go on with the next."""
 
@@ -116,7 +116,7 @@ def _frame_record(framed: Framed, quotes: _Quotes, line: int, width: int) -> int
 
 
 def _frame_plain(framed: Framed, raw: bytes, line: int, width: int) -> None:
-    """Enter a line without quotes; an empty one, or one of blanks, is no record."""
+    """Enter a line without quotes; an empty one, or one of blanks, is not a record."""
     body = raw.removesuffix(b"\n").removesuffix(b"\r")
     if not body.strip(BLANKS):
         return
@@ -209,5 +209,5 @@ class _Quotes:
 
 
 def _text(raw: bytes) -> str:
-    """The record's text for people: bytes that are no UTF-8 and NULs (which Postgres cannot store) as escapes."""
+    """The record's text for people: bytes that are not UTF-8 and NULs (which Postgres cannot store) as escapes."""
     return raw.rstrip(b"\r\n").decode("utf-8", "backslashreplace").replace("\0", "\\x00")

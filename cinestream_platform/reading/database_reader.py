@@ -270,7 +270,7 @@ def copy_table(
         with _at(database, snapshot) as conn:
             return _write(conn, query, feed, path, None)
     except (psycopg.errors.UntranslatableCharacter, psycopg.errors.CharacterNotInRepertoire):
-        with _at(database, snapshot) as conn:  # some value is no text: which, is found here
+        with _at(database, snapshot) as conn:  # some value is not text: which, is found here
             [(encoding,)] = conn.execute("SELECT current_setting('server_encoding')").fetchall()
             conn.execute("SELECT set_config('client_encoding', %s, false)", (encoding,))
             return _write(conn, query, feed, path, "utf-8" if encoding == "SQL_ASCII" else conn.info.encoding)

@@ -63,7 +63,8 @@ def read_json_lines(
             yield Batch(rows, bad, to_come, is_cut, warnings)
     if not reader.names:
         raise FileRefusedError(
-            f"no line of the file holds a JSON object. Land a {WANTED}: an object a line, with no list around them."
+            f"no line of the file holds a JSON object. Land a {WANTED}: one object per line, without a list around "
+            "them."
         )
 
 
@@ -109,7 +110,7 @@ class _Reader:
         numbers, rows = [], []
         for number, raw in enumerate(part.split(b"\n"), line):
             body = raw.strip(BLANKS)
-            if not body:  # an empty line is no record
+            if not body:  # an empty line is not a record
                 continue
             record = _record(body)
             fields = record if isinstance(record, str) else self._fields(record)

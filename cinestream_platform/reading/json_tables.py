@@ -166,7 +166,7 @@ class JsonTables:
             return value
 
     def _next(self) -> str:
-        """The next character that is no blank; empty at the end."""
+        """The next character that is not a blank; empty at the end."""
         while True:
             while self._at < len(self._text):
                 if self._text[self._at] not in BLANKS:

@@ -1,9 +1,9 @@
 """Reading delivered text without header and quotes, a record a line, in bounded memory (``feed.LineFormat``).
 
 A field that a line lacks counts as empty. Where the format has sections, a line ``value:`` gives one column of all
-lines below it, also over the borders of blocks; such a line is no record unless its value breaks a rule of that column:
-then it is rejected, and so is every record below it. Any line with a colon and no comma counts as one, so that records
-below a spoilt one are never taken for those of the section above.
+lines below it, also over the borders of blocks. Such a line is not a record unless its value breaks a rule of that
+column: then it is rejected, and so is every record below it. Any line with a colon and no comma counts as one, so that
+records below a spoilt one are never taken for those of the section above.
 
 Nearly all lines of a large file keep every rule: ``_judged_lines`` finds those with polars' CSV reader. The others, the
 odd ones, are framed as the format says and named where they break a rule, which costs several times as much a line.
@@ -55,7 +55,7 @@ SURPLUS = "surplus"
 """What a line holds beyond its fields."""
 CHUNK_BYTES = 1024 * 1024
 BROKEN_BYTES = re.compile("[\udc80-\udcff]+")
-"""Bytes that are no UTF-8, as Python's ``surrogateescape`` shows them."""
+"""Bytes that are not UTF-8, as Python's ``surrogateescape`` shows them."""
 
 
 def read_lines(
@@ -225,7 +225,7 @@ def _judged_lines(lines: _Lines, feed: Feed, form: LineFormat, not_after: dateti
     """Of each line the number, the parsed fields, and ``is_bad`` unless it is surely a record that keeps every rule.
 
     The CSV reader overlooks a carriage return at the end of a field and a comma at that of a line: both are counted. It
-    shows bytes that are no UTF-8 as another character, which no value but a text holds.
+    shows bytes that are not UTF-8 as another character, which no value but a text holds.
     """
     fields = _fields(feed, form)
     unread = lines.numbers.to_frame().with_columns(

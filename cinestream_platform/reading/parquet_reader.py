@@ -60,7 +60,7 @@ def read_parquet(
         Batches of typed and rejected records, in the order of the file.
 
     Raises:
-        FileRefusedError: The file is no Parquet, damaged, or unpacks to too much; a column is missing, unknown,
+        FileRefusedError: The file is not Parquet, damaged, or unpacks to too much; a column is missing, unknown,
             repeated or of a type that has no text; or as ``unpacked_copy``.
         DiskFullError: A packed file cannot be unpacked.
     """
@@ -161,7 +161,9 @@ def _require_flat(file: pq.ParquetFile) -> None:
     """Refuse columns with no one text a row, and fixed texts that are longer than any number."""
     for field in file.schema_arrow:
         if pa.types.is_nested(field.type):
-            raise FileRefusedError("a column of the Parquet file holds lists or structs. Land it with one text a row.")
+            raise FileRefusedError(
+                "a column of the Parquet file holds lists or structs. Land it with one text per row."
+            )
     for index in range(len(file.schema)):
         if file.schema.column(index).length > MAX_FIXED_BYTES:
             raise FileRefusedError(f"a column of the Parquet file has values of over {MAX_FIXED_BYTES} fixed bytes.")
@@ -210,7 +212,7 @@ def _texts(rows: pa.RecordBatch, columns: Sequence[Column]) -> tuple[pl.DataFram
 
 
 def _decoded(array: pa.Array) -> tuple[pa.Array, list[int]]:
-    """Texts, which no reader of Parquet has checked; bytes that are no UTF-8 as escapes, and in which rows they are."""
+    """Texts, which no reader of Parquet has checked: bytes that are not UTF-8 as escapes, and their rows."""
     as_bytes = array.cast(pa.large_binary())
     try:
         return as_bytes.cast(pa.large_string()), []

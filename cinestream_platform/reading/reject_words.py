@@ -1,4 +1,4 @@
-"""What may be said of rejected records to everybody: line, column, rule and, where it is no personal one, the field.
+"""What may be said of rejected records to everybody: line, column, rule and, where it is not a personal one, the field.
 
 The records themselves are in ``ops.rejected_row``, for engineers. What does not belong here: which rule a record breaks
 (``records`` and the readers).

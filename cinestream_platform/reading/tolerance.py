@@ -41,7 +41,7 @@ def _without_noise(text: pl.Expr, scale: int, wide: pl.Decimal) -> pl.Expr:
     """The decimal that a text is less than a millionth of the last place away from, by its digits and not by floats."""
     begin, far = rf"^([+-]?[0-9]*\.[0-9]{{{scale}}})", rf"{{{NOISE_DIGITS}}}[0-9]*"
     below = text.str.extract(rf"{begin}0{far}$").cast(wide, strict=False)
-    # 999999 alone is a whole millionth away: a digit that is no zero must follow.
+    # 999999 alone is a whole millionth away: a digit that is not a zero must follow.
     above = text.str.extract(rf"{begin}9{far}[1-9][0-9]*$").cast(wide, strict=False)
     step = pl.lit(f"0.{'0' * (scale - 1)}1" if scale else "1").cast(wide)
     rounded = pl.when(text.str.starts_with("-")).then(above - step).otherwise(above + step).cast(wide)

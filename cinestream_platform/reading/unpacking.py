@@ -67,7 +67,7 @@ def open_source(path: Path, packing: Packing) -> Iterator[Source]:
             return
         begin = file.read(len(ZSTD_MAGIC))
         if not begin.startswith(MAGIC[packing]):
-            what = "empty" if not begin else f"no {packing.value} archive"
+            what = "empty" if not begin else f"not a {packing.value} archive"
             ending = next(ending for ending, kind in PACKINGS.items() if kind is packing)
             raise FileRefusedError(f"the name ends in {ending}, but the file is {what}. Land it under its right name.")
         size = file.seek(0, io.SEEK_END)

@@ -21,7 +21,7 @@ class UnsafeArchiveError(CineStreamError):
 
 
 class CorruptArchiveError(CineStreamError):
-    """The file is no archive, is cut, or an entry's checksum is wrong. Nothing was unpacked."""
+    """The file is not an archive, is cut, or an entry's checksum is wrong. Nothing was unpacked."""
 
 
 class DiskTooSmallError(CineStreamError):

@@ -83,7 +83,7 @@ def unpack_zip(
         The unpacked files, in the archive's order (folders are not listed).
 
     Raises:
-        UnsafeArchiveError: An entry would leave ``destination``, is no regular file, occurs twice, is encrypted, or
+        UnsafeArchiveError: An entry would leave ``destination``, is not a regular file, occurs twice, is encrypted, or
             goes over a limit.
         CorruptArchiveError: The archive cannot be read to its end.
         DiskTooSmallError: The entries would not fit.
@@ -184,7 +184,7 @@ def _read(
 
 
 def _layer_for(path: Path) -> _Layer | None:
-    """The way to read a file, by its first bytes; None if it is no archive."""
+    """The way to read a file, by its first bytes; None if it is not an archive."""
     with open_file(path) as opened:
         start = opened.read(tarfile.BLOCKSIZE)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -203,7 +203,7 @@ def _nested_layers(
 ) -> list[PurePosixPath]:
     layer = _layer_for(archive)
     if layer is None:
-        raise CorruptArchiveError("it is no zip, tar or tar.gz")
+        raise CorruptArchiveError("it is not a zip, tar or tar.gz")
     paths: list[PurePosixPath] = []
     for path in _read(layer, archive, folder, budget, is_nested=is_nested):
         if not path.name.lower().endswith(_NESTED_SUFFIXES):

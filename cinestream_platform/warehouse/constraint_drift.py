@@ -32,7 +32,7 @@ SELECT pg_get_partkeydef(oid), '' FROM pg_class WHERE oid = to_regclass(%s) AND 
 def constraint_drift(conn: Connection[Any], table: Table, create: Callable[[Table], Iterable[str]]) -> list[str]:
     """The migration that would give an existing table its declared constraints; empty where nothing differs.
 
-    An index that the declaration does not have is no difference: somebody needs it.
+    An index that the declaration does not have is not a difference: somebody needs it.
 
     Args:
         conn: A connection in a transaction.

@@ -102,7 +102,7 @@ def _memberships(conn: Connection[Any], members: Members) -> Iterator[Difference
         if {role, member} <= known:
             option = SQL(" WITH ADMIN OPTION" if member == ADMIN else "")
             grant = SQL("GRANT {} TO {}{}").format(Identifier(role), Identifier(member), option)
-            yield Difference(f"missing: {member} is no member of {role}", grant)
+            yield Difference(f"missing: {member} is not a member of {role}", grant)
 
 
 def _names_of_readers() -> list[str]:

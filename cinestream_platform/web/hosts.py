@@ -32,7 +32,7 @@ class AllowedHosts:
             public: ``CINESTREAM_UI_HOSTS``: names separated by commas, each with its port unless that is 80 or 443.
 
         Raises:
-            HostsError: An entry is no host, such as a URL or ``*``.
+            HostsError: An entry is not a host, such as a URL or ``*``.
         """
         names = [name.strip().lower() for name in public.split(",") if name.strip()]
         for name in names:
@@ -40,7 +40,7 @@ class AllowedHosts:
                 "abcdefghijklmnopqrstuvwxyz0123456789.-:[]"
             ):
                 raise HostsError(
-                    f"CINESTREAM_UI_HOSTS: {name[:100]!r} is no host. Give names such as dagster.example.com or "
+                    f"CINESTREAM_UI_HOSTS: {name[:100]!r} is not a host. Give names such as dagster.example.com or "
                     "dagster.example.com:8443, separated by commas, without http:// and without wildcards."
                 )
         return cls(frozenset([*names, *(f"{name}:{port}" for name in LOOPBACK)]))

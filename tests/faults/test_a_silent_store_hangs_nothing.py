@@ -73,7 +73,7 @@ def ends(call: Callable[[], object]) -> BaseException | None:
         try:
             call()
             raised.append(None)
-        except BaseException as error:  # polars raises what is no Exception where Rust panics
+        except BaseException as error:  # polars raises what is not an Exception where Rust panics
             raised.append(error)
 
     thread = threading.Thread(target=called, daemon=True)

@@ -267,7 +267,7 @@ def test_a_declared_colleague_stays_and_gets_a_limit(
     get_settings.cache_clear()
     assert report_grants(apply=False) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert f"missing: {COLLEAGUE} is no member of data_analyst" in lines
+    assert f"missing: {COLLEAGUE} is not a member of data_analyst" in lines
     assert any(line.startswith(f'differs: ALTER ROLE "{COLLEAGUE}" CONNECTION LIMIT') for line in lines)
 
     assert report_grants(apply=True) == 0

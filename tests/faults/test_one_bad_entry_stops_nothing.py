@@ -322,7 +322,7 @@ def test_every_key_of_a_bucket_is_loaded_parked_or_shown(
         f"{place}/good.csv": "loaded",
         f"{place}/a.csv#2": "loaded",
         f"{place}//twice.csv": "parked",
-        f"{place}/file/": "parked",  # with content it is no marker of a folder
+        f"{place}/file/": "parked",  # with content it is not a marker of a folder
         f"{place}/tab\t.csv": "parked",
         f"{place}/{'x' * 300}.csv": "parked",
         f"{place}/{'é' * 480}": "parked",

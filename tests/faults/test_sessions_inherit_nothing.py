@@ -94,7 +94,7 @@ FILES = {
     ".psqlrc": "\\! touch psqlrc-was-read\n",
     ".dbt/profiles.yml": "cinestream: {target: prod, outputs: {}}\n",
     ".aws/config": "[default]\nendpoint_url = http://127.0.0.1:1\nregion = nowhere-1\ns3 =\n  addressing_style = virtual\n",
-    ".aws/credentials": "this is no configuration\n",
+    ".aws/credentials": "this is not a configuration\n",
 }
 """What an account may have in its home."""
 

@@ -365,7 +365,7 @@ def test_a_column_that_is_declared_personal_later_is_hidden_from_then_on(people:
 
 
 def test_a_dashboards_long_query_is_cancelled(world: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    dashboard = login(world.target, "dashboard_reader").conninfo()  # whose sessions are no sessions of the platform
+    dashboard = login(world.target, "dashboard_reader").conninfo()  # whose sessions are not sessions of the platform
     with psycopg.connect(dashboard, options="") as conn:
         assert conn.execute("SHOW statement_timeout").fetchone() == ("30s",)
     # 30 s would be a long test

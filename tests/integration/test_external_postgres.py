@@ -1,4 +1,4 @@
-"""The platform on an ordinary Postgres server whose login is no superuser: PostgreSQL 15 and 18."""
+"""The platform on an ordinary Postgres server whose login is not a superuser: PostgreSQL 15 and 18."""
 
 from __future__ import annotations
 

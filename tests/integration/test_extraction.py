@@ -240,7 +240,7 @@ def test_an_increment_sees_what_came_and_changed_and_only_a_full_extraction_what
 
 
 def test_a_value_that_goes_and_comes_back_is_a_change_each_time(shop: Shop) -> None:
-    """The same content twice is no duplicate here: what was read last is what holds."""
+    """The same content twice is not a duplicate here: what was read last is what holds."""
     load_sample(shop.platform.settings, scale=0.05, dirt=False, replace=True)  # its increments are the whole table
     shop.extract()
     [(was,)] = shop.rows("SELECT amount FROM payment WHERE payment_id = 17503")

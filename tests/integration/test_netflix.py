@@ -435,7 +435,7 @@ def test_a_rating_of_a_day_that_is_not_in_the_calendar_is_never_published(star: 
 def plain_login(
     postgres: PostgresTarget, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """A login that is no superuser and has no right but to act as the warehouse's owner; the settings name it."""
+    """A login that is not a superuser and has no right but to act as the warehouse's owner; the settings name it."""
     name = "plain_netflix_login"
     with psycopg.connect(postgres.conninfo(), autocommit=True) as conn:
         conn.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'plain'".encode())
@@ -494,7 +494,7 @@ def test_the_check_of_totals_finds_a_customer_whose_totals_are_not_those_of_the_
 
 
 def test_while_a_month_is_still_to_be_built_nothing_is_compared_and_the_last_build_compares(star: Platform) -> None:
-    """Two months that are no neighbours are two runs, and the customers are new with the first of them."""
+    """Two months that are not neighbours are two runs, and the customers are new with the first of them."""
     star.land("netflix/ratings/late.txt", ratings_txt({1: [(20, 5, "2003-01-09"), (20, 4, "2003-04-09")]}))
     star.load()
 

@@ -417,7 +417,7 @@ def test_a_put_that_must_create_is_refused_where_the_key_exists(store: S3Store) 
 
 
 def test_of_several_puts_at_once_that_must_create_at_least_one_wins_and_sometimes_more(store: S3Store) -> None:
-    """Swift looks first and writes then: of 8 at once, up to 3 were seen to win, so that it is no lock."""
+    """Swift looks first and writes then: of 8 at once, up to 3 were seen to win, so that it is not a lock."""
 
     def create(content: bytes) -> bool:
         try:

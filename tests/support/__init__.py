@@ -1,1 +1,1 @@
-"""What the tests stand on: servers, generated files and helpers that are no tests themselves."""
+"""What the tests stand on: servers, generated files and helpers that are not tests themselves."""

@@ -179,7 +179,7 @@ def swift_available(folder: Path | None = None) -> str | None:
         folder: where the server's data will be, the folder for temporary files by default.
 
     Raises:
-        RuntimeError: a package was found, but not the one that the requirements pin by its hash. That is no missing
+        RuntimeError: a package was found, but not the one that the requirements pin by its hash. That is not a missing
             network and must not pass for a skipped test.
     """
     try:

@@ -143,7 +143,7 @@ def _pg_restore(
     code, messages = foreign_sql.run_client(settings, [program, *arguments], target)
     if code != 0:
         said = " / ".join(messages.strip().splitlines()[-_MESSAGE_LINES:])
-        what = "could not be restored, and nothing was changed" if target else "is no archive of pg_dump"
+        what = "could not be restored, and nothing was changed" if target else "is not an archive of pg_dump"
         remedy = (
             f" {program} is too new for this server: set CINESTREAM_POSTGRES_BINARIES to the bin folder of its version."
             if "transaction_timeout" in said
@@ -231,7 +231,7 @@ def _statement(text: str, *names: str) -> Composed:
 def _ensure_role(conn: Connection[Any], role: str) -> None:
     if not conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
         conn.execute(_statement("CREATE ROLE {}", role))
-    # Who is no superuser can give away a database, and end a session, only as a member of the role in question.
+    # Who is not a superuser can give away a database, and end a session, only as a member of the role in question.
     conn.execute(_statement("GRANT {} TO CURRENT_USER", role))
 
 
@@ -273,13 +273,13 @@ def _check_tables(target: PostgresTarget, schema: str, script: Path | None = Non
     """See as who filled it that all tables are there, and, of a ``script``, that it brought films.
 
     Raises:
-        SourceDatabaseError: It is no dvdrental, or an empty one.
+        SourceDatabaseError: It is not a dvdrental, or an empty one.
     """
     query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(format('%%I.%%I', %s::text, name)) IS NULL"
     with connect(target, role=None) as conn:
         if missing := [name for (name,) in conn.execute(query, (list(SOURCE_TABLES), schema))]:
             raise SourceDatabaseError(
-                f"this is no dvdrental: schema {schema} lacks {', '.join(missing)}. Nothing was changed."
+                f"this is not a dvdrental: schema {schema} lacks {', '.join(missing)}. Nothing was changed."
             )
         if script and not conn.execute(SQL("SELECT 1 FROM {} LIMIT 1").format(Identifier(schema, "film"))).fetchone():
             raise SourceDatabaseError(

@@ -175,9 +175,9 @@ def _unpacked(archive: Path, scratch: Path, limits: Limits, progress: Callable[[
     if not is_archive(archive):
         dataset = next((dataset for dataset, pattern in _TAKEN.items() if pattern.fullmatch(archive.name)), None)
         if dataset:
-            raise ReleaseError(f"{archive} is no archive. Land it: `cinestream land netflix {archive}`.")
+            raise ReleaseError(f"{archive} is not an archive. Land it: `cinestream land netflix {archive}`.")
         raise ReleaseError(
-            f"{archive} is no zip, tar or tar.gz. If its download was cut, repeat it; of another form of archive, "
+            f"{archive} is not a zip, tar or tar.gz. If its download was cut, repeat it; of another form of archive, "
             "unpack it and give the folder. Nothing was landed."
         )
     folder = scratch / "unpacked"

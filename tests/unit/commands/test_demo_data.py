@@ -99,7 +99,7 @@ def test_whatever_is_passed_over_is_named_with_the_reason(settings: Settings, tm
         "passed over Chinook.sql: an SQL script is a program, and is not run",
         "passed over artist.link.csv: it is a symbolic link",
         "passed over README.txt: movielens has no dataset whose files are named so",
-        "passed over notes.txt, spotify: it is no folder of a source",
+        "passed over notes.txt, spotify: it is not a folder of a source",
     ):
         assert any(words in line for line in told), words
 

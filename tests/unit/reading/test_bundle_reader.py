@@ -316,12 +316,14 @@ def test_what_is_no_sqlite_and_no_json_is_refused(path, content):
 
 @pytest.mark.parametrize("content", ["[]", "1", '"Artist"', "null"])
 def test_json_that_is_no_object_is_refused(path, content):
-    assert refusal(write_json(path, content)).startswith("the JSON file is no object with a list of records per table.")
+    assert refusal(write_json(path, content)).startswith(
+        "the JSON file is not an object with a list of records per table."
+    )
 
 
 @pytest.mark.parametrize("records", ["null", "{}", "[1]", '[{"ArtistId": 1, "Name": "a"}, []]', '"x"'])
 def test_a_table_in_json_that_is_no_list_of_objects_is_refused(path, records):
-    assert refusal(write_json(path, f'{{"Artist": {records}}}')).startswith("table `artist` is no list of objects.")
+    assert refusal(write_json(path, f'{{"Artist": {records}}}')).startswith("table `artist` is not a list of objects.")
 
 
 def test_json_may_begin_with_a_byte_order_mark(path):

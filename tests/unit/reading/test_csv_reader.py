@@ -129,7 +129,7 @@ def test_a_line_longer_than_8_mib_refuses_the_file_and_names_the_line(before, af
         (b"PK\x03\x04rest", "this is a zip archive or an Excel workbook"),
         (b"BZh91AY&SYrest", "this is a bzip2 archive"),
         (b"\xfd7zXZ\x00rest", "this is an xz archive"),
-        (b'[{"userId": 1}]', r"this is JSON .* \.jsonl"),
+        (b'[{"userId": 1}]', r"this is JSON, not a CSV file .* \.jsonl"),
         (b"PAR1rest", "this is a Parquet file"),
         ("userId,movieId".encode("utf-16"), "this is UTF-16 text"),
         (b"1,2,3.5,1112484819\n1,3,3.5,1112484819\n", "Is the first line a header"),

@@ -240,7 +240,7 @@ def test_the_form_is_known_by_content_and_not_by_name(tmp_path: Path) -> None:
 def test_what_is_no_archive_is_called_so(tmp_path: Path, content: bytes) -> None:
     archive = write(tmp_path / "a.zip", content)
     assert not is_archive(archive)
-    with pytest.raises(CorruptArchiveError, match=r"a\.zip: .* \(it is no zip, tar or tar\.gz\)"):
+    with pytest.raises(CorruptArchiveError, match=r"a\.zip: .* \(it is not a zip, tar or tar\.gz\)"):
         unpack(archive, tmp_path / "out", LIMITS)
 
 

@@ -89,7 +89,7 @@ def test_two_indexes_and_a_table_swapped_as_a_whole():
         "CREATE INDEX fact_tags_tag_key_idx ON movielens_dw.fact_tags USING btree (tag_key)",
     ]
     assert statements(FACT_GENOME_SCORES)[0].endswith("PARTITION BY RANGE (movie_key)")
-    assert "date_key INTEGER NOT NULL" in statements(DIM_DATE)[0]  # no identity: it is no surrogate
+    assert "date_key INTEGER NOT NULL" in statements(DIM_DATE)[0]  # no identity: it is not a surrogate
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.qualified_name)

@@ -129,7 +129,7 @@ CREATE INDEX ON payment (customer_id);
 CREATE INDEX ON payment (rental_id);
 CREATE INDEX ON film USING gist (fulltext);
 
--- A view, as the published database has seven: it is no table to extract.
+-- A view, as the published database has seven: it is not a table to extract.
 CREATE VIEW customer_list AS
     SELECT customer_id AS id, first_name || ' ' || last_name AS name, address, city, country, store_id AS sid
     FROM customer JOIN address USING (address_id) JOIN city USING (city_id) JOIN country USING (country_id);

@@ -249,7 +249,7 @@ def test_a_customer_who_moves_has_a_version_from_the_delivery_on_that_says_so():
     assert found.rows() == [
         (1, "Oslo", BEGINNING, DAY_2, False, True),
         (1, "Bergen", DAY_2, None, True, True),
-        (2, "Rome", BEGINNING, None, True, False),  # a blank at the end is no move
+        (2, "Rome", BEGINNING, None, True, False),  # a blank at the end is not a move
     ]
 
 

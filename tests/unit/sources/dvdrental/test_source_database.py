@@ -68,10 +68,14 @@ def zipped(*members: str) -> bytes:
     ("name", "content", "problem"),
     [
         ("dvdrental.tar", None, r"there is no file .*dvdrental\.tar"),
-        ("dvdrental.tar", b"id,name\n1,film\n", r"dvdrental\.tar is no archive of pg_dump: pg_restore: error: .*valid"),
-        ("dvdrental.tar", b"", r"is no archive of pg_dump: pg_restore: error: input file is too short"),
+        (
+            "dvdrental.tar",
+            b"id,name\n1,film\n",
+            r"dvdrental\.tar is not an archive of pg_dump: pg_restore: error: .*valid",
+        ),
+        ("dvdrental.tar", b"", r"is not an archive of pg_dump: pg_restore: error: input file is too short"),
         ("dump.backup", b"--\n-- PostgreSQL database dump\n--\n\n" + b"--\n" * 200, r"text format dump"),
-        ("dvdrental.zip", zipped("dvdrental.tar"), r"dvdrental\.zip is no archive of pg_dump"),
+        ("dvdrental.zip", zipped("dvdrental.tar"), r"dvdrental\.zip is not an archive of pg_dump"),
         ("dvdrental.zip", zipped("chinook.tar"), r"holds chinook\.tar, not dvdrental\.tar alone"),
         ("dvdrental.zip", zipped("dvdrental.tar", "README"), r"holds dvdrental\.tar, README, not dvdrental\.tar alone"),
         ("dvdrental.zip", zipped(), r"holds nothing, not dvdrental\.tar alone"),

@@ -294,7 +294,7 @@ def test_a_file_that_is_no_archive_is_told_how_to_land(tmp_path: Path, scratch: 
     with pytest.raises(ReleaseError, match=r"Land it: `cinestream land netflix .*combined_data_1\.txt`"):
         release_files(tmp_path / "combined_data_1.txt", scratch)
     (tmp_path / "archive.zip").write_bytes(b"<html>Sign in</html>")
-    with pytest.raises(ReleaseError, match=r"archive\.zip is no zip, tar or tar\.gz\. If its download was cut"):
+    with pytest.raises(ReleaseError, match=r"archive\.zip is not a zip, tar or tar\.gz\. If its download was cut"):
         release_files(tmp_path / "archive.zip", scratch)
 
 
