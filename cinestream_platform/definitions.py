@@ -18,7 +18,7 @@ warnings.filterwarnings("ignore", category=BetaWarning)
 
 from cinestream_platform import sources  # noqa: E402
 from cinestream_platform.automation.build_sensor import staleness_sensor  # noqa: E402
-from cinestream_platform.automation.extraction import EXTRACTION_SCHEDULES, extraction_sensors  # noqa: E402
+from cinestream_platform.automation.extraction import extraction_schedules, extraction_sensors  # noqa: E402
 from cinestream_platform.automation.housekeeping import HOUSEKEEPING_SCHEDULE, housekeeping  # noqa: E402
 from cinestream_platform.automation.jobs import JOBS  # noqa: E402
 from cinestream_platform.automation.landing import landing_sensor  # noqa: E402
@@ -66,12 +66,12 @@ def build_definitions() -> Definitions:
         ],
         asset_checks=load_asset_checks_from_modules(modules),
         jobs=[*JOBS, housekeeping, REPORTS_JOB],
-        schedules=[HOUSEKEEPING_SCHEDULE, REPORTS_SCHEDULE, *EXTRACTION_SCHEDULES],
+        schedules=[HOUSEKEEPING_SCHEDULE, REPORTS_SCHEDULE, *extraction_schedules(CATALOG.sources)],
         sensors=[
             landing_sensor(interval),
             staleness_sensor(interval),
             dead_run_sensor(),
-            *extraction_sensors(get_settings().extraction_interval_seconds),
+            *extraction_sensors(CATALOG.sources, get_settings().extraction_interval_seconds),
         ],
         # A process per step costs 3 to 7 s of imports; these steps are seconds or run in Postgres.
         executor=in_process_executor,

@@ -1,17 +1,18 @@
 """Every setting of the platform, read from the environment once.
 
-What belongs here: names, defaults and types of settings, and nothing that connects or reads files.
-Secrets are ``SecretStr`` and come from the environment only.
+What belongs here: names, defaults and types of settings, and nothing that connects or reads files. Settings of one
+source alone are declared in its package, and read here (``Settings.own``). Secrets are ``SecretStr`` and come from the
+environment only.
 """
 
 import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar, cast
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettingError
 
@@ -50,6 +51,32 @@ SslMode = Annotated[
     Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None, BeforeValidator(_unset)
 ]
 RootCertificate = Annotated[str | None, BeforeValidator(_unset)]
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+OwnT = TypeVar("OwnT", bound=BaseSettings)
+
+
+class OperationalPostgresSettings(BaseSettings):
+    """Where the operational Postgres of a source is, and who reads it: a base for settings of a source's own.
+
+    A source declares a subclass with its prefix (``CINESTREAM_<SOURCE>_``) and its defaults.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+
+    host: str | None = Field(
+        None, description="Host of the operational database; unset = the warehouse's server has one."
+    )
+    port: int = Field(5432, description="Port of that host.")
+    user: str = Field("reader", description="Login on that host; it need only read.")
+    password: SecretStr | None = Field(None, description="Password of the login that reads it.")
+    database: str = Field("postgres", description="Name of the database, on whichever server.")
+    sslmode: SslMode = Field(
+        None, description="libpq's sslmode towards that host; unset = require (on this machine prefer)."
+    )
+    sslrootcert: RootCertificate = Field(
+        None, description="File with the CA's certificate, for verify-ca and verify-full."
+    )
+    time_zone: TimeZone = Field("UTC", description="Zone of its timestamps without one, such as Europe/Madrid.")
 
 
 class Settings(BaseSettings):
@@ -77,24 +104,6 @@ class Settings(BaseSettings):
     role_members: dict[Role, tuple[str, ...]] = Field(
         default_factory=dict,
         description='Logins of your own that are members of group roles, as JSON: {"data_analyst": ["anna"]}.',
-    )
-
-    dvdrental_host: str | None = Field(
-        None, description="Host of the operational dvdrental database; unset = the warehouse's server has one."
-    )
-    dvdrental_port: int = Field(5432, description="Port of that host.")
-    dvdrental_user: str = Field("dvdrental_reader", description="Login on that host; it need only read.")
-    dvdrental_password: SecretStr | None = Field(None, description="Password of the login that reads dvdrental.")
-    dvdrental_database: str = Field("dvdrental", description="Database of dvdrental, on whichever server.")
-    dvdrental_schema: str = Field("public", description="Schema of its tables.")
-    dvdrental_sslmode: SslMode = Field(
-        None, description="libpq's sslmode towards that host; unset = require (on this machine prefer)."
-    )
-    dvdrental_sslrootcert: RootCertificate = Field(
-        None, description="File with the CA's certificate, for verify-ca and verify-full."
-    )
-    dvdrental_time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
-        "UTC", description="Zone of its timestamps without one, such as Europe/Madrid."
     )
 
     landing_url: StoreUrl = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/landing.")
@@ -133,6 +142,26 @@ class Settings(BaseSettings):
     ui_hosts: str = Field(
         "", description="Public names of the UI behind a proxy, such as dagster.example.com, separated by commas."
     )
+
+    _own: dict[type[BaseSettings], BaseSettings] = PrivateAttr(default_factory=dict)
+
+    def own(self, kind: type[OwnT]) -> OwnT:
+        """The settings that a source's package declares, read from the environment when they are first asked for.
+
+        A wrong value there stops what needs that source, and no other one.
+
+        Raises:
+            SettingsError: A variable's value cannot be.
+        """
+        if kind not in self._own:
+            self._own[kind] = _read(kind)
+        return cast(OwnT, self._own[kind])
+
+    def with_own(self, *own: BaseSettings) -> "Settings":
+        """The same settings, in which these of sources take the place of the environment's."""
+        changed = self.model_copy()
+        changed._own = self._own | {type(settings): settings for settings in own}
+        return changed
 
     @property
     def home_dir(self) -> Path:
@@ -189,6 +218,29 @@ class SettingsError(CineStreamError):
     """Variables have values that cannot be; the message names them, without the values: they may be secrets."""
 
 
+def variables(kind: type[BaseSettings]) -> dict[str, str]:
+    """Field to environment variable."""
+    prefix = kind.model_config.get("env_prefix") or ""
+    return {name: str(field.validation_alias or f"{prefix}{name.upper()}") for name, field in kind.model_fields.items()}
+
+
+def _read(kind: type[OwnT]) -> OwnT:
+    try:
+        return kind()
+    except ValidationError as error:
+        names = variables(kind)
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        raise SettingsError("; ".join(f"{_named(one['loc'], names)}: {one['msg']}" for one in found)) from None
+    except UnreadableSettingError as error:  # no JSON, where the value must be
+        raise SettingsError(f"{error}: its value must be JSON") from None
+
+
+def _named(place: tuple[int | str, ...], names: dict[str, str]) -> str:
+    """The variable that holds a value, with the way to it inside the value."""
+    first, *others = map(str, place)
+    return "_".join([names.get(first, first), *(other.upper() for other in others)])
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process. Tests call ``get_settings.cache_clear()`` after changing the environment.
@@ -199,11 +251,4 @@ def get_settings() -> Settings:
         SettingsError: A variable's value cannot be.
     """
     forget_foreign_variables()
-    try:
-        return Settings()
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        wrong = (f"CINESTREAM_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in found)
-        raise SettingsError("; ".join(wrong)) from None
-    except UnreadableSettingError as error:  # no JSON, where the value must be
-        raise SettingsError(f"{error}: its value must be JSON") from None
+    return _read(Settings)

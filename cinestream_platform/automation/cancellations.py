@@ -13,7 +13,8 @@ from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRunStatu
 from psycopg import Connection
 
 from cinestream_platform.automation.jobs import build_job_names, load_job_name
-from cinestream_platform.catalog import EXTRACTS, FEEDS, SOURCES
+from cinestream_platform.catalog import FEEDS, SOURCES
+from cinestream_platform.declarations.connector import OperationalSystem
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.table import WHOLE
 from cinestream_platform.ledger import held_work
@@ -138,18 +139,19 @@ def _left_stale(record: RunRecord, nodes: Mapping[AssetKey, Node], state: Ledger
 
 
 def is_extraction_held(
-    conn: Connection[Any], instance: DagsterInstance, source: str, fingerprint: str, *, is_done: bool
+    conn: Connection[Any], instance: DagsterInstance, system: OperationalSystem, fingerprint: str, *, is_done: bool
 ) -> bool:
     """Whether an extraction was cancelled and the source's state is still the one that was seen then.
 
     ``is_done`` says that this state was extracted meanwhile.
     """
-    work = f"{source} extraction"
-    tables = {asset_key(feed.table) for feed in EXTRACTS if feed.source == source}
+    source, work = system.feeds[0].source, f"{system.name} extraction"
+    tables = {asset_key(feed.table) for feed in system.feeds}
     with newly_cancelled(conn, instance, f"{work}s") as records:
         for record in records:
             run = record.dagster_run
-            if run.job_name == load_job_name(source) or tables & (run.asset_selection or set()):
+            selected = run.asset_selection
+            if tables & selected if selected else run.job_name == load_job_name(source):
                 held_work.hold(conn, [HeldWork(source, work, WHOLE, fingerprint, run.run_id)])
     waiting = [one for one in held_work.held(conn) if one.work == work]
     over = [one for one in waiting if is_done or one.inputs != fingerprint]

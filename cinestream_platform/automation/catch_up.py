@@ -11,7 +11,7 @@ from cinestream_platform.automation.extraction import is_extracted
 from cinestream_platform.automation.jobs import build_job_of, load_job_name
 from cinestream_platform.automation.landing import arrival_events, due_files, load_requests, scan_landing
 from cinestream_platform.automation.planning import is_loaded, is_published, plan_builds
-from cinestream_platform.catalog import CATALOG, EXTRACTS, SOURCES
+from cinestream_platform.catalog import CATALOG, SOURCES
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
@@ -82,13 +82,14 @@ def extract_databases(
     begin: Begin = _ignore,
     follow: Follow = _ignore,
 ) -> list[ExecuteInProcessResult]:
-    """Extract the operational databases of these sources, but those that look as they did at the last extraction."""
+    """Extract the operational systems of these sources, but those that look as they did at the last extraction."""
     results = []
-    for source in dict.fromkeys(feed.source for feed in EXTRACTS if feed.source in sources):
-        if is_extracted(source, target):
-            continue
-        assets = [asset_key(feed.table) for feed in EXTRACTS if feed.source == source]
-        results.append(_execute(defs, load_job_name(source), instance, assets, {}, {}, begin, follow))
+    for source in [source for source in CATALOG.sources if source.name in sources]:
+        for system in source.systems:
+            if is_extracted(system, target):
+                continue
+            assets = [asset_key(feed.table) for feed in system.feeds]
+            results.append(_execute(defs, load_job_name(source.name), instance, assets, {}, {}, begin, follow))
     return results
 
 

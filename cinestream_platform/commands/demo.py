@@ -27,6 +27,7 @@ from cinestream_platform.commands.working import working
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.ledger.landed_files import settled_keys
 from cinestream_platform.settings import get_settings
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 MARKER = "demo.json"
@@ -109,9 +110,9 @@ def _feed(console: Console, target: PostgresTarget, supplies: list[Supply], *, r
             keys += [landing.key for landing in landings]
             news += landed
         if supply.load:
-            with working(console, f"filling the database {get_settings().dvdrental_database}"):
+            with working(console, f"filling the database {get_settings().own(DvdrentalSettings).database}"):
                 supply.load(replace)
-            say(console, f"database      {get_settings().dvdrental_database}: {supply.what}")
+            say(console, f"database      {get_settings().own(DvdrentalSettings).database}: {supply.what}")
     settle = get_settings().landing_settle_seconds if news and open_landing(get_settings()).is_folder else 0
     time.sleep(settle + 0.1 if settle else 0)
     return keys

@@ -16,6 +16,7 @@ from cinestream_platform.errors import CineStreamError
 from cinestream_platform.messages import one_line
 from cinestream_platform.regular_files import irregular, is_regular
 from cinestream_platform.settings import Settings
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.profile_text import printable
 
 DEFAULT_RELEASE = "ml-latest-small"
@@ -241,7 +242,7 @@ def _dvdrental(settings: Settings, folder: Path) -> Choice:
     from cinestream_platform.sources.dvdrental.load_database import load_archive
 
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-    if host := settings.dvdrental_host:
+    if host := settings.own(DvdrentalSettings).host:
         reason = f"the database at {host} is read instead (CINESTREAM_DVDRENTAL_HOST)"
         supply = Supply("dvdrental", f"database at {host}")
         return Choice("dvdrental", supply, (supply.what,), tuple((path.name, reason) for path in entries))

@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from cinestream_platform.declarations.sample import SampleCounts
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.samples.planting import SampleCounts
 from cinestream_platform.settings import Settings
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 
 LEAST_NETFLIX_RATINGS = 20_000
 """Among fewer the planted dirt would be too large a share of a file."""
@@ -52,8 +53,8 @@ def generated(settings: Settings, scale: float, sources: Collection[str]) -> lis
         folder = settings.home_dir / "sample" / "netflix"
         ratings = netflix.generate(folder, ratings=max(LEAST_NETFLIX_RATINGS, round(100_000 * scale)), dirty=0.0001)
         supplies.append(Supply("netflix", what, (folder,), planted=_planted(ratings)))
-    if "dvdrental" in sources and settings.dvdrental_host:
-        supplies.append(Supply("dvdrental", f"database at {settings.dvdrental_host}"))
+    if "dvdrental" in sources and settings.own(DvdrentalSettings).host:
+        supplies.append(Supply("dvdrental", f"database at {settings.own(DvdrentalSettings).host}"))
     elif "dvdrental" in sources:
         rental = Supply(
             "dvdrental",

@@ -7,21 +7,22 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
-from cinestream_platform.catalog import EXTRACTS, MART_SCHEMAS, PREDICTIONS, TABLES
+from cinestream_platform.catalog import CATALOG, MART_SCHEMAS, PREDICTIONS, TABLES
 from cinestream_platform.commands.findings import FAILED, OK, SKIPPED, WARNING, Finding
 from cinestream_platform.commands.instance import NoDagsterDatabaseError, ensure_dagster_database, prepare_instance
+from cinestream_platform.declarations.connector import OperationalSystem, SourceDatabaseError, SourceDriftError
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
 from cinestream_platform.lake.store_errors import explain, is_store_error, location_of
 from cinestream_platform.marts.project import manifest_path
-from cinestream_platform.reading.database_reader import SourceDriftError, open_snapshot
+from cinestream_platform.messages import describe
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.services.process import PostgresServiceError
-from cinestream_platform.settings import Settings
-from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_database
+from cinestream_platform.settings import Settings, SettingsError
 from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import ROLES, MissingRightError, drift, login_name
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect, tls_remedy
@@ -56,7 +57,8 @@ class ServiceChecks:
         yield "dagster database", self.dagster_database
         yield "dagster", self.dagster
         yield "dbt", self.dbt
-        yield "source database", self.source_database
+        for system in (system for source in CATALOG.sources for system in source.systems):
+            yield "source database", partial(self.source_database, system)
         yield "files", self.files
 
     def postgres(self) -> Iterator[Finding]:
@@ -110,18 +112,26 @@ class ServiceChecks:
         done = f" ({len(changes)} changes made now)" if changes else ""
         yield Finding(OK, "warehouse", f"{len(TABLES)} tables and the ledger are as declared{done}")
 
-    def source_database(self) -> Iterator[Finding]:
-        """The operational database of dvdrental; none is no fault, for not everybody has that source."""
+    def source_database(self, system: OperationalSystem) -> Iterator[Finding]:
+        """An operational system; none is no fault, for not everybody has that source."""
         name = "source database"
         try:
-            database = source_database(self._settings)
-            with open_snapshot(database, EXTRACTS) as snapshot:
-                yield Finding(OK, name, f"{database.target}: {len(EXTRACTS)} tables, {len(snapshot.columns)} in all")
+            is_named = bool(system.own and system.own().named_host(self._settings))
+            connector = system.connect(self._settings)
+        except SettingsError as error:
+            yield Finding(FAILED, name, str(error))
+            return
+        except SourceDatabaseError as error:
+            yield Finding(FAILED if is_named else SKIPPED, name, str(error))
+            return
+        try:
+            with connector.read(system.feeds) as reader:
+                found = f"{len(system.feeds)} tables, {len(reader.moment.columns)} in all"
+            yield Finding(OK, name, f"{connector.address}: {found}")
         except SourceDriftError as error:
             yield Finding(FAILED, name, str(error))
-        except (PostgresUnreachableError, SourceDatabaseError) as error:
-            level = FAILED if self._settings.dvdrental_host else SKIPPED
-            yield Finding(level, name, str(error))
+        except connector.passing_faults as error:
+            yield Finding(FAILED if is_named else SKIPPED, name, describe(error))
 
     def roles(self) -> Iterator[Finding]:
         """Group roles exist, and every login that there is a secret for is let in."""

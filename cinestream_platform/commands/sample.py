@@ -8,7 +8,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cinestream_platform.samples.planting import SampleCounts
+from cinestream_platform.declarations.sample import SampleCounts
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.chinook.sample import generator as chinook
 from cinestream_platform.sources.movielens.sample import generator as movielens

@@ -9,6 +9,7 @@ from cinestream_platform.releases.fetch_release import DVDRENTAL, fetch_archive,
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, source_target
 from cinestream_platform.sources.dvdrental.load_database import load_archive, load_sample
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import connect
 
 
@@ -39,8 +40,9 @@ def _outcome(is_new: bool) -> str:
     """What is there now, as its reader sees it."""
     settings = get_settings()
     target = source_target(settings)
+    schema = settings.own(DvdrentalSettings).schema_name
     counts = SQL(" UNION ALL ").join(
-        SQL("SELECT count(*) FROM {}").format(Identifier(settings.dvdrental_schema, table)) for table in SOURCE_TABLES
+        SQL("SELECT count(*) FROM {}").format(Identifier(schema, table)) for table in SOURCE_TABLES
     )
     with connect(target, role=None) as conn:
         rows = sum(count for (count,) in conn.execute(counts))

@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pydantic_settings import BaseSettings
+
 from cinestream_platform.declarations.bundle import Bundle
+from cinestream_platform.declarations.connector import OperationalSystem
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.relation import Relation
 from cinestream_platform.declarations.table import Partitioning, Table
@@ -41,7 +44,8 @@ class Source:
         mart_schema: Schema of its marts, which dbt builds.
         feeds: Which landed files fill which raw table.
         bundles: Files that hold several of these tables.
-        extracts: Which tables of an operational database fill which raw table.
+        systems: Operational systems that tables are extracted from, instead of files that land.
+        settings: Settings of its own (``Settings.own``), if it has any.
         relations: What relates its raw tables, for reports.
         predictions: Tables that data scientists write; the platform only makes them.
         monthly_marts: The months of its marts that are rebuilt month by month, if it has such marts.
@@ -55,7 +59,8 @@ class Source:
     mart_schema: str
     feeds: tuple[Feed, ...] = ()
     bundles: tuple[Bundle, ...] = ()
-    extracts: tuple[Feed, ...] = ()
+    systems: tuple[OperationalSystem, ...] = ()
+    settings: type[BaseSettings] | None = None
     relations: tuple[Relation, ...] = ()
     predictions: tuple[Table, ...] = ()
     monthly_marts: Partitioning | None = None
@@ -66,6 +71,11 @@ class Source:
         declared = {*(table.source for table in (*self.tables, *self.predictions)), *(f.source for f in self.all_feeds)}
         if declared - {self.name}:
             raise ValueError(f"source {self.name} declares tables or feeds of {', '.join(sorted(declared))}")
+
+    @property
+    def extracts(self) -> tuple[Feed, ...]:
+        """Which tables of operational systems fill which raw table."""
+        return tuple(feed for system in self.systems for feed in system.feeds)
 
     @property
     def tables(self) -> tuple[Table, ...]:

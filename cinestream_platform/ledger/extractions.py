@@ -16,6 +16,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.table import Table
 from cinestream_platform.ledger.landed_files import COLUMNS, LandedFile
 
@@ -32,16 +33,21 @@ class Known:
     versions: int
 
 
-def known_content(conn: Connection[Any], source: str) -> dict[str, Known]:
-    """Dataset to what is loaded of it."""
+def known_content(conn: Connection[Any], feeds: Sequence[Feed]) -> dict[str, Known]:
+    """Dataset to what is loaded of it, of what is extracted together."""
     with conn.cursor(row_factory=class_row(Known)) as cursor:
         found = cursor.execute(
             "SELECT DISTINCT ON (dataset) dataset, sha256, count(*) OVER (PARTITION BY dataset) AS versions"
-            " FROM ops.landed_file WHERE source = %s AND bucket = %s AND status = 'loaded'"
+            " FROM ops.landed_file WHERE source = %s AND dataset = ANY (%s) AND bucket = %s AND status = 'loaded'"
             " ORDER BY dataset, last_modified DESC, file_id DESC",
-            (source, BUCKET),
+            (*_place(feeds), BUCKET),
         ).fetchall()
     return {known.dataset: known for known in found}
+
+
+def _place(feeds: Sequence[Feed]) -> tuple[str, list[str]]:
+    """Source and datasets of what is extracted together."""
+    return feeds[0].source, [feed.dataset for feed in feeds]
 
 
 def begin(
@@ -64,15 +70,16 @@ def begin(
     return made
 
 
-def abandon(conn: Connection[Any], source: str) -> None:
+def abandon(conn: Connection[Any], feeds: Sequence[Feed]) -> None:
     """Give up what an extraction began and did not finish; the nightly housekeeping deletes what it left in the lake.
 
     Call it while holding the right to extract: whoever began these is gone.
     """
     conn.execute(
         "UPDATE ops.landed_file SET status = 'gone', is_newest = false, reason = 'the extraction did not finish',"
-        " next_attempt_at = clock_timestamp() WHERE source = %s AND bucket = %s AND status = 'pending'",
-        (source, BUCKET),
+        " next_attempt_at = clock_timestamp()"
+        " WHERE source = %s AND dataset = ANY (%s) AND bucket = %s AND status = 'pending'",
+        (*_place(feeds), BUCKET),
     )
 
 
@@ -143,7 +150,10 @@ def keep_keys(conn: Connection[Any], source: str, keys: KeyCounts) -> None:
 
 @dataclass(frozen=True)
 class Extraction:
-    """One moment of a source: of which database (``Snapshot.origin``), by which run, whole or not, what had changed."""
+    """One moment of a system: which one (``Moment.origin``), by which run, whole or not, what had changed.
+
+    ``source`` is the system's name: that of its source, unless the source has several.
+    """
 
     source: str
     origin: str
@@ -169,11 +179,11 @@ def record(conn: Connection[Any], extraction: Extraction) -> None:
     )
 
 
-def last(conn: Connection[Any], source: str) -> Extraction | None:
-    """The last extraction of a source; ``None`` if it never was extracted."""
+def last(conn: Connection[Any], system: str) -> Extraction | None:
+    """The last extraction of a system; ``None`` if it never was extracted."""
     with conn.cursor(row_factory=class_row(Extraction)) as cursor:
         return cursor.execute(
             "SELECT source, origin, taken_at, source_clock, run_id, is_full, fingerprint, tables_changed"
             " FROM ops.extraction WHERE source = %s ORDER BY extraction_id DESC LIMIT 1",
-            (source,),
+            (system,),
         ).fetchone()

@@ -1,6 +1,7 @@
-"""Extracting an operational database: read one moment, write the lake, publish all raw tables in one transaction.
+"""Extracting an operational system: read one moment, write the lake, publish all raw tables in one transaction.
 
-Joins the lake with the warehouse; knows nothing of Dagster. A run that dies half-way publishes no table.
+The system is read by its connector. Joins the lake with the warehouse; knows nothing of Dagster. A run that dies
+half-way publishes no table.
 """
 
 from __future__ import annotations
@@ -16,9 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psycopg
 from psycopg import Connection
 
 from cinestream_platform import progress
+from cinestream_platform.declarations.connector import (
+    Connector,
+    Increment,
+    Moment,
+    OperationalSystem,
+    Reader,
+    TableCopy,
+)
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.table import Kind, WriteMode
 from cinestream_platform.errors import CineStreamError
@@ -34,17 +44,7 @@ from cinestream_platform.loading.raw_rows import RawRows, Spool
 from cinestream_platform.messages import describe
 from cinestream_platform.publishing.raw import FileResult, FileTransaction, RawTableChangedError
 from cinestream_platform.reading.blocks import REJECT_SCHEMA
-from cinestream_platform.reading.copied_rows import read_copied
-from cinestream_platform.reading.database_reader import (
-    PASSING_FAULTS,
-    Snapshot,
-    SourceDatabase,
-    TableCopy,
-    copy_table,
-    count_keys,
-    open_snapshot,
-)
-from cinestream_platform.reading.increments import Increment, grown, newest_from
+from cinestream_platform.reading.increments import grown, newest_from
 from cinestream_platform.reading.reject_words import reject_samples, reject_words
 from cinestream_platform.reading.rejects import count_by_rule, samples_by_rule
 from cinestream_platform.services.disk import keep_room
@@ -53,6 +53,8 @@ from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 
 READERS = 2
+WAREHOUSE_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PostgresUnreachableError)
+"""The warehouse went away or was restarted: worth another attempt."""
 
 
 class TooManyRejectedError(CineStreamError):
@@ -87,26 +89,26 @@ class Extracted:
     """What an extraction did: rows loaded and rejected of each table that had changed."""
 
     is_full: bool
-    snapshot: Snapshot
+    moment: Moment
     rows: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """Extracts the tables of one operational database."""
+    """Extracts the tables of one operational system."""
 
     settings: Settings
-    database: SourceDatabase
+    system: OperationalSystem
+    connector: Connector
     target: PostgresTarget
     lake: ObjectStore
-    feeds: Sequence[Feed]
     run_id: str
     log: Callable[[str], None]
 
     @property
-    def source(self) -> str:
-        """The source system."""
-        return self.feeds[0].source
+    def feeds(self) -> Sequence[Feed]:
+        """What is extracted."""
+        return self.system.feeds
 
     def run(self, *, full: bool) -> Extracted:
         """Extract once; a source that goes away meanwhile is asked again, from the beginning and with patience.
@@ -116,61 +118,63 @@ class Extractor:
         Raises:
             SourceDriftError: A table or column is missing in the source.
             TooManyRejectedError: A table has more bad rows than its feed allows.
-            PostgresUnreachableError, psycopg.OperationalError: The source did not come back.
+            PostgresUnreachableError, psycopg.OperationalError, a passing fault of the connector: It did not come back.
         """
+        away: tuple[type[Exception], ...] = (*WAREHOUSE_AWAY, *self.connector.passing_faults)
         for attempt in range(1, self.settings.load_attempts + 1):
             try:
                 return self._run_once(full=full)
-            except (*PASSING_FAULTS, PostgresUnreachableError) as error:
+            except away as error:
                 if attempt == self.settings.load_attempts:
                     raise
                 wait = self.settings.load_backoff_seconds * 2 ** (attempt - 1)
-                self.log(f"{self.database.target} went away ({describe(error)}); again in {wait:,.0f} s")
+                self.log(f"{self.connector.address} went away ({describe(error)}); again in {wait:,.0f} s")
                 time.sleep(wait)
         raise AssertionError("unreachable")
 
     def _run_once(self, *, full: bool) -> Extracted:
-        with connect(self.target) as conn, locks.turn(conn, locks.extraction_turn(self.source)):
-            extractions.abandon(conn, self.source)
+        with connect(self.target) as conn, locks.turn(conn, locks.extraction_turn(self.system.name)):
+            extractions.abandon(conn, self.feeds)
             try:
                 with tempfile.TemporaryDirectory(prefix="cinestream-") as scratch:
                     return self._extract(conn, Path(scratch), full=full)
             except BaseException:
                 if not conn.closed:
-                    extractions.abandon(conn, self.source)
+                    extractions.abandon(conn, self.feeds)
                 raise
 
     def _extract(self, conn: Connection[Any], scratch: Path, *, full: bool) -> Extracted:
-        known = extractions.known_content(conn, self.source)
-        last = extractions.last(conn, self.source)
-        with open_snapshot(self.database, self.feeds) as snapshot:
-            increments, keys = self._increments(conn, known, snapshot, last if not full else None)
-            copies = self._copy_all(snapshot, scratch, increments)
-        clock = snapshot.taken_at
+        known = extractions.known_content(conn, self.feeds)
+        last = extractions.last(conn, self.system.name)
+        with self.connector.read(self.feeds) as reader:
+            increments, keys = self._increments(conn, known, reader, last if not full else None)
+            copies = self._copy_all(reader, scratch, increments)
+        moment, clock = reader.moment, reader.moment.taken_at
         if last:  # whatever the source's clock says: what was read later is what holds
-            snapshot = replace(snapshot, taken_at=max(snapshot.taken_at, last.taken_at + timedelta(microseconds=1)))
+            moment = replace(moment, taken_at=max(moment.taken_at, last.taken_at + timedelta(microseconds=1)))
         read = [
-            self._read(conn, snapshot, feed, copy, is_whole=feed.dataset not in increments)
+            self._read(conn, moment, feed, copy, is_whole=feed.dataset not in increments)
             for feed, copy in copies
             if not _is_known(copy, feed, known.get(feed.dataset), is_whole=feed.dataset not in increments)
         ]
         tables = [table for table in read if table]
         for table in tables:
             table.spool.put(self.lake, _lake_path(table.feed, self.run_id, table.sha256))
-        self._publish(conn, snapshot, clock, tables, keys, is_full=not increments)
+        self._publish(conn, moment, clock, tables, keys, is_full=not increments)
         for table in tables:
             compact(self.target, self.lake, table.feed)
         rows = {t.feed.dataset: (t.spool.rows, t.rejected.height) for t in tables}
-        return Extracted(not increments, snapshot, rows)
+        return Extracted(not increments, moment, rows)
 
     def _increments(
-        self, conn: Connection[Any], known: Mapping[str, Known], snapshot: Snapshot, last: Extraction | None
+        self, conn: Connection[Any], known: Mapping[str, Known], reader: Reader, last: Extraction | None
     ) -> tuple[dict[str, Increment], list[KeyCounts]]:
         """What is read of tables that need not be read whole, and how many rows their ranges of keys have now.
 
         After another database's extraction, or where the source's clock was set back, all are read whole.
         """
-        follows = last is not None and last.origin == snapshot.origin and last.source_clock <= snapshot.taken_at
+        moment = reader.moment
+        follows = last is not None and last.origin == moment.origin and last.source_clock <= moment.taken_at
         increments, keys = {}, []
         for feed in self.feeds:
             if not feed.increment_by:
@@ -179,42 +183,42 @@ class Extractor:
             if follows and last is not None and feed.dataset in known:
                 since = _since(conn, feed, last.source_clock)
             if since is None:
-                keys.append(KeyCounts(feed.dataset, count_keys(self.database, snapshot, feed), None))
+                keys.append(KeyCounts(feed.dataset, reader.count_keys(feed), None))
                 continue
-            counted, ranges = self._count(conn, snapshot, feed)
+            counted, ranges = self._count(conn, reader, feed)
             keys.append(counted)
             increments[feed.dataset] = Increment(since, ranges)
         return increments, keys
 
     def _count(
-        self, conn: Connection[Any], snapshot: Snapshot, feed: Feed
+        self, conn: Connection[Any], reader: Reader, feed: Feed
     ) -> tuple[KeyCounts, tuple[tuple[int, int], ...]]:
         """How many rows the ranges of keys have, and those that have grown.
 
         The newest ranges are counted each time. The others only if the table's rows do not add up with them.
         """
-        known = extractions.known_keys(conn, self.source, feed.dataset)
+        known = extractions.known_keys(conn, feed.source, feed.dataset)
         if known:
             floor = newest_from(known)
-            newest = count_keys(self.database, snapshot, feed, from_bucket=floor)
+            newest = reader.count_keys(feed, from_bucket=floor)
             others = sum(rows for bucket, rows in known.items() if bucket < floor)
-            if snapshot.rows[feed.table.name] - sum(newest.values()) == others:
+            if reader.moment.rows[feed.table.name] - sum(newest.values()) == others:
                 return KeyCounts(feed.dataset, newest, floor), grown(newest, known)
-        counts = count_keys(self.database, snapshot, feed)
+        counts = reader.count_keys(feed)
         return KeyCounts(feed.dataset, counts, None), grown(counts, known)
 
     def _copy_all(
-        self, snapshot: Snapshot, scratch: Path, increments: Mapping[str, Increment]
+        self, reader: Reader, scratch: Path, increments: Mapping[str, Increment]
     ) -> list[tuple[Feed, TableCopy]]:
         def copy(feed: Feed) -> TableCopy:
             path = scratch / f"{feed.dataset}.copy"
-            return copy_table(self.database, snapshot, feed, path, increment=increments.get(feed.dataset))
+            return reader.copy(feed, path, increment=increments.get(feed.dataset))
 
         with ThreadPoolExecutor(READERS) as readers:
             return list(zip(self.feeds, readers.map(copy, self.feeds), strict=True))
 
     def _read(
-        self, conn: Connection[Any], snapshot: Snapshot, feed: Feed, copy: TableCopy, *, is_whole: bool
+        self, conn: Connection[Any], moment: Moment, feed: Feed, copy: TableCopy, *, is_whole: bool
     ) -> ExtractedTable | None:
         """Type the rows of a table that has changed; ``None`` where an increment brings nothing that is not loaded.
 
@@ -223,13 +227,13 @@ class Extractor:
         """
         lake_path = _lake_path(feed, self.run_id, copy.sha256)
         file = extractions.begin(
-            conn, feed.table, snapshot.taken_at, sha256=copy.sha256, size=copy.size, lake_path=lake_path
+            conn, feed.table, moment.taken_at, sha256=copy.sha256, size=copy.size, lake_path=lake_path
         )
         spool, rejected = Spool(copy.path.with_suffix(""), feed), [pl.DataFrame(schema=REJECT_SCHEMA)]
         warnings = Counter[str]()
         loaded = [] if is_whole else landed_files.loaded(conn, feed.source, feed.dataset)
-        not_after = snapshot.taken_at + CLOCK_SLACK
-        for batch in read_copied(copy.path, feed, file_id=file.file_id, not_after=not_after):
+        not_after = moment.taken_at + CLOCK_SLACK
+        for batch in self.connector.typed(copy.path, feed, file_id=file.file_id, not_after=not_after):
             progress.note(f"rows of {feed.table.name}")
             keep_room(self.settings)
             spool.add(batch.rows if is_whole else self._unknown(batch.rows, feed, loaded))
@@ -265,7 +269,7 @@ class Extractor:
     def _publish(
         self,
         conn: Connection[Any],
-        snapshot: Snapshot,
+        moment: Moment,
         clock: datetime,
         tables: Sequence[ExtractedTable],
         keys: Sequence[KeyCounts],
@@ -275,13 +279,13 @@ class Extractor:
         """All changed tables in one transaction: readers see the source of one moment."""
         changed = tuple(table.feed.dataset for table in tables)
         extraction = Extraction(
-            self.source,
-            snapshot.origin,
-            snapshot.taken_at,
+            self.system.name,
+            moment.origin,
+            moment.taken_at,
             clock,
             self.run_id,
             is_full,
-            snapshot.fingerprint,
+            moment.fingerprint,
             changed,
         )
         for _ in range(COMPARISONS):
@@ -291,13 +295,13 @@ class Extractor:
                     for table, found in zip(tables, compared, strict=True):
                         self._write(writing, table, found)
                     for counted in keys:
-                        extractions.keep_keys(writing, self.source, counted)
+                        extractions.keep_keys(writing, self.feeds[0].source, counted)
                     extractions.record(writing, extraction)
                     writing.commit()
                 return
             except RawTableChangedError:
                 continue
-        raise RawTableChangedError(f"raw tables of {self.source} are being changed all the time")
+        raise RawTableChangedError(f"raw tables of {self.system.name} are being changed all the time")
 
     def _compare(self, conn: Connection[Any], table: ExtractedTable) -> Compared:
         newcomers = [Newcomer(table.file, table.spool)]

@@ -3,7 +3,7 @@
 In that format a row is a line: tabs, line ends and backslashes inside a value are escaped
 (https://www.postgresql.org/docs/18/sql-copy.html, "Text Format"). So there are no quotes to close and no limit to a
 line. The last field names the column whose value was too large to be copied. What belongs here: lines to rows and
-rejected records. What does not: types and rules (``records``), writing the file (``database_reader``).
+rejected records. What does not: types and rules (``records``), writing the file (``postgres_connector``).
 """
 
 from __future__ import annotations

@@ -3,16 +3,16 @@
 A watermark alone loses rows: one row with a key of 2,000,000,000, or dated as of years ago, hides or escapes all that
 come after. So rows are also counted by ranges of ``2 ** BUCKET_BITS`` keys, and ranges that have more than at the last
 extraction are read again. What belongs here: comparing counts, and conditions in SQL. What does not: where the counts
-are kept (``warehouse.extractions``), reading rows (``database_reader``).
+are kept (``warehouse.extractions``), reading rows (connectors).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from psycopg.sql import SQL, Composed, Literal
+
+from cinestream_platform.declarations.connector import Increment
 
 BUCKET_BITS = 10
 NEWEST_ROWS = 1_000
@@ -20,20 +20,15 @@ MAX_RANGES = 50
 """More ranges are read as one from the first to the last: rows that are loaded are left out again later."""
 
 
-@dataclass(frozen=True)
-class Increment:
-    """What to read of a table: rows from ``since`` on (of the increment's column), and these ranges of keys."""
-
-    since: Any
-    ranges: tuple[tuple[int, int], ...] = ()
-
-    def condition(self, comparable: Composed, margin: str | None, key: Composed) -> Composed:
-        """The rows in SQL; ``margin`` is an interval before ``since``."""
-        begin = SQL("{}").format(Literal(self.since))
-        if margin is not None:
-            begin = SQL("{} - {}::interval").format(begin, Literal(margin))
-        ranges = [SQL(" OR {} BETWEEN {} AND {}").format(key, Literal(low), Literal(high)) for low, high in self.ranges]
-        return SQL("WHERE {} >= {}{}").format(comparable, begin, SQL("").join(ranges))
+def condition(increment: Increment, comparable: Composed, margin: str | None, key: Composed) -> Composed:
+    """The rows of an increment in SQL; ``margin`` is an interval before ``since``."""
+    begin = SQL("{}").format(Literal(increment.since))
+    if margin is not None:
+        begin = SQL("{} - {}::interval").format(begin, Literal(margin))
+    ranges = [
+        SQL(" OR {} BETWEEN {} AND {}").format(key, Literal(low), Literal(high)) for low, high in increment.ranges
+    ]
+    return SQL("WHERE {} >= {}{}").format(comparable, begin, SQL("").join(ranges))
 
 
 def newest_from(known: Mapping[int, int]) -> int:

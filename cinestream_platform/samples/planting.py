@@ -5,7 +5,6 @@ What belongs to one source, its columns, texts and kinds of dirt, is in that sou
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BufferedWriter, FileIO
 from pathlib import Path
 from random import Random
@@ -21,19 +20,6 @@ _ItemT = TypeVar("_ItemT")
 
 class SampleSizeError(CineStreamError):
     """No sample can be of the size that was asked for."""
-
-
-@dataclass(frozen=True)
-class SampleCounts:
-    """What every generator says about the files that it wrote.
-
-    Attributes:
-        rows: Dataset -> physical records in its files, headers not counted, bad records counted.
-        planted: Dataset -> kind of dirt -> number of records that a correct load must reject.
-    """
-
-    rows: dict[str, int]
-    planted: dict[str, dict[str, int]]
 
 
 def pick(rng: Random, items: Sequence[_ItemT]) -> _ItemT:

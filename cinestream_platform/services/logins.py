@@ -1,8 +1,8 @@
-"""Secrets of the logins that the platform makes: one per group role of the warehouse, and the reader of dvdrental.
+"""Secrets of the logins that the platform makes: one per group role of the warehouse, and readers of databases of ours.
 
 ``CINESTREAM_LOGIN_<ROLE>_PASSWORD`` gives a login its password. With the embedded Postgres a login without one gets a
 random password, kept in ``<home>/logins/<role>`` (readable by the owner alone), so that ``cinestream dsn`` can tell it.
-``CINESTREAM_DVDRENTAL_PASSWORD`` is that of the operational database's reader, with the same rule.
+The reader of an operational database that is ours gets its password by the same rule (``kept_secret``).
 """
 
 import os
@@ -16,8 +16,6 @@ from cinestream_platform.services.process import make_private
 from cinestream_platform.settings import Settings
 
 ROLE_NAMES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
-DVDRENTAL_READER = "dvdrental_reader"
-"""The login that reads the operational database where that database is ours."""
 
 
 def login_secrets(settings: Settings) -> dict[str, SecretStr]:
@@ -32,11 +30,11 @@ def login_secrets(settings: Settings) -> dict[str, SecretStr]:
     return found
 
 
-def dvdrental_secret(settings: Settings) -> SecretStr | None:
-    """The password of ``DVDRENTAL_READER``; None with an external Postgres for which none was given."""
-    if settings.dvdrental_password or settings.postgres_host is not None:
-        return settings.dvdrental_password or None
-    return SecretStr(_kept_password(settings.home_dir / "logins" / DVDRENTAL_READER))
+def kept_secret(settings: Settings, login: str, given: SecretStr | None) -> SecretStr | None:
+    """The password of a login: the given one, or a kept one; None with an external Postgres if none was given."""
+    if given or settings.postgres_host is not None:
+        return given or None
+    return SecretStr(_kept_password(settings.home_dir / "logins" / login))
 
 
 def _kept_password(path: Path) -> str:

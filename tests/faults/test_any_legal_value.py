@@ -5,14 +5,15 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from cinestream_platform.reading import database_reader
+from cinestream_platform.reading import postgres_connector
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from tests.support.shop import Shop, in_encoding
 
 
 def test_long_texts_come_over_and_arrays_of_two_dimensions_and_times_near_the_end_reject_their_row(shop: Shop) -> None:
-    settings = shop.platform.settings.model_copy(update={"dvdrental_time_zone": "America/New_York"})
+    settings = shop.platform.settings.with_own(DvdrentalSettings(time_zone="America/New_York"))
     shop.execute(
         "ALTER TABLE rental DISABLE TRIGGER USER",
         "UPDATE film SET special_features = '{{Trailers,a},{b,c}}' WHERE film_id = 1",
@@ -47,7 +48,7 @@ def test_long_texts_come_over_and_arrays_of_two_dimensions_and_times_near_the_en
 
 
 def test_a_value_that_is_too_large_rejects_its_row_by_name(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_reader, "MAX_VALUE_BYTES", 100_000)
+    monkeypatch.setattr(postgres_connector, "MAX_VALUE_BYTES", 100_000)
     shop.execute(
         "UPDATE film SET description = repeat('x', 100001) WHERE film_id = 1",
         "UPDATE film SET special_features = array_fill('x'::text, ARRAY[100001]) WHERE film_id = 2",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cinestream_platform.catalog import EXTRACTS
-from cinestream_platform.reading import database_reader
-from cinestream_platform.reading.database_reader import SourceDriftError, copy_table, open_snapshot
+from cinestream_platform.declarations.connector import SourceDriftError
+from cinestream_platform.reading import postgres_connector
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import source_database
 from tests.support.shop import FEEDS, Shop, in_encoding
@@ -107,15 +107,15 @@ def test_what_the_catalog_does_not_show_is_refused_by_postgres_itself(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = source_database(get_settings())
-    with open_snapshot(database, EXTRACTS) as snapshot:
+    with database.read(EXTRACTS) as reader:
         shop.execute("REVOKE SELECT ON rental FROM dvdrental_reader")  # others wait until the snapshot is closed
         with pytest.raises(SourceDriftError, match="permission denied for table rental"):
-            copy_table(database, snapshot, FEEDS["rental"], tmp_path / "rental")
+            reader.copy(FEEDS["rental"], tmp_path / "rental")
     shop.execute("GRANT SELECT ON rental TO dvdrental_reader", "ALTER TABLE rental ENABLE ROW LEVEL SECURITY")
-    monkeypatch.setattr(database_reader, "drift", lambda *_: [])
+    monkeypatch.setattr(postgres_connector, "drift", lambda *_: [])
     with (
         pytest.raises(SourceDriftError, match=r"row-level security policy for table .rental"),
-        open_snapshot(database, EXTRACTS),
+        database.read(EXTRACTS),
     ):
         pass
 

@@ -17,6 +17,7 @@ from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental import foreign_sql
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
 from cinestream_platform.sources.dvdrental.load_database import LOADER, OWNER, load_archive, load_sample
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support.shop import settings_for
 
@@ -58,7 +59,7 @@ def standing(postgres: PostgresTarget, tmp_path_factory: pytest.TempPathFactory)
     settings = settings_for(postgres, tmp_path_factory.mktemp("standing"), "pagila_standing")
     load_sample(settings, scale=0.05)
     yield settings
-    drop(postgres, settings.dvdrental_database)
+    drop(postgres, settings.own(DvdrentalSettings).database)
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +77,11 @@ def counts(settings: Settings) -> dict[str, int]:
 
 
 def nothing_is_left(server: PostgresTarget, settings: Settings) -> bool:
-    databases = as_admin(server, f"SELECT datname FROM pg_database WHERE datname LIKE '{settings.dvdrental_database}%'")
+    databases = as_admin(
+        server, f"SELECT datname FROM pg_database WHERE datname LIKE '{settings.own(DvdrentalSettings).database}%'"
+    )
     logins = as_admin(server, f"SELECT FROM pg_roles WHERE rolname = '{LOADER}' OR rolname = '{OWNER}' AND rolcanlogin")
-    return databases == [(settings.dvdrental_database,)] and not logins
+    return databases == [(settings.own(DvdrentalSettings).database,)] and not logins
 
 
 def test_a_dumped_pagila_is_loaded_with_every_row_and_belongs_to_nobody_who_can_log_in(
@@ -100,7 +103,7 @@ def test_a_dumped_pagila_is_loaded_with_every_row_and_belongs_to_nobody_who_can_
     assert counts(settings)["film"] > 10
     assert nothing_is_left(postgres, settings)
     owners = "SELECT DISTINCT relowner::regrole::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-    assert as_admin(postgres, owners, settings.dvdrental_database) == [(OWNER,)]
+    assert as_admin(postgres, owners, settings.own(DvdrentalSettings).database) == [(OWNER,)]
     assert load_archive(settings, folder / "whole.SQL") is False
 
 
@@ -153,7 +156,7 @@ def test_its_login_has_no_right_elsewhere_not_even_on_the_database_that_is_there
     standing: Settings, postgres: PostgresTarget, tmp_path: Path, statement: str, existing: dict[str, int]
 ) -> None:
     made = tmp_path / "x"
-    text = statement.format(x=made, database=standing.dvdrental_database, owner=OWNER)
+    text = statement.format(x=made, database=standing.own(DvdrentalSettings).database, owner=OWNER)
     (tmp_path / "evil.sql").write_text(f"{text};\n")
     with pytest.raises(
         SourceDatabaseError, match=r"evil\.sql could not be run, and nothing was changed: line 1: ERROR"
@@ -183,12 +186,12 @@ CREATE FUNCTION public.rewards() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'S
 def test_its_functions_are_not_taken_for_those_of_postgres_by_who_may_do_everything(
     settings: Settings, postgres: PostgresTarget, script: str, tmp_path: Path
 ) -> None:
-    trap = TRAP.format(database=f"{settings.dvdrental_database}_loading")
+    trap = TRAP.format(database=f"{settings.own(DvdrentalSettings).database}_loading")
     (tmp_path / "evil.sql").write_text(script + trap)
     assert load_archive(settings, tmp_path / "evil.sql") is True
     assert load_archive(settings, tmp_path / "evil.sql") is False  # only the reader's rights are set right
     comment = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{}'"
-    assert as_admin(postgres, comment.format(settings.dvdrental_database)) == [(None,)]
+    assert as_admin(postgres, comment.format(settings.own(DvdrentalSettings).database)) == [(None,)]
 
 
 @pytest.mark.parametrize(

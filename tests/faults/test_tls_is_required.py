@@ -21,6 +21,7 @@ from cinestream_platform.marts.project import PROJECT_DIR
 from cinestream_platform.marts.resource import connection_environment
 from cinestream_platform.settings import Settings, SettingsError, get_settings
 from cinestream_platform.sources.dvdrental.database import source_target
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import (
     PostgresTarget,
     PostgresUnreachableError,
@@ -125,7 +126,7 @@ def test_tls_is_required_towards_other_machines_unless_it_is_said_otherwise(
 
 
 def test_the_defaults_hold_for_the_warehouse_and_for_the_operational_database() -> None:
-    settings = Settings(postgres_host=HOST, dvdrental_host="shop.example", dvdrental_sslrootcert="/ca.crt")
+    settings = Settings(postgres_host=HOST).with_own(DvdrentalSettings(host="shop.example", sslrootcert="/ca.crt"))
     assert PostgresTarget.from_settings(settings).sslmode == "require"
     shop = source_target(settings)
     assert (shop.sslmode, shop.sslrootcert) == ("require", "/ca.crt")
@@ -160,7 +161,7 @@ def test_a_server_without_tls_is_refused_in_one_sentence_with_both_settings(with
 
 
 def test_the_operational_databases_own_settings_are_named(without_tls: PostgresTarget) -> None:
-    settings = Settings(dvdrental_host=HOST, dvdrental_port=without_tls.port)
+    settings = Settings().with_own(DvdrentalSettings(host=HOST, port=without_tls.port))
     with pytest.raises(PostgresUnreachableError, match="CINESTREAM_DVDRENTAL_SSLMODE=disable"):
         connect(source_target(settings), role=None).__enter__()
 

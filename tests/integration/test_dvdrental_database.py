@@ -22,6 +22,7 @@ from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, Source
 from cinestream_platform.sources.dvdrental.load_database import OWNER, TURN, load_archive, load_sample
 from cinestream_platform.sources.dvdrental.sample import activity
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support.shop import settings_for
 
@@ -85,7 +86,7 @@ def generated(
     sample = load_sample(settings, variant=request.param)
     assert sample is not None
     yield settings, sample
-    drop(postgres, settings.dvdrental_database)
+    drop(postgres, settings.own(DvdrentalSettings).database)
 
 
 def rows(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
@@ -110,7 +111,9 @@ def databases(server: PostgresTarget, like: str) -> list[str]:
 
 
 def writer(server: PostgresTarget, settings: Settings) -> psycopg.Connection[Any]:
-    return psycopg.connect(replace(server, database=settings.dvdrental_database).conninfo(), autocommit=True)
+    return psycopg.connect(
+        replace(server, database=settings.own(DvdrentalSettings).database).conninfo(), autocommit=True
+    )
 
 
 def test_the_published_archive_is_restored_with_every_row(
@@ -123,7 +126,7 @@ def test_the_published_archive_is_restored_with_every_row(
     ]
     # As the published views are: they call functions that the reader may call.
     assert scalar(settings, "SELECT sum(total_sales) FROM sales_by_store") == Decimal("61312.04")
-    assert databases(postgres, settings.dvdrental_database) == [settings.dvdrental_database]
+    assert databases(postgres, settings.own(DvdrentalSettings).database) == [settings.own(DvdrentalSettings).database]
 
     with writer(postgres, settings) as conn:
         conn.execute("DELETE FROM payment")
@@ -157,7 +160,7 @@ def test_an_archive_that_cannot_be_restored_leaves_the_database_as_it_was(
         ):
             load_archive(settings, tmp_path / name, replace=True)
         assert counts(settings) == before
-    assert databases(postgres, settings.dvdrental_database) == [settings.dvdrental_database]
+    assert databases(postgres, settings.own(DvdrentalSettings).database) == [settings.own(DvdrentalSettings).database]
 
 
 def test_an_archive_without_one_of_the_tables_is_refused(
@@ -165,14 +168,14 @@ def test_an_archive_without_one_of_the_tables_is_refused(
 ) -> None:
     load_sample(settings, scale=0.05)
     before = counts(settings)
-    target = replace(postgres, database=settings.dvdrental_database)
+    target = replace(postgres, database=settings.own(DvdrentalSettings).database)
     dump = [postgres_binary(tmp_path, "pg_dump"), "--format=custom", "--exclude-table=payment", f"--dbname={target}"]
     with (tmp_path / "most.dump").open("wb") as file:
         subprocess.run(dump, env={"PGPASSWORD": target.password.get_secret_value()}, stdout=file, check=True)
     with pytest.raises(SourceDatabaseError, match=r"no dvdrental: schema public lacks payment\. Nothing was changed"):
         load_archive(settings, tmp_path / "most.dump", replace=True)
     assert counts(settings) == before
-    assert databases(postgres, settings.dvdrental_database) == [settings.dvdrental_database]
+    assert databases(postgres, settings.own(DvdrentalSettings).database) == [settings.own(DvdrentalSettings).database]
 
 
 def test_a_generated_database_has_the_announced_rows_traps_and_dirt(generated: tuple[Settings, Sample]) -> None:
@@ -209,7 +212,7 @@ def test_the_types_are_those_of_the_published_database_or_of_pagila(generated: t
     assert types["language.name"] == "character(20)"
     assert types["payment.amount"] == "numeric(5,2)"
     assert types["rental.customer_id"] == "smallint"
-    pagila = "pagila" in settings.dvdrental_database
+    pagila = "pagila" in settings.own(DvdrentalSettings).database
     assert types["rental.return_date"] == ("timestamp with time zone" if pagila else "timestamp without time zone")
     assert ("film.original_language_id" in types) is pagila
     assert scalar(settings, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'payment'::regclass") == 5 * pagila
@@ -226,7 +229,7 @@ def test_both_kinds_hold_the_same_rows_and_instants(postgres: PostgresTarget, tm
         load_sample(settings, scale=0.05, variant=variant, dirt=False)  # type: ignore[arg-type]
         query = "SELECT rental_id, rental_date::timestamp::text, return_date::timestamp::text FROM rental ORDER BY 1"
         found.append(rows(settings, query))
-        drop(postgres, settings.dvdrental_database)
+        drop(postgres, settings.own(DvdrentalSettings).database)
     assert found[0] == found[1]
     assert len(found[0]) == 802
 
@@ -303,12 +306,14 @@ def test_what_was_taken_from_the_reader_is_given_back_without_touching_a_row(
 
 def test_a_database_that_was_not_made_here_is_never_replaced(settings: Settings, postgres: PostgresTarget) -> None:
     with connect(replace(postgres, database="postgres"), role=None) as conn:
-        conn.execute(SQL("CREATE DATABASE {}").format(Identifier(settings.dvdrental_database)))
+        conn.execute(SQL("CREATE DATABASE {}").format(Identifier(settings.own(DvdrentalSettings).database)))
     for replaced in (False, True):
         with pytest.raises(SourceDatabaseError, match=r"was not made by cinestream load-source, and is left alone"):
             load_sample(settings, scale=0.05, replace=replaced)
-    assert databases(postgres, settings.dvdrental_database) == [settings.dvdrental_database]
-    warehouse = settings.model_copy(update={"dvdrental_database": settings.postgres_database})
+    assert databases(postgres, settings.own(DvdrentalSettings).database) == [settings.own(DvdrentalSettings).database]
+    warehouse = settings.with_own(
+        settings.own(DvdrentalSettings).model_copy(update={"database": settings.postgres_database})
+    )
     with pytest.raises(SourceDatabaseError, match="left alone"):
         load_sample(warehouse, scale=0.05, replace=True)
 
@@ -318,12 +323,12 @@ def test_a_killed_load_is_cleared_away_and_a_running_one_is_waited_for(
 ) -> None:
     load_sample(settings, scale=0.05)
     with connect(replace(postgres, database="postgres"), role=None, name=TURN) as conn:
-        leftover = Identifier(f"{settings.dvdrental_database}_loading")
+        leftover = Identifier(f"{settings.own(DvdrentalSettings).database}_loading")
         conn.execute(SQL("CREATE DATABASE {} OWNER {}").format(leftover, Identifier(OWNER)))
         with pytest.raises(SourceDatabaseError, match="another cinestream load-source is at work"):
             load_sample(settings, replace=True)
     assert load_sample(settings, scale=0.05, replace=True) is not None
-    assert databases(postgres, settings.dvdrental_database) == [settings.dvdrental_database]
+    assert databases(postgres, settings.own(DvdrentalSettings).database) == [settings.own(DvdrentalSettings).database]
 
 
 @pytest.mark.parametrize("variant", ["dvdrental", "pagila"])

@@ -18,6 +18,7 @@ from cinestream_platform.orchestration import warehouse
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_target
 from cinestream_platform.sources.dvdrental.load_database import load_archive, load_sample
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.access import MissingRightError, drift
 from cinestream_platform.warehouse.blockers import end_readers, holders
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
@@ -217,8 +218,7 @@ def dvdrental_settings(target: PostgresTarget, home: Path) -> Settings:
         postgres_port=target.port,
         postgres_user=target.user,
         postgres_password=target.password,
-        dvdrental_password=SecretStr("pw-reader"),
-    )
+    ).with_own(DvdrentalSettings(password=SecretStr("pw-reader")))
 
 
 def test_the_dvdrental_archive_is_restored_by_a_pg_restore_that_the_server_understands(

@@ -18,16 +18,18 @@ from cinestream_platform.automation.housekeeping import sweep_lake
 from cinestream_platform.automation.landing import due_files, scan_landing
 from cinestream_platform.catalog import EXTRACTS
 from cinestream_platform.commands.files import NotLandableError, reload_key, retract_key
+from cinestream_platform.declarations.connector import SourceDriftError
 from cinestream_platform.ledger import turns
 from cinestream_platform.loading import extraction
 from cinestream_platform.loading.extraction import TooManyRejectedError
 from cinestream_platform.loading.raw_rows import Spool
 from cinestream_platform.publishing import raw as raw_publish
-from cinestream_platform.reading.database_reader import SnapshotLostError, SourceDriftError
+from cinestream_platform.reading.postgres_connector import PostgresReader, SnapshotLostError
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES
 from cinestream_platform.sources.dvdrental.load_database import load_sample
 from cinestream_platform.sources.dvdrental.sample import activity, content
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.connection import PostgresUnreachableError, connect
 from tests.support import crash
@@ -78,13 +80,13 @@ def test_every_row_is_loaded_or_rejected_by_the_rule_it_breaks(
 def test_types_and_texts_come_over_as_they_are_whatever_the_sources_settings(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, real = shop.source.database, extraction.copy_table
+    source, real = shop.source.database, PostgresReader.copy
 
     def slow(*arguments: Any, **options: Any) -> Any:
         time.sleep(0.03)  # who holds the snapshot is idle for longer than the source allows
         return real(*arguments, **options)
 
-    monkeypatch.setattr(extraction, "copy_table", slow)
+    monkeypatch.setattr(PostgresReader, "copy", slow)
     shop.execute(
         f"ALTER DATABASE {source} SET DateStyle = 'German, DMY'",
         f"ALTER DATABASE {source} SET TimeZone = 'Asia/Tokyo'",
@@ -142,13 +144,13 @@ def test_types_and_texts_come_over_as_they_are_whatever_the_sources_settings(
         for (name,) in query("SELECT column_name FROM information_schema.columns WHERE table_schema = 'raw_dvdrental'")
     }
     assert columns.isdisjoint({"fulltext", "password", "picture", "streaming_url"})
-    assert extracted.snapshot.unknown_columns(EXTRACTS) == [
+    assert extracted.moment.unknown_columns(EXTRACTS) == [
         *("staff.password", "staff.picture", "film.fulltext", "film.streaming_url")
     ]
 
 
 def test_times_without_a_zone_are_read_in_the_declared_one_and_others_are_instants(shop: Shop) -> None:
-    settings = shop.platform.settings.model_copy(update={"dvdrental_time_zone": "Europe/Berlin"})
+    settings = shop.platform.settings.with_own(DvdrentalSettings(time_zone="Europe/Berlin"))
     for variant, ahead in (("dvdrental", (2, 1)), ("pagila", (0, 0))):  # hours of summer and winter
         load_sample(settings, scale=0.05, dirt=False, replace=True, variant=variant)  # type: ignore[arg-type]
         shop.execute(
@@ -477,17 +479,17 @@ HOLDER = f"{READERS} AND query NOT LIKE 'COPY%'"
 def test_a_source_that_goes_away_meanwhile_is_read_again_from_the_beginning(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, left, lock = extraction.copy_table, [0], threading.Lock()
+    real, left, lock = PostgresReader.copy, [0], threading.Lock()
     victims = READERS
 
-    def copy_table(database: Any, snapshot: Any, feed: Any, path: Any, **options: Any) -> Any:
+    def copy(reader: Any, feed: Any, path: Any, **options: Any) -> Any:
         with lock:
             if feed.dataset == "film" and left[0]:
                 left[0] -= 1
                 shop.rows(victims)
-        return real(database, snapshot, feed, path, **options)
+        return real(reader, feed, path, **options)
 
-    monkeypatch.setattr(extraction, "copy_table", copy_table)
+    monkeypatch.setattr(PostgresReader, "copy", copy)
     left[0] = 2
     assert set(shop.extract().rows) == set(SOURCE_TABLES)
     assert shop.raw_counts()["rental"] == 1_604
@@ -509,7 +511,7 @@ def test_a_source_that_goes_away_meanwhile_is_read_again_from_the_beginning(
 
 
 def test_a_source_that_is_not_there_is_waited_for_three_times_and_named(shop: Shop) -> None:
-    settings = shop.platform.settings.model_copy(update={"dvdrental_database": "nowhere"})
+    settings = shop.platform.settings.with_own(DvdrentalSettings(database="nowhere"))
     with pytest.raises(
         PostgresUnreachableError, match=r'nowhere does not let us in:.*"nowhere" does not exist.*load-source'
     ):

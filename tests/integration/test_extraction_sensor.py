@@ -15,6 +15,7 @@ from cinestream_platform.automation.jobs import load_job_name
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES
 from cinestream_platform.sources.dvdrental.sample import activity
+from cinestream_platform.sources.dvdrental.source import RENTAL_SHOP
 from tests.support.shop import Shop
 
 SENSOR = "dvdrental_change_sensor"
@@ -61,7 +62,7 @@ def test_the_sensor_asks_once_for_what_changed_and_the_schedule_for_everything(s
     for change in ("DELETE FROM film_actor WHERE film_id = 1", "UPDATE staff SET active = false WHERE staff_id = 2"):
         shop.execute(change)
         assert len(shop.platform.tick(SENSOR).run_requests) == 1, change
-        assert not is_extracted("dvdrental", shop.platform.target)
+        assert not is_extracted(RENTAL_SHOP, shop.platform.target)
         shop.extract()
     shop.execute("UPDATE payment SET amount = 0.01 WHERE payment_id = 17600")  # leaves no trace in the row
     assert len(shop.platform.tick(SENSOR).run_requests) == 1

@@ -16,6 +16,7 @@ from cinestream_platform.orchestration import warehouse
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.sources.dvdrental.load_database import load_sample
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import Platform, database, environment_of, settled
 from tests.support.shop import READER_PASSWORD, Shop, copy_of
@@ -70,10 +71,7 @@ def generated_source(
         postgres_user=postgres.user,
         postgres_password=postgres.password,
         postgres_database="postgres",
-        dvdrental_host=None,
-        dvdrental_password=SecretStr(READER_PASSWORD),
-        dvdrental_database=name,
-    )
+    ).with_own(DvdrentalSettings(host=None, password=SecretStr(READER_PASSWORD), database=name))
     sample = load_sample(settings, scale=0.1, replace=True)
     assert sample is not None
     yield name, sample

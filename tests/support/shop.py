@@ -26,8 +26,10 @@ from cinestream_platform.loading.extraction import Extracted, Extractor
 from cinestream_platform.loading.raw_rows import RawRows
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings, get_settings
-from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, source_database
+from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES
 from cinestream_platform.sources.dvdrental.load_database import OWNER
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
+from cinestream_platform.sources.dvdrental.source import RENTAL_SHOP
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support.platform import Platform, database
 
@@ -46,10 +48,7 @@ def settings_for(server: PostgresTarget, home: Path, database: str) -> Settings:
         postgres_user=server.user,
         postgres_password=server.password,
         postgres_database="postgres",
-        dvdrental_host=None,
-        dvdrental_password=SecretStr(READER_PASSWORD),
-        dvdrental_database=database,
-    )
+    ).with_own(DvdrentalSettings(host=None, password=SecretStr(READER_PASSWORD), database=database))
 
 
 @contextmanager
@@ -94,7 +93,7 @@ class Shop:
     def of_settings(cls) -> Shop:
         """The one that the environment's variables name, on the warehouse's server."""
         settings = get_settings()
-        return cls(replace(PostgresTarget.from_settings(settings), database=settings.dvdrental_database))
+        return cls(replace(PostgresTarget.from_settings(settings), database=settings.own(DvdrentalSettings).database))
 
     @cached_property
     def platform(self) -> Platform:
@@ -123,10 +122,8 @@ class Shop:
     def extract(self, *, full: bool = False, settings: Settings | None = None) -> Extracted:
         """Extract once, as the asset does."""
         p, settings = self.platform, settings or self.platform.settings
-        origin = source_database(settings)
-        return Extractor(settings, origin, p.target, p.lake, EXTRACTS, str(uuid4()), self.messages.append).run(
-            full=full
-        )
+        connector, run = RENTAL_SHOP.connect(settings), str(uuid4())
+        return Extractor(settings, RENTAL_SHOP, connector, p.target, p.lake, run, self.messages.append).run(full=full)
 
     def current(self, dataset: str) -> pl.DataFrame:
         """The raw rows that count, as dims and facts are made from: delivered columns, ordered by the first."""

@@ -15,7 +15,8 @@ import jsonschema
 import pytest
 import yaml
 
-from cinestream_platform.settings import Settings
+from cinestream_platform.catalog import CATALOG
+from cinestream_platform.settings import Settings, variables
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -208,13 +209,15 @@ def test_no_secret_is_on_a_command_line(compose: dict[str, Any]) -> None:
 
 
 def test_every_variable_is_one_that_something_reads(compose: dict[str, Any]) -> None:
-    known = {f"CINESTREAM_{name}".upper() for name in Settings.model_fields}
+    own = {name for source in CATALOG.sources if source.settings for name in variables(source.settings).values()}
+    known = {*variables(Settings).values(), *own}
     dagster = set(re.findall(r"env: (\w+)", (ROOT / "dagster.yaml").read_text())) | {"DAGSTER_HOME"}
     assert dagster <= set(compose["services"]["code"]["environment"])
     for variable in compose["services"]["code"]["environment"]:
         assert variable in known | dagster or re.fullmatch(r"CINESTREAM_LOGIN_\w+_PASSWORD", variable), variable
     in_example = set(re.findall(r"^#?(CINESTREAM_\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert {match["name"] for match in VARIABLE.finditer(TEXT)} == in_example
+    assert own <= in_example, "every setting of a source's own is in .env.example"
 
 
 def test_ports_are_this_machines_alone(compose: dict[str, Any]) -> None:

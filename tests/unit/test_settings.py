@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cinestream_platform.settings import Settings, SettingsError, get_settings
+from cinestream_platform.catalog import CATALOG
+from cinestream_platform.settings import OperationalPostgresSettings, Settings, SettingsError, get_settings, variables
 
 
 @pytest.fixture(autouse=True)
@@ -119,16 +121,51 @@ def test_a_wrong_value_names_the_variable_and_not_the_value(monkeypatch: pytest.
     assert "hush" not in str(refusal.value)
 
 
+class ShopSettings(OperationalPostgresSettings):
+    """Settings of a source's own, as its package declares them."""
+
+    model_config = SettingsConfigDict(env_prefix="CINESTREAM_SHOP_")
+
+    schema_name: str = Field("public", validation_alias="CINESTREAM_SHOP_SCHEMA")
+
+
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "Europe"])
-def test_a_time_zone_that_is_none_is_refused_at_once(zone: str, monkeypatch: pytest.MonkeyPatch):
-    assert Settings(dvdrental_time_zone="America/Chicago").dvdrental_time_zone == "America/Chicago"
-    monkeypatch.setenv("CINESTREAM_DVDRENTAL_TIME_ZONE", zone)
+def test_a_wrong_value_of_a_sources_own_is_refused_when_that_source_is_asked_for_and_stops_no_other_one(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+):
+    assert ShopSettings(time_zone="America/Chicago").time_zone == "America/Chicago"
+    monkeypatch.setenv("CINESTREAM_SHOP_TIME_ZONE", zone)
     get_settings.cache_clear()
-    with pytest.raises(SettingsError, match=r"CINESTREAM_DVDRENTAL_TIME_ZONE: .*no such time zone"):
-        get_settings()
+    settings = get_settings()
+    with pytest.raises(SettingsError, match=r"CINESTREAM_SHOP_TIME_ZONE: .*no such time zone"):
+        settings.own(ShopSettings)
 
 
-SECRETS = ("POSTGRES_PASSWORD", "DVDRENTAL_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+def test_settings_of_a_sources_own_are_read_by_their_prefix_and_once(
+    monkeypatch: pytest.MonkeyPatch, secret: SecretStr
+):
+    monkeypatch.setenv("CINESTREAM_SHOP_PASSWORD", secret.get_secret_value())
+    monkeypatch.setenv("CINESTREAM_SHOP_SCHEMA", "sales")
+    settings = Settings()
+    own = settings.own(ShopSettings)
+    assert (own.schema_name, own.password) == ("sales", secret)
+    monkeypatch.setenv("CINESTREAM_SHOP_SCHEMA", "other")
+    assert settings.own(ShopSettings) is own
+    assert Settings().own(ShopSettings).schema_name == "other"
+    for text in (repr(own), repr(settings), settings.model_dump_json(), own.model_dump_json()):
+        assert secret.get_secret_value() not in text
+
+
+def test_settings_of_a_sources_own_are_replaced_in_a_copy_alone():
+    settings = Settings()
+    changed = settings.with_own(ShopSettings(schema_name="sales"))
+    assert changed.own(ShopSettings).schema_name == "sales"
+    assert settings.own(ShopSettings).schema_name == "public"
+    assert changed.model_copy(update={"files_per_run": 1}).own(ShopSettings).schema_name == "sales"
+    assert variables(ShopSettings)["schema_name"] == "CINESTREAM_SHOP_SCHEMA"
+
+
+SECRETS = ("POSTGRES_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 
 
 def test_no_secret_shows_in_any_text_of_the_settings(monkeypatch: pytest.MonkeyPatch, secret: SecretStr):
@@ -142,8 +179,9 @@ def test_no_secret_shows_in_any_text_of_the_settings(monkeypatch: pytest.MonkeyP
         assert hush not in text
 
 
-def test_every_setting_that_sounds_secret_is_one():
-    for name, field in Settings.model_fields.items():
+@pytest.mark.parametrize("kind", [Settings, *(source.settings for source in CATALOG.sources if source.settings)])
+def test_every_setting_that_sounds_secret_is_one(kind: type[BaseSettings]):
+    for name, field in kind.model_fields.items():
         if any(word in name for word in ("password", "secret", "access_key", "token")):
             assert "SecretStr" in str(field.annotation), name
         assert field.description, name

@@ -2,22 +2,15 @@
 
 import polars as pl
 
-from cinestream_platform.loading.extraction import Extracted, Extractor
 from cinestream_platform.orchestration.asset import contract_asset, table_asset
-from cinestream_platform.orchestration.extracted import extracted_assets
+from cinestream_platform.orchestration.extracted import extracted_assets_of
 from cinestream_platform.orchestration.report import report_asset
 from cinestream_platform.sources.dvdrental import tables, transforms
-from cinestream_platform.sources.dvdrental.database import source_database
 from cinestream_platform.sources.dvdrental.source import SOURCE
 
 relationship_report = report_asset(SOURCE)
+extractions = extracted_assets_of(SOURCE)
 predicted_prices = contract_asset(tables.PREDICTED_PRICES, SOURCE)
-
-
-@extracted_assets(SOURCE, source_database)
-def extraction(extractor: Extractor, *, full: bool) -> Extracted:
-    """All tables as they were at one moment; nothing is written of those that had not changed."""
-    return extractor.run(full=full)
 
 
 dim_actor = table_asset(tables.DIM_ACTOR, SOURCE)(transforms.dim_actor)

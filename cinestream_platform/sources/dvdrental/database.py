@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from cinestream_platform.errors import CineStreamError
-from cinestream_platform.reading.database_reader import SourceDatabase
-from cinestream_platform.services.logins import DVDRENTAL_READER, dvdrental_secret
+from cinestream_platform.declarations.connector import SourceDatabaseError
+from cinestream_platform.reading.postgres_connector import PostgresConnector
+from cinestream_platform.services.logins import kept_secret
 from cinestream_platform.settings import Settings
+from cinestream_platform.sources.dvdrental.settings import READER, DvdrentalSettings
 from cinestream_platform.warehouse.connection import PostgresTarget, sslmode_towards
 
 SOURCE_TABLES = (
@@ -19,10 +20,6 @@ SOURCE_TABLES = (
     *("inventory", "language", "payment", "rental", "staff", "store"),
 )
 """What makes a database a dvdrental; Pagila has them too. Views, and partitions of payment, are not counted."""
-
-
-class SourceDatabaseError(CineStreamError):
-    """The operational database cannot be used or made; the message says what to do."""
 
 
 def source_target(settings: Settings) -> PostgresTarget:
@@ -35,19 +32,20 @@ def source_target(settings: Settings) -> PostgresTarget:
     Raises:
         SourceDatabaseError: It is on an external warehouse's server, and its reader has no password.
     """
-    if settings.dvdrental_host:
+    own = settings.own(DvdrentalSettings)
+    if own.host:
         return PostgresTarget(
-            settings.dvdrental_host,
-            settings.dvdrental_port,
-            settings.dvdrental_user,
-            settings.dvdrental_password or SecretStr(""),
-            settings.dvdrental_database,
-            sslmode_towards(settings.dvdrental_host, settings.dvdrental_sslmode),
+            own.host,
+            own.port,
+            own.user,
+            own.password or SecretStr(""),
+            own.database,
+            sslmode_towards(own.host, own.sslmode),
             remedy="Is it running, and are CINESTREAM_DVDRENTAL_* right?",
-            sslrootcert=settings.dvdrental_sslrootcert or "",
+            sslrootcert=own.sslrootcert or "",
             settings="CINESTREAM_DVDRENTAL",
         )
-    password = dvdrental_secret(settings)
+    password = kept_secret(settings, READER, own.password)
     if password is None:
         raise SourceDatabaseError(
             "CINESTREAM_DVDRENTAL_PASSWORD is not set. Give it the password that the login dvdrental_reader is to have "
@@ -55,18 +53,19 @@ def source_target(settings: Settings) -> PostgresTarget:
         )
     return replace(
         PostgresTarget.from_settings(settings),
-        user=DVDRENTAL_READER,
+        user=READER,
         password=password,
-        database=settings.dvdrental_database,
+        database=own.database,
         remedy="Run cinestream load-source dvdrental (or fetch dvdrental), or name another server by "
         "CINESTREAM_DVDRENTAL_HOST.",
     )
 
 
-def source_database(settings: Settings) -> SourceDatabase:
+def source_database(settings: Settings) -> PostgresConnector:
     """Where the tables are, and how their times are to be read.
 
     Raises:
         SourceDatabaseError: It is on an external warehouse's server, and its reader has no password.
     """
-    return SourceDatabase(source_target(settings), settings.dvdrental_schema, settings.dvdrental_time_zone)
+    own = settings.own(DvdrentalSettings)
+    return PostgresConnector(source_target(settings), own.schema_name, own.time_zone)

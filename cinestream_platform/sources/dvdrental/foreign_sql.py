@@ -18,11 +18,11 @@ from typing import BinaryIO
 
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.declarations.connector import SourceDatabaseError
 from cinestream_platform.messages import bounded
 from cinestream_platform.services.disk import keep_room
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings
-from cinestream_platform.sources.dvdrental.database import SourceDatabaseError
 from cinestream_platform.warehouse.connection import PostgresTarget, connect, session_environment
 
 MOST_SECONDS = 3_600.0

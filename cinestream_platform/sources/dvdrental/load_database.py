@@ -18,12 +18,14 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Composed, Identifier, Literal
 from pydantic import SecretStr
 
+from cinestream_platform.declarations.connector import SourceDatabaseError
 from cinestream_platform.releases.archives import unpack_zip
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental import foreign_sql
-from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, SourceDatabaseError, source_target
+from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, source_target
 from cinestream_platform.sources.dvdrental.sample import generator as dvdrental
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse import limits, locks
 from cinestream_platform.warehouse.access import password_verifier
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -82,7 +84,7 @@ def _run_scripts(settings: Settings, scripts: list[Path], *, replace: bool) -> b
         foreign_sql.make_extensions(with_changes(admin, database=target.database), scripts)
         for script in scripts:
             foreign_sql.run_script(settings, script, target)
-        _check_tables(target, settings.dvdrental_schema, scripts[-1])
+        _check_tables(target, settings.own(DvdrentalSettings).schema_name, scripts[-1])
 
     return _load(settings, run, replace=replace)
 
@@ -112,9 +114,9 @@ def load_sample(
 
 
 def _refuse_foreign(settings: Settings) -> None:
-    if settings.dvdrental_host:
+    if host := settings.own(DvdrentalSettings).host:
         raise SourceDatabaseError(
-            f"CINESTREAM_DVDRENTAL_HOST names {settings.dvdrental_host}: the operational database there is not ours to "
+            f"CINESTREAM_DVDRENTAL_HOST names {host}: the operational database there is not ours to "
             "write. Unset it to have one on the warehouse's server."
         )
 
@@ -171,9 +173,9 @@ def _load(settings: Settings, fill: Callable[[PostgresTarget], None], *, replace
             with _inside(admin, reader.database) as inside:
                 limits.apply_where_possible(inside, limits.open_functions(inside))
                 inside.execute(_statement("SET ROLE {}", OWNER))
-                _let_read(inside, reader.user, settings.dvdrental_schema)
+                _let_read(inside, reader.user, settings.own(DvdrentalSettings).schema_name)
             return False
-        _build(conn, admin, reader, settings.dvdrental_schema, fill)
+        _build(conn, admin, reader, settings.own(DvdrentalSettings).schema_name, fill)
         return True
 
 

@@ -11,6 +11,7 @@ from cinestream_platform.commands.demo_data import Choice, choose, described
 from cinestream_platform.commands.demo_sources import DemoError
 from cinestream_platform.commands.next_steps import next_steps
 from cinestream_platform.settings import Settings
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 
 MOVIES = b"movieId,title,genres\r\n1,Toy Story (1995),Comedy\r\n"
 
@@ -127,7 +128,7 @@ def test_a_folder_with_nothing_says_what_was_missing_where(settings: Settings, t
 
 def test_the_database_that_the_settings_name_is_read_instead_of_an_archive(tmp_path: Path) -> None:
     data = made(tmp_path / "data", "dvdrental/dvdrental.tar")
-    settings = Settings(home=tmp_path / "home", dvdrental_host="db.example")
+    settings = Settings(home=tmp_path / "home").with_own(DvdrentalSettings(host="db.example"))
     told = "\n".join(lines(settings, data))
     assert "passed over dvdrental.tar: the database at db.example is read instead" in told
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from cinestream_platform.services.logins import ROLE_NAMES, dvdrental_secret, login_secrets
+from cinestream_platform.services.logins import ROLE_NAMES, kept_secret, login_secrets
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.access import ROLES
 
@@ -69,15 +69,14 @@ def test_with_an_external_postgres_only_given_logins_exist(tmp_path: Path, monke
     assert not (tmp_path / "logins").exists()
 
 
-def test_the_reader_of_dvdrental_has_a_password_by_the_same_rule(tmp_path: Path):
-    embedded = Settings(home=tmp_path, postgres_host=None, dvdrental_password=None)
-    kept = dvdrental_secret(embedded)
+def test_the_reader_of_an_operational_database_has_a_password_by_the_same_rule(tmp_path: Path):
+    embedded = Settings(home=tmp_path, postgres_host=None)
+    kept = kept_secret(embedded, "shop_reader", None)
     assert kept is not None
     assert len(kept.get_secret_value()) >= 32
-    assert dvdrental_secret(embedded) == kept
-    assert stat.S_IMODE((tmp_path / "logins" / "dvdrental_reader").stat().st_mode) == 0o600
+    assert kept_secret(embedded, "shop_reader", None) == kept
+    assert stat.S_IMODE((tmp_path / "logins" / "shop_reader").stat().st_mode) == 0o600
     given = SecretStr("given-hush")
-    assert dvdrental_secret(embedded.model_copy(update={"dvdrental_password": given})) == given
+    assert kept_secret(embedded, "shop_reader", given) == given
     for nothing in (None, SecretStr("")):  # compose hands on an empty variable
-        external = {"postgres_host": "db.example", "dvdrental_password": nothing}
-        assert dvdrental_secret(embedded.model_copy(update=external)) is None
+        assert kept_secret(embedded.model_copy(update={"postgres_host": "db.example"}), "shop_reader", nothing) is None

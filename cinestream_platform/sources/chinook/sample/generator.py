@@ -18,7 +18,8 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
-from cinestream_platform.samples.planting import LF, SampleCounts, SampleSizeError, write_table
+from cinestream_platform.declarations.sample import SampleCounts
+from cinestream_platform.samples.planting import LF, SampleSizeError, write_table
 from cinestream_platform.sources.chinook.sample.content import (
     DIRT,
     EMPLOYEES,

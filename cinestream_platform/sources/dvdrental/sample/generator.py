@@ -20,6 +20,7 @@ from typing import Any, Literal
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.declarations.sample import SampleCounts
 from cinestream_platform.samples.planting import SampleSizeError, pick
 from cinestream_platform.samples.words import ADJECTIVES, NOUNS
 from cinestream_platform.sources.dvdrental.sample import content
@@ -31,7 +32,7 @@ _Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(SampleCounts):
     """What was written, and what a correct extraction must find in it.
 
     Attributes:
@@ -40,8 +41,6 @@ class Sample:
         traps: Legal rows that a careless load loses or counts twice, by name (``_TRAPS``).
     """
 
-    rows: dict[str, int]
-    planted: dict[str, dict[str, int]]
     traps: dict[str, int]
 
 

@@ -21,9 +21,9 @@ from typing import TypeVar
 import polars as pl
 from polars import col
 
+from cinestream_platform.declarations.sample import SampleCounts
 from cinestream_platform.samples.mixing import mixed
 from cinestream_platform.samples.planting import (
-    SampleCounts,
     SampleSizeError,
     filled,
     pick,

@@ -20,8 +20,9 @@ from pathlib import Path
 import polars as pl
 from polars import col
 
+from cinestream_platform.declarations.sample import SampleCounts
 from cinestream_platform.samples.mixing import mixed
-from cinestream_platform.samples.planting import LF, SampleCounts, SampleSizeError, filled, spread, whole_file
+from cinestream_platform.samples.planting import LF, SampleSizeError, filled, spread, whole_file
 from cinestream_platform.sources.netflix.sample.content import (
     CLOSING_DIRT,
     FILE_ENDS,

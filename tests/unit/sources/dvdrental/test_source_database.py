@@ -11,23 +11,17 @@ from cinestream_platform.releases.archives import CorruptArchiveError
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SourceDatabaseError, source_target
 from cinestream_platform.sources.dvdrental.load_database import load_archive, load_sample
+from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import PostgresUnreachableError, connect
 
 HUSH = SecretStr("hush-hush")
 
 
 def test_a_named_host_is_the_operational_database_whatever_the_warehouse_is() -> None:
-    target = source_target(
-        Settings(
-            postgres_host="warehouse.example",
-            dvdrental_host="shop.example",
-            dvdrental_port=6543,
-            dvdrental_user="clerk",
-            dvdrental_password=HUSH,
-            dvdrental_database="pagila",
-            dvdrental_sslmode="require",
-        )
+    named = DvdrentalSettings(
+        host="shop.example", port=6543, user="clerk", password=HUSH, database="pagila", sslmode="require"
     )
+    target = source_target(Settings(postgres_host="warehouse.example").with_own(named))
     assert str(target) == "postgresql://clerk@shop.example:6543/pagila"
     assert (target.password, target.sslmode) == (HUSH, "require")
     assert "hush" not in repr(target)
@@ -35,21 +29,21 @@ def test_a_named_host_is_the_operational_database_whatever_the_warehouse_is() ->
 
 def test_without_one_it_is_on_the_external_warehouses_server_with_a_reader_of_its_own() -> None:
     warehouse = {"postgres_host": "warehouse.example", "postgres_user": "owner", "postgres_sslmode": "verify-full"}
-    target = source_target(Settings(**warehouse, dvdrental_user="not.used", dvdrental_password=HUSH))
+    target = source_target(Settings(**warehouse).with_own(DvdrentalSettings(user="not.used", password=HUSH)))
     assert str(target) == "postgresql://dvdrental_reader@warehouse.example:5432/dvdrental"
     assert (target.password, target.sslmode) == (HUSH, "verify-full")
     with pytest.raises(SourceDatabaseError, match="CINESTREAM_DVDRENTAL_PASSWORD is not set"):
-        source_target(Settings(**warehouse, dvdrental_password=None))
+        source_target(Settings(**warehouse).with_own(DvdrentalSettings(password=None)))
 
 
 def test_a_server_that_does_not_answer_is_named_with_its_own_variables() -> None:
-    target = source_target(Settings(dvdrental_host="127.0.0.1", dvdrental_port=1, dvdrental_password=HUSH))
+    target = source_target(Settings().with_own(DvdrentalSettings(host="127.0.0.1", port=1, password=HUSH)))
     with pytest.raises(PostgresUnreachableError, match=r"are CINESTREAM_DVDRENTAL_\* right\?$"), connect(target):
         pass
 
 
 def test_a_database_of_somebody_elses_is_not_written(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, dvdrental_host="shop.example")
+    settings = Settings(home=tmp_path).with_own(DvdrentalSettings(host="shop.example"))
     for load in (lambda: load_archive(settings, tmp_path, replace=True), lambda: load_sample(settings, replace=True)):
         with pytest.raises(SourceDatabaseError, match=r"CINESTREAM_DVDRENTAL_HOST names shop.example: .* not ours"):
             load()

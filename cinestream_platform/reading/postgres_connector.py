@@ -1,4 +1,4 @@
-"""Reading tables of an operational Postgres as they were at one moment, each into a local file.
+"""The connector for PostgreSQL: tables of an operational database as they were at one moment, each into a local file.
 
 All readers share one exported snapshot (https://www.postgresql.org/docs/18/functions-admin.html, "Snapshot
 Synchronization Functions"): no payment comes without its rental, however busy the source is. COPY streams, so memory
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,23 +20,21 @@ from psycopg import Connection, IsolationLevel
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from cinestream_platform import progress
+from cinestream_platform.declarations.connector import Increment, Moment, SourceDriftError, TableCopy
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.table import Column, Kind
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.messages import describe
-from cinestream_platform.reading.copied_rows import NOT_UTF8, TOO_LARGE
-from cinestream_platform.reading.increments import BUCKET_BITS, Increment
+from cinestream_platform.reading.blocks import Batch
+from cinestream_platform.reading.copied_rows import NOT_UTF8, TOO_LARGE, read_copied
+from cinestream_platform.reading.increments import BUCKET_BITS, condition
 from cinestream_platform.reading.source_look import look
 from cinestream_platform.reading.source_shape import drift, may_use, read_shape
-from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 
 MAX_VALUE_BYTES = 64 * 1024 * 1024
 """A larger text is left out and its row rejected: the server could not send it (a row has at most 1 GB), nor a machine
 of ours hold a few of them."""
-
-
-class SourceDriftError(CineStreamError):
-    """Tables or columns are not what is declared, or may not be read whole; nothing of the database is extracted."""
 
 
 class SnapshotLostError(CineStreamError):
@@ -44,36 +42,118 @@ class SnapshotLostError(CineStreamError):
 
 
 @dataclass(frozen=True)
-class SourceDatabase:
+class PostgresConnector:
     """An operational database: where it is, in which schema, and the zone of its timestamps without one."""
 
     target: PostgresTarget
     schema: str
     time_zone: str
 
+    @property
+    def address(self) -> str:
+        """The database's URL, without the password."""
+        return str(self.target)
+
+    @property
+    def passing_faults(self) -> tuple[type[Exception], ...]:
+        """The database went away or was restarted."""
+        return (psycopg.OperationalError, psycopg.InterfaceError, SnapshotLostError, PostgresUnreachableError)
+
+    def fingerprint(self, feeds: Sequence[Feed]) -> str:
+        """A short text that changes when rows come, go, or are updated (``source_look``).
+
+        Raises:
+            SourceDriftError: The tables are not what is declared, or may not be read whole; the message names them all.
+        """
+        with _read_only(self) as conn, _naming_drift(self):
+            _columns(conn, self, feeds)
+            return look(conn, self.schema, feeds).fingerprint
+
+    @contextmanager
+    def read(self, feeds: Sequence[Feed]) -> Iterator[PostgresReader]:
+        """Hold one moment of the database open.
+
+        Raises:
+            SourceDriftError: The tables are not what is declared, or may not be read whole; the message names them all.
+        """
+        with _read_only(self) as conn:
+            with _naming_drift(self):
+                [(name, taken_at)] = conn.execute("SELECT pg_export_snapshot(), transaction_timestamp()").fetchall()
+                columns = _columns(conn, self, feeds)
+                origin, seen = _origin(conn, self, feeds), look(conn, self.schema, feeds)
+            yield PostgresReader(self, name, Moment(origin, taken_at, columns, seen.fingerprint, seen.rows))
+
+    def typed(self, copied: Path, feed: Feed, *, file_id: int, not_after: datetime) -> Iterator[Batch]:
+        """The rows of a copy, in the order of the file."""
+        return read_copied(copied, feed, file_id=file_id, not_after=not_after)
+
 
 @dataclass(frozen=True)
-class Snapshot:
-    """One moment of a database that several readers can share while it is held open.
+class PostgresReader:
+    """A snapshot that is held open, under the name by which several sessions share it."""
 
-    ``origin`` is another one where the database or a table was made anew: increments on older rows mean nothing then.
-    """
-
+    database: PostgresConnector
     name: str
-    origin: str
-    taken_at: datetime
-    columns: Mapping[str, Mapping[str, str]]
-    fingerprint: str
-    rows: Mapping[str, int] = field(default_factory=dict)
+    moment: Moment
 
-    def unknown_columns(self, feeds: Sequence[Feed]) -> list[str]:
-        """``table.column`` of what the source has beyond the declarations."""
-        return [
-            f"{feed.table.name}.{name}"
-            for feed in feeds
-            for name in self.columns[feed.table.name]
-            if name not in {column.name for column in feed.table.columns}
-        ]
+    def count_keys(self, feed: Feed, *, from_bucket: int | None = None) -> dict[int, int]:
+        """How many rows a table has in each range of keys (``increments``), in all or from one on (by its index)."""
+        where = SQL("").format()
+        if from_bucket is not None:
+            where = SQL("WHERE {} >= {}").format(_key(feed), Literal(from_bucket << BUCKET_BITS))
+        query = SQL("SELECT {}::bigint >> {}, count(*) FROM {} t {} GROUP BY 1").format(
+            _key(feed), Literal(BUCKET_BITS), Identifier(self.database.schema, feed.table.name), where
+        )
+        with self._session() as conn:
+            return dict(conn.execute(query).fetchall())
+
+    def copy(self, feed: Feed, path: Path, *, increment: Increment | None = None) -> TableCopy:
+        """Write a table's rows as they were at the snapshot for ``copied_rows``, in the order of the natural key.
+
+        Without an ``increment`` all of them.
+        """
+        query = self._query(feed, increment)
+        try:
+            with self._session() as conn:
+                return _write(conn, query, feed, path, None)
+        except (psycopg.errors.UntranslatableCharacter, psycopg.errors.CharacterNotInRepertoire):
+            with self._session() as conn:  # some value is not text: which, is found here
+                [(encoding,)] = conn.execute("SELECT current_setting('server_encoding')").fetchall()
+                conn.execute("SELECT set_config('client_encoding', %s, false)", (encoding,))
+                return _write(conn, query, feed, path, "utf-8" if encoding == "SQL_ASCII" else conn.info.encoding)
+
+    def _query(self, feed: Feed, increment: Increment | None) -> Composed:
+        columns = [column for column in feed.table.columns if column.source_name]
+        types = self.moment.columns[feed.table.name]
+        chosen = SQL(", ").join(
+            SQL("{} AS {}").format(_text(c, types[c.source_name or ""], self.database.time_zone), Identifier(c.name))
+            for c in columns
+        )
+        source = Identifier(self.database.schema, feed.table.name)
+        where = SQL("").format()
+        if increment is not None:
+            margin = feed.increment_margin if types[feed.increment_by or ""].startswith("timestamp") else None
+            where = condition(increment, _comparable(feed, types, self.database), margin, _key(feed))
+        key = SQL(", ").join(Identifier("t", name) for name in feed.table.natural_key if not name.startswith("_"))
+        return SQL("COPY (SELECT {}, {} AS {} FROM {} t {} ORDER BY {}) TO STDOUT (FORMAT text, HEADER)").format(
+            chosen, _too_large(columns), Identifier(TOO_LARGE), source, where, key
+        )
+
+    @contextmanager
+    def _session(self) -> Iterator[Connection[Any]]:
+        """A session that reads the snapshot.
+
+        Raises:
+            SnapshotLostError: Whoever held it open is gone.
+            SourceDriftError: Postgres refuses a statement.
+        """
+        with _read_only(self.database) as conn:
+            try:
+                conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(self.name)))
+            except psycopg.DatabaseError as error:
+                raise SnapshotLostError(f"{self.database.target}: {describe(error)}") from error
+            with _naming_drift(self.database):
+                yield conn
 
 
 SESSION = {"search_path": "pg_catalog", "row_security": "off"}
@@ -81,7 +161,7 @@ SESSION = {"search_path": "pg_catalog", "row_security": "off"}
 
 
 @contextmanager
-def _read_only(database: SourceDatabase) -> Iterator[Connection[Any]]:
+def _read_only(database: PostgresConnector) -> Iterator[Connection[Any]]:
     with connect(database.target, role=None, autocommit=False, any_encoding=True) as conn:
         for name, value in SESSION.items():
             conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
@@ -92,7 +172,7 @@ def _read_only(database: SourceDatabase) -> Iterator[Connection[Any]]:
 
 
 @contextmanager
-def _naming_drift(database: SourceDatabase) -> Iterator[None]:
+def _naming_drift(database: PostgresConnector) -> Iterator[None]:
     """Turn Postgres' refusal of a statement into drift: a table was changed, or a right taken away, meanwhile."""
     try:
         yield
@@ -100,29 +180,14 @@ def _naming_drift(database: SourceDatabase) -> Iterator[None]:
         raise _drifted(database, [describe(error)]) from error
 
 
-def _drifted(database: SourceDatabase, problems: Sequence[str]) -> SourceDriftError:
+def _drifted(database: PostgresConnector, problems: Sequence[str]) -> SourceDriftError:
     return SourceDriftError(
         f"{database.target}, schema {database.schema}: {'; '.join(problems)}. Nothing was extracted. Put it back in "
         "the source, or change the declaration in sources/."
     )
 
 
-@contextmanager
-def open_snapshot(database: SourceDatabase, feeds: Sequence[Feed]) -> Iterator[Snapshot]:
-    """Hold one moment of the database open.
-
-    Raises:
-        SourceDriftError: The tables are not what is declared, or may not be read whole; the message names them all.
-    """
-    with _read_only(database) as conn:
-        with _naming_drift(database):
-            [(name, taken_at)] = conn.execute("SELECT pg_export_snapshot(), transaction_timestamp()").fetchall()
-            columns = _columns(conn, database, feeds)
-            origin, seen = _origin(conn, database, feeds), look(conn, database.schema, feeds)
-        yield Snapshot(name, origin, taken_at, columns, seen.fingerprint, seen.rows)
-
-
-def _origin(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> str:
+def _origin(conn: Connection[Any], database: PostgresConnector, feeds: Sequence[Feed]) -> str:
     """Address of the database with a short text that changes when it or a table of it is made anew."""
     made = conn.execute(
         "SELECT oid::bigint FROM pg_database WHERE datname = current_database() UNION ALL SELECT c.oid::bigint"
@@ -132,7 +197,7 @@ def _origin(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Fee
     return f"{database.target}#{hashlib.sha256(repr(sorted(made)).encode()).hexdigest()[:16]}"
 
 
-def _columns(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Feed]) -> dict[str, dict[str, str]]:
+def _columns(conn: Connection[Any], database: PostgresConnector, feeds: Sequence[Feed]) -> dict[str, dict[str, str]]:
     """Table to column to type, domains as their base types.
 
     Raises:
@@ -145,17 +210,6 @@ def _columns(conn: Connection[Any], database: SourceDatabase, feeds: Sequence[Fe
     if problems:
         raise _drifted(database, problems)
     return {table: {name: column.type for name, column in found.columns.items()} for table, found in shape.items()}
-
-
-def read_fingerprint(database: SourceDatabase, feeds: Sequence[Feed]) -> str:
-    """A short text that changes when rows come, go, or are updated (``source_look``): what a sensor asks for often.
-
-    Raises:
-        SourceDriftError: The tables are not what is declared, or may not be read whole; the message names them all.
-    """
-    with _read_only(database) as conn, _naming_drift(database):
-        _columns(conn, database, feeds)
-        return look(conn, database.schema, feeds).fingerprint
 
 
 def _text(column: Column, source_type: str, time_zone: str) -> Composed:
@@ -199,81 +253,9 @@ def _too_large(columns: Sequence[Column]) -> Composed:
     return SQL("CASE {} END").format(SQL(" ").join(whens))
 
 
-@dataclass(frozen=True)
-class TableCopy:
-    """A table's rows in a local file."""
-
-    path: Path
-    sha256: str
-    size: int
-
-
-@contextmanager
-def _at(database: SourceDatabase, snapshot: Snapshot) -> Iterator[Connection[Any]]:
-    """A session that reads the snapshot.
-
-    Raises:
-        SnapshotLostError: Whoever held it open is gone.
-        SourceDriftError: Postgres refuses a statement.
-    """
-    with _read_only(database) as conn:
-        try:
-            conn.execute(SQL("SET TRANSACTION SNAPSHOT {}").format(Literal(snapshot.name)))
-        except psycopg.DatabaseError as error:
-            raise SnapshotLostError(f"{database.target}: {describe(error)}") from error
-        with _naming_drift(database):
-            yield conn
-
-
-def count_keys(
-    database: SourceDatabase, snapshot: Snapshot, feed: Feed, *, from_bucket: int | None = None
-) -> dict[int, int]:
-    """How many rows a table has in each range of keys (``increments``), in all or from one on (by the key's index)."""
-    where = SQL("").format()
-    if from_bucket is not None:
-        where = SQL("WHERE {} >= {}").format(_key(feed), Literal(from_bucket << BUCKET_BITS))
-    query = SQL("SELECT {}::bigint >> {}, count(*) FROM {} t {} GROUP BY 1").format(
-        _key(feed), Literal(BUCKET_BITS), Identifier(database.schema, feed.table.name), where
-    )
-    with _at(database, snapshot) as conn:
-        return dict(conn.execute(query).fetchall())
-
-
 def _key(feed: Feed) -> Composed:
     """The column by whose ranges rows are counted."""
     return SQL("{}").format(Identifier("t", feed.table.natural_key[0]))
-
-
-def copy_table(
-    database: SourceDatabase, snapshot: Snapshot, feed: Feed, path: Path, *, increment: Increment | None = None
-) -> TableCopy:
-    """Write a table's rows as they were at the snapshot for ``copied_rows``, in the order of the natural key.
-
-    Without an ``increment`` all of them.
-    """
-    columns = [column for column in feed.table.columns if column.source_name]
-    types = snapshot.columns[feed.table.name]
-    chosen = SQL(", ").join(
-        SQL("{} AS {}").format(_text(c, types[c.source_name or ""], database.time_zone), Identifier(c.name))
-        for c in columns
-    )
-    source = Identifier(database.schema, feed.table.name)
-    where = SQL("").format()
-    if increment is not None:
-        margin = feed.increment_margin if types[feed.increment_by or ""].startswith("timestamp") else None
-        where = increment.condition(_comparable(feed, types, database), margin, _key(feed))
-    key = SQL(", ").join(Identifier("t", name) for name in feed.table.natural_key if not name.startswith("_"))
-    query = SQL("COPY (SELECT {}, {} AS {} FROM {} t {} ORDER BY {}) TO STDOUT (FORMAT text, HEADER)").format(
-        chosen, _too_large(columns), Identifier(TOO_LARGE), source, where, key
-    )
-    try:
-        with _at(database, snapshot) as conn:
-            return _write(conn, query, feed, path, None)
-    except (psycopg.errors.UntranslatableCharacter, psycopg.errors.CharacterNotInRepertoire):
-        with _at(database, snapshot) as conn:  # some value is not text: which, is found here
-            [(encoding,)] = conn.execute("SELECT current_setting('server_encoding')").fetchall()
-            conn.execute("SELECT set_config('client_encoding', %s, false)", (encoding,))
-            return _write(conn, query, feed, path, "utf-8" if encoding == "SQL_ASCII" else conn.info.encoding)
 
 
 def _write(conn: Connection[Any], query: Composed, feed: Feed, path: Path, codec: str | None) -> TableCopy:
@@ -298,7 +280,7 @@ def _converted(line: bytes, codec: str) -> bytes:
         return NOT_UTF8 + line
 
 
-def _comparable(feed: Feed, types: Mapping[str, str], database: SourceDatabase) -> Composed:
+def _comparable(feed: Feed, types: Mapping[str, str], database: PostgresConnector) -> Composed:
     """The increment's column, as an instant where it is a time."""
     name = feed.increment_by or ""
     if types[name] == "timestamp without time zone":
@@ -307,7 +289,3 @@ def _comparable(feed: Feed, types: Mapping[str, str], database: SourceDatabase) 
             _is_convertible(column), column, Literal(database.time_zone)
         )
     return SQL("{}").format(Identifier("t", name))
-
-
-PASSING_FAULTS = (psycopg.OperationalError, psycopg.InterfaceError, SnapshotLostError)
-"""The source went away or was restarted: worth another attempt."""

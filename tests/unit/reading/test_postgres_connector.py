@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from pydantic import SecretStr
 
 from cinestream_platform.catalog import EXTRACTS
+from cinestream_platform.declarations.connector import Moment
 from cinestream_platform.declarations.table import TEXT, TEXT_ARRAY, TIMESTAMP, Column
-from cinestream_platform.reading.database_reader import Snapshot, SourceDatabase, _comparable, _text
+from cinestream_platform.reading.postgres_connector import PostgresConnector, _comparable, _text
 from cinestream_platform.warehouse.connection import PostgresTarget
 
 EVIL = "x'); DROP TABLE film; --\"'"
@@ -36,7 +37,7 @@ def test_names_and_zones_cannot_break_out_of_their_quotes() -> None:
 
 
 def test_increments_compare_instants_where_the_source_has_naive_times() -> None:
-    database = SourceDatabase(PostgresTarget("h", 1, "u", SecretStr(""), "d"), "public", "Asia/Tokyo")
+    database = PostgresConnector(PostgresTarget("h", 1, "u", SecretStr(""), "d"), "public", "Asia/Tokyo")
     naive = _comparable(FEEDS["rental"], {"last_update": "timestamp without time zone"}, database).as_string()
     assert 'THEN "t"."last_update" AT TIME ZONE \'Asia/Tokyo\' ELSE' in naive
     assert _comparable(FEEDS["payment"], {"payment_id": "integer"}, database).as_string() == '"t"."payment_id"'
@@ -44,4 +45,4 @@ def test_increments_compare_instants_where_the_source_has_naive_times() -> None:
 
 def test_columns_beyond_the_declaration_are_not_extracted_and_named() -> None:
     more = COLUMNS | {"film": COLUMNS["film"] | {"fulltext": "tsvector"}, "coupon": {"number": "integer"}}
-    assert Snapshot("", "", datetime.now(UTC), more, "").unknown_columns(EXTRACTS) == ["film.fulltext"]
+    assert Moment("", datetime.now(UTC), more, "").unknown_columns(EXTRACTS) == ["film.fulltext"]
