@@ -1,6 +1,6 @@
 """The sources of the platform, and everything that follows from them, for setup, sensors and the command line.
 
-To add a source: its package under ``sources/``, and its ``SOURCE`` in this tuple.
+To add a source: its package under ``sources/``, and its ``SOURCE`` in this tuple (``cinestream new-source``).
 """
 
 from cinestream_platform.conformed.tables import DIM_DATE
@@ -16,7 +16,16 @@ from cinestream_platform.sources.dvdrental.source import SOURCE as DVDRENTAL
 from cinestream_platform.sources.movielens.source import SOURCE as MOVIELENS
 from cinestream_platform.sources.netflix.source import SOURCE as NETFLIX
 
-CATALOG = Catalog(sources=(MOVIELENS, CHINOOK, DVDRENTAL, NETFLIX), shared=(DIM_DATE,))
+CATALOG = Catalog(
+    sources=(
+        MOVIELENS,
+        CHINOOK,
+        DVDRENTAL,
+        NETFLIX,
+        # `cinestream new-source` adds its line above this one.
+    ),
+    shared=(DIM_DATE,),
+)
 
 SOURCES = CATALOG.names
 FEEDS = CATALOG.feeds

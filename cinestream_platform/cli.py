@@ -225,6 +225,17 @@ def docs() -> None:
     click.echo(f"The docs of the marts are in {make_docs().as_uri()}")
 
 
+@cli.command("new-source", epilog="Example: cinestream new-source trailers --from samples/trailers/")
+@click.argument("name")
+@click.option("--from", "folder", required=True, type=click.Path(path_type=Path), help="Folder of sample CSV files.")
+def new_source_(name: str, folder: Path) -> None:
+    """Write the package of a new source NAME from sample files: a first draft that works, to be edited."""
+    from cinestream_platform.commands.new_source.writing import new_source
+
+    for line in new_source(name, folder):
+        click.echo(line)
+
+
 @cli.command(epilog="Example: cinestream reload movielens/ratings/ratings.csv")
 @click.argument("key")
 def reload(key: str) -> None:

@@ -9,6 +9,7 @@ GROUPS = {
     "Bring data in": ("land", "fetch", "load-source", "sample"),
     "Look": ("status", "explore", "psql", "dsn", "docs"),
     "Correct": ("reload", "retract"),
+    "Extend": ("new-source",),
     "Operate": ("services", "prepare", "upgrade", "roles", "sweep", "completion"),
 }
 """Every command is in one of them."""

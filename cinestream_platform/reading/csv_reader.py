@@ -60,7 +60,7 @@ def read_csv(
         FileRefusedError: The file is empty, or a column is missing, unknown or repeated; or as ``open_source``.
     """
     with open_source(path, packing) as source:
-        names = _read_header(source, feed)
+        names = match_columns(read_header(source), feed.table)
         blocks = Blocks(source, block_bytes, fields=len(names), first_line=2)
         shortest = _shortest_record(feed)
         for line, block in blocks:
@@ -110,8 +110,12 @@ def _texts(records: pl.DataFrame, names: Sequence[str]) -> pl.Series:
     return records.select(raw=pl.coalesce("raw", joined) if "raw" in records.columns else joined).to_series()
 
 
-def _read_header(source: Source, feed: Feed) -> list[str]:
-    """Read the first line; the table's column names in the file's order."""
+def read_header(source: Source) -> list[str]:
+    """Read the first line; the names in it, in the file's order.
+
+    Raises:
+        FileRefusedError: The file is empty or no CSV file.
+    """
     line = source.readline(MAX_HEADER_BYTES).removeprefix(BOM)
     refuse_foreign_form(line, "CSV file in UTF-8")
     if not line.strip():
@@ -124,13 +128,12 @@ def _read_header(source: Source, feed: Feed) -> list[str]:
     if len(line) == MAX_HEADER_BYTES:
         raise FileRefusedError(f"the first line is longer than {MAX_HEADER_BYTES:,} bytes. Is it a header?")
     try:
-        header = next(csv.reader([line.decode("utf-8").rstrip("\r\n")], strict=True))
+        return next(csv.reader([line.decode("utf-8").rstrip("\r\n")], strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         wrong = "bytes that are not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise FileRefusedError(
             f"the header line is not readable as UTF-8 CSV ({wrong}). Is this a CSV file?"
         ) from error
-    return match_columns(header, feed.table)
 
 
 def match_columns(header: list[str], table: Table) -> list[str]:

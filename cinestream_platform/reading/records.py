@@ -162,7 +162,8 @@ def judged(records: pl.DataFrame, columns: Sequence[Column], table: Table, *, no
 
     Where values of a column were tolerated, ``tolerated_<name>`` says which.
     """
-    is_bad = pl.any_horizontal(breaks for _, breaks in _breaks(table, columns, not_after)).alias("is_bad")
+    breaks = [breaks for _, breaks in _breaks(table, columns, not_after)] or [pl.lit(False)]
+    is_bad = pl.any_horizontal(breaks).alias("is_bad")
     parsed = records.lazy().with_columns(_parsed(c).alias(f"parsed_{c.name}") for c in columns)
     found = parsed.with_columns(is_bad).collect()
     again = _with_tolerated(found, columns)

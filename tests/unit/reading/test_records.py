@@ -338,3 +338,7 @@ def test_a_place_is_bounded_so_that_its_code_can_be_indexed():
 )
 def test_a_files_name_says_its_table(name, dataset):
     assert [feed.dataset for feed in feeds.FEEDS if feed.takes(name)] == ([dataset] if dataset else [])
+
+
+def test_a_table_without_any_rule_takes_every_record() -> None:
+    assert judge(table_of(TEXT), "a", None, "") == ["a", None, ""]
