@@ -336,6 +336,7 @@ from importlib import import_module
 from pathlib import Path
 
 import cinestream_platform.sources as sources
+from cinestream_platform.declarations.sample import SampleSize
 from cinestream_platform.reading.csv_reader import read_csv
 
 root = Path(sys.argv[1])
@@ -344,8 +345,8 @@ for name in sys.argv[2:]:
     source = import_module(f"cinestream_platform.sources.{name}.source").SOURCE
     generator = import_module(f"cinestream_platform.sources.{name}.sample.generator")
     made, again = root / "sample" / name, root / "again" / name
-    counts = generator.generate(made)
-    assert counts == generator.generate(again)
+    counts = generator.generate(made, SampleSize())
+    assert counts == generator.generate(again, SampleSize())
     for feed in source.feeds:
         [path] = [path for path in made.iterdir() if feed.takes(path.name)]
         assert path.read_bytes() == (again / path.name).read_bytes()
