@@ -9,8 +9,9 @@ from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.landing_keys import key_problem
 from cinestream_platform.declarations.named_days import misread_day
+from cinestream_platform.declarations.partitioning import PartitionUnit
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.declarations.relation import Relation
-from cinestream_platform.declarations.table import PartitionUnit, Table
 from cinestream_platform.sources.chinook.source import SOURCE as CHINOOK
 from cinestream_platform.sources.dvdrental.source import SOURCE as DVDRENTAL
 from cinestream_platform.sources.movielens.source import SOURCE as MOVIELENS
@@ -96,7 +97,7 @@ def table_keys(key: str) -> list[tuple[str, Feed | None]]:
     return [(table_key, feed) for table_key, feed in tables if key in (table_key, object_key(key))] or [(key, None)]
 
 
-def raw_tables_of(source: str) -> list[Table]:
+def raw_tables_of(source: str) -> list[RawTable]:
     """All raw tables of a source; none of an unknown one."""
     found = CATALOG.source(source)
     return list(found.raw_tables) if found else []

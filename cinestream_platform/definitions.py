@@ -25,8 +25,8 @@ from cinestream_platform.automation.landing import landing_sensor  # noqa: E402
 from cinestream_platform.automation.reaper import dead_run_sensor  # noqa: E402
 from cinestream_platform.automation.reports import REPORTS_JOB, REPORTS_SCHEDULE  # noqa: E402
 from cinestream_platform.catalog import CATALOG  # noqa: E402
+from cinestream_platform.declarations.partitioning import PartitionUnit  # noqa: E402
 from cinestream_platform.declarations.source import Source  # noqa: E402
-from cinestream_platform.declarations.table import PartitionUnit  # noqa: E402
 from cinestream_platform.marts.assets import marts_assets  # noqa: E402
 from cinestream_platform.marts.exports import export_assets  # noqa: E402
 from cinestream_platform.marts.resource import MartsDbt  # noqa: E402

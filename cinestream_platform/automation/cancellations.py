@@ -16,7 +16,7 @@ from cinestream_platform.automation.jobs import build_job_names, load_job_name
 from cinestream_platform.catalog import FEEDS, SOURCES
 from cinestream_platform.declarations.connector import OperationalSystem
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.table import WHOLE
+from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.ledger import held_work
 from cinestream_platform.ledger.held_work import HeldWork
 from cinestream_platform.ledger.publications import LedgerState

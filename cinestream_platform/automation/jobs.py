@@ -6,7 +6,7 @@ from typing import Any
 from dagster import AssetKey, AssetSelection, define_asset_job
 
 from cinestream_platform.catalog import EXTRACTS, SOURCES, TABLES, main_unit
-from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.orchestration.asset import asset_key
 
 SOURCE_TAG = "cinestream/source"

@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from dagster import AssetKey
 
 from cinestream_platform.catalog import SOURCES, main_unit
-from cinestream_platform.declarations.table import WHOLE, PartitionUnit
+from cinestream_platform.declarations.partitioning import WHOLE, PartitionUnit
 from cinestream_platform.ledger.publications import LedgerState
 from cinestream_platform.orchestration.partitions import contiguous_ranges, ranges_to_build
 from cinestream_platform.orchestration.staleness import Node, own_upstream, stale_partitions, touched_partitions

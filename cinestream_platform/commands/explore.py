@@ -4,7 +4,7 @@ from rich.console import Console
 
 from cinestream_platform.catalog import CATALOG, TABLES, raw_tables_of, relations_of
 from cinestream_platform.commands.tables import print_table, say
-from cinestream_platform.declarations.table import Layer
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.warehouse import profile_text
@@ -24,7 +24,7 @@ def print_report(source: str) -> None:
     """
     tables = raw_tables_of(source)
     if not tables:
-        known = ", ".join(dict.fromkeys(table.source for table in TABLES if table.layer is Layer.RAW))
+        known = ", ".join(dict.fromkeys(table.source for table in TABLES if isinstance(table, RawTable)))
         raise UnknownSourceError(f"there is no source {source}; sources are {known}")
     with connect(prepared_target(CATALOG)) as conn:
         profile = profile_source(conn, source, tables, relations_of(source))

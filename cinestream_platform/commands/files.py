@@ -19,7 +19,7 @@ from cinestream_platform.commands.replacing import KeyTakenError, Landing, find_
 from cinestream_platform.declarations.bundle import Bundle, object_key
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.landing_keys import is_in_transit
-from cinestream_platform.declarations.table import WHOLE
+from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.ledger import corrections

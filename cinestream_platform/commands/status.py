@@ -11,7 +11,7 @@ from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.commands.verdict import counted, described, gather
 from cinestream_platform.commands.waiting import waiting_entries
 from cinestream_platform.commands.working import working
-from cinestream_platform.declarations.table import WHOLE
+from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.ledger.held_work import BUILD_REASON
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings

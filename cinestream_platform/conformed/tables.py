@@ -1,30 +1,18 @@
 """Tables that several stars share, each declared once."""
 
-from cinestream_platform.declarations.table import (
-    BOOLEAN,
-    DATE,
-    INTEGER,
-    SMALLINT,
-    TEXT,
-    Between,
-    Column,
-    Layer,
-    Table,
-    WriteMode,
-)
+from cinestream_platform.declarations.column import BOOLEAN, DATE, INTEGER, SMALLINT, TEXT, Between, Column
+from cinestream_platform.declarations.star_table import FixedDimension
 
 SCHEMA = "conformed"
 
-DIM_DATE = Table(
+DIM_DATE = FixedDimension(
     source="conformed",
     schema=SCHEMA,
     name="dim_date",
-    layer=Layer.DIMENSION,
-    mode=WriteMode.UPSERT,
     description="Calendar days 1950 to 2049 (UTC); every fact's date_key points here.",
     grain="one row a day",
-    columns=(
-        Column("date_key", INTEGER, "The day as YYYYMMDD.", rules=(Between(19500101, 20491231),)),
+    key=Column("date_key", INTEGER, "The day as YYYYMMDD.", rules=(Between(19500101, 20491231),)),
+    attributes=(
         Column("date", DATE, "The day."),
         Column("year", SMALLINT, "Calendar year."),
         Column("quarter", SMALLINT, "1 to 4.", rules=(Between(1, 4),)),
@@ -37,6 +25,4 @@ DIM_DATE = Table(
         Column("day_name", TEXT, "English name of the day."),
         Column("is_weekend", BOOLEAN, "Saturday or Sunday."),
     ),
-    primary_key=("date_key",),
-    natural_key=("date_key",),
 )

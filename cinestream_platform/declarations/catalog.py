@@ -10,8 +10,10 @@ from functools import cached_property
 
 from cinestream_platform.declarations.bundle import Bundle
 from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.prediction import Prediction
 from cinestream_platform.declarations.relation import Relation
 from cinestream_platform.declarations.source import Source
+from cinestream_platform.declarations.star_table import StarTable
 from cinestream_platform.declarations.table import Table
 
 
@@ -20,7 +22,7 @@ class Catalog:
     """The sources, and the ``shared`` tables that belong to none of them."""
 
     sources: tuple[Source, ...]
-    shared: tuple[Table, ...] = ()
+    shared: tuple[StarTable, ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -48,7 +50,7 @@ class Catalog:
         return (*self.shared, *(table for source in self.sources for table in source.tables))
 
     @cached_property
-    def predictions(self) -> tuple[Table, ...]:
+    def predictions(self) -> tuple[Prediction, ...]:
         """Tables that data scientists write; the platform only makes them."""
         return tuple(table for source in self.sources for table in source.predictions)
 

@@ -5,7 +5,8 @@ from fnmatch import fnmatch
 from pathlib import PurePosixPath
 
 from cinestream_platform.declarations.file_form import Shape, form_of_name
-from cinestream_platform.declarations.table import PartitionUnit, Table, WriteMode
+from cinestream_platform.declarations.partitioning import PartitionUnit
+from cinestream_platform.declarations.raw_table import RawHistory, RawTable
 
 TOLERATED_REJECTS = 1
 """So many bad records refuse no file, whatever their share is: of a small file one is more than any percentage."""
@@ -43,7 +44,7 @@ class Feed:
     """
 
     dataset: str
-    table: Table
+    table: RawTable
     file_names: tuple[str, ...]
     reject_threshold: float = 0.01
     event_time: str | None = None
@@ -63,7 +64,7 @@ class Feed:
     @property
     def holds_over_time(self) -> bool:
         """Whether a delivery says what holds from its time on, and not what happened when."""
-        return self.table.mode is WriteMode.HISTORY and self.event_time is None
+        return isinstance(self.table, RawHistory) and self.event_time is None
 
     def refuses(self, rejected: int, read: int) -> bool:
         """Whether nothing is published of a delivery of which so many of so many records are rejected."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from cinestream_platform.declarations.table import (
+from cinestream_platform.declarations.column import (
     Between,
     Column,
     DataType,
@@ -14,8 +14,8 @@ from cinestream_platform.declarations.table import (
     MultipleOf,
     NotBlank,
     Rule,
-    Table,
 )
+from cinestream_platform.declarations.table import Table
 
 _DTYPES: dict[Kind, pl.DataType] = {
     Kind.SMALLINT: pl.Int16(),

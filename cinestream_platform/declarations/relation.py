@@ -6,16 +6,16 @@ Foreign keys of the star are declared with their table (``table.Reference``).
 
 from dataclasses import dataclass
 
-from cinestream_platform.declarations.table import Table
+from cinestream_platform.declarations.raw_table import RawTable
 
 
 @dataclass(frozen=True)
 class Relation:
     """Rows of ``child`` name a row of ``parent``; without ``parent_columns`` the columns have the same names there."""
 
-    child: Table
+    child: RawTable
     child_columns: tuple[str, ...]
-    parent: Table
+    parent: RawTable
     parent_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -35,5 +35,5 @@ class Relation:
         return f"{_side(self.child, self.child_columns)} → {_side(self.parent, self.parent_columns)}"
 
 
-def _side(table: Table, columns: tuple[str, ...]) -> str:
+def _side(table: RawTable, columns: tuple[str, ...]) -> str:
     return f"{table.name}.{columns[0]}" if len(columns) == 1 else f"{table.name} ({', '.join(columns)})"

@@ -15,8 +15,12 @@ from pydantic_settings import BaseSettings
 from cinestream_platform.declarations.bundle import Bundle
 from cinestream_platform.declarations.connector import OperationalSystem
 from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.partitioning import Partitioning
+from cinestream_platform.declarations.prediction import Prediction
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.declarations.relation import Relation
-from cinestream_platform.declarations.table import Partitioning, Table
+from cinestream_platform.declarations.star_table import StarTable
+from cinestream_platform.declarations.table import Table
 
 PLATFORM_OWNER = "team:data-platform"
 """Owner of what belongs to no source, and of every source that names no other."""
@@ -54,15 +58,15 @@ class Source:
     """
 
     name: str
-    raw_tables: tuple[Table, ...]
-    star_tables: tuple[Table, ...]
+    raw_tables: tuple[RawTable, ...]
+    star_tables: tuple[StarTable, ...]
     mart_schema: str
     feeds: tuple[Feed, ...] = ()
     bundles: tuple[Bundle, ...] = ()
     systems: tuple[OperationalSystem, ...] = ()
     settings: type[BaseSettings] | None = None
     relations: tuple[Relation, ...] = ()
-    predictions: tuple[Table, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
     monthly_marts: Partitioning | None = None
     owner: str = PLATFORM_OWNER
     freshness: Freshness = WEEKLY

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, time
 from functools import cached_property
 
 from cinestream_platform.declarations.named_days import named_days
-from cinestream_platform.declarations.table import WHOLE, PartitionUnit
+from cinestream_platform.declarations.partitioning import WHOLE, PartitionUnit
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 """``valid_from`` of the first known version: what is older than the first delivery is taken to have been the same."""

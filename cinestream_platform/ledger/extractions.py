@@ -17,7 +17,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.table import Table
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.ledger.landed_files import COLUMNS, LandedFile
 
 BUCKET = "postgres"
@@ -51,7 +51,7 @@ def _place(feeds: Sequence[Feed]) -> tuple[str, list[str]]:
 
 
 def begin(
-    conn: Connection[Any], table: Table, moment: datetime, *, sha256: str, size: int, lake_path: str
+    conn: Connection[Any], table: RawTable, moment: datetime, *, sha256: str, size: int, lake_path: str
 ) -> LandedFile:
     """Enter a table that is about to be written; never due, for only its own extraction can bring it."""
     key = f"{table.source}/{table.name}/{moment:%Y%m%dT%H%M%S.%fZ}"
@@ -96,7 +96,7 @@ def known_rejects(conn: Connection[Any], loaded: Sequence[LandedFile]) -> pl.Dat
     return pl.DataFrame(found, schema={"rule": pl.String(), "raw": pl.String()}, orient="row")
 
 
-def time_watermark(conn: Connection[Any], table: Table, column: str, not_after: datetime) -> datetime | None:
+def time_watermark(conn: Connection[Any], table: RawTable, column: str, not_after: datetime) -> datetime | None:
     """The greatest time in a raw table's column that is not dated ahead; ``None`` where there is none."""
     statement = SQL("SELECT max({0}) FROM {1} WHERE {0} <= %s").format(
         Identifier(column), Identifier(table.schema, table.name)
@@ -105,7 +105,7 @@ def time_watermark(conn: Connection[Any], table: Table, column: str, not_after: 
     return row[0] if row else None
 
 
-def key_watermark(conn: Connection[Any], table: Table, rows: int) -> int | None:
+def key_watermark(conn: Connection[Any], table: RawTable, rows: int) -> int | None:
     """The key of a raw table that so many rows have a greater one than; else the least, ``None`` without rows.
 
     Few keys that are far beyond the others do not move it.

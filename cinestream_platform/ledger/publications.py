@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from cinestream_platform.declarations.table import WHOLE
+from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.ledger.deliveries import effective_at
 from cinestream_platform.warehouse import locks
 

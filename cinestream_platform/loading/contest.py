@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
+from cinestream_platform.declarations.column import Kind
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.table import Kind, Table
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.ledger.landed_files import LandedFile
 
 GROUPS_AT_A_TIME = 1_000
 """Repeated events are looked for in so many groups at once (of the Netflix Prize: 5.7 million ratings)."""
 
 
-def key_hash(table: Table) -> pl.Expr:
+def key_hash(table: RawTable) -> pl.Expr:
     """64 bits of the natural key, for finding candidates only: a collision costs a look, never a row."""
     kinds = [table.column(name).type.kind for name in table.natural_key]
     if kinds == [Kind.INTEGER, Kind.INTEGER]:  # side by side, a quarter of the time of hashing them
@@ -29,7 +30,7 @@ def repeated(hashes: pl.Series) -> pl.Series:
     return ordered.filter(ordered == ordered.shift(1)).unique()
 
 
-def ranked(rows: pl.DataFrame, table: Table, files: Sequence[LandedFile]) -> pl.DataFrame:
+def ranked(rows: pl.DataFrame, table: RawTable, files: Sequence[LandedFile]) -> pl.DataFrame:
     """Contested rows with ``wins`` (the row that counts) and ``is_equal`` (the same values as the winner).
 
     Of one event the greatest ``latest_by`` wins, then the file that landed later, then the later line. ``files`` are

@@ -21,6 +21,7 @@ import psycopg
 from psycopg import Connection
 
 from cinestream_platform import progress
+from cinestream_platform.declarations.column import Kind
 from cinestream_platform.declarations.connector import (
     Connector,
     Increment,
@@ -30,7 +31,7 @@ from cinestream_platform.declarations.connector import (
     TableCopy,
 )
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.table import Kind, WriteMode
+from cinestream_platform.declarations.raw_table import RawHistory
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger import extractions, landed_files
@@ -81,7 +82,7 @@ class ExtractedTable:
     @property
     def replaces_all(self) -> bool | None:
         """Whether it takes the place of all rows; ``None`` where that follows from the table."""
-        return None if self.feed.table.mode is WriteMode.HISTORY else self.is_whole
+        return None if isinstance(self.feed.table, RawHistory) else self.is_whole
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.file_form import form_of_name
-from cinestream_platform.declarations.table import WriteMode
+from cinestream_platform.declarations.raw_table import RawEvents
 from cinestream_platform.ledger.landed_files import LandedFile
 from cinestream_platform.warehouse import raw_files
 
@@ -35,7 +35,7 @@ def file_batches(feed: Feed, files: Iterable[LandedFile]) -> Iterator[list[Lande
 
 def _fits(feed: Feed, file: LandedFile, batch: list[LandedFile]) -> bool:
     return (
-        feed.table.mode is WriteMode.FILE
+        isinstance(feed.table, RawEvents)
         and _is_small(file)
         and _is_small(batch[0])
         and len(batch) < BATCH_FILES

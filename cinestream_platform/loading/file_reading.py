@@ -14,7 +14,7 @@ from pathlib import Path
 from cinestream_platform import progress
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.file_form import FileRefusedError
-from cinestream_platform.declarations.table import WriteMode
+from cinestream_platform.declarations.raw_table import RawHistory, RawSnapshot
 from cinestream_platform.lake.store import LocalCopy
 from cinestream_platform.ledger.landed_files import LandedFile
 from cinestream_platform.loading.raw_rows import Spool
@@ -102,7 +102,7 @@ def _judge(reading: Reading, feed: Feed) -> Refusal | None:
     """Why nothing of a readable file is published; ``None`` if it may be."""
     if feed.refuses(reading.rejects.rows, reading.read):
         return _too_many(reading.rejects, reading.read, feed, is_all=True)
-    if feed.table.mode in (WriteMode.SNAPSHOT, WriteMode.HISTORY) and reading.loaded == 0:
+    if isinstance(feed.table, RawSnapshot | RawHistory) and reading.loaded == 0:
         sample = reading.rejects.first.select("line", "rule", "raw").iter_rows()
         return Refusal(
             "a snapshot without any row would empty the table. Land a file with rows, or retract the old one.",

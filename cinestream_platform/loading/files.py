@@ -23,7 +23,7 @@ from psycopg.sql import Identifier
 
 from cinestream_platform.declarations.bundle import object_key
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.table import WriteMode
+from cinestream_platform.declarations.raw_table import RawHistory
 from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
 from cinestream_platform.lake.store_errors import explain, is_store_error
 from cinestream_platform.ledger import landed_files
@@ -202,7 +202,7 @@ class FileLoader:
         scratch.mkdir()
         listed = StoredObject(object_key(file.key), file.etag, file.size_bytes, file.last_modified)
         copy = self.landing.fetch(listed, scratch / "object")
-        same_delivery = self.feed.table.mode is WriteMode.HISTORY
+        same_delivery = isinstance(self.feed.table, RawHistory)
         if landed_files.loaded_twin(conn, file, copy.sha256, same_delivery=same_delivery):
             attempt.known[file.file_id] = copy.sha256
             return None
@@ -228,7 +228,7 @@ class FileLoader:
     def _give_way(self, conn: Connection[Any], attempt: _Attempt, file: LandedFile) -> Report:
         """Mark a file whose content was loaded when it was fetched; what was published since may have replaced that."""
         sha256 = attempt.known[file.file_id]
-        same_delivery = self.feed.table.mode is WriteMode.HISTORY
+        same_delivery = isinstance(self.feed.table, RawHistory)
         if twin := landed_files.loaded_twin(conn, file, sha256, same_delivery=same_delivery):
             return self._duplicate(conn, file, sha256, twin)
         return Report(file, Outcome.LEFT, reason="the file with the same content has left meanwhile")

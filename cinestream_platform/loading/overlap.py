@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.table import Table
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger.lake_objects import SHARED, LakeObject
 from cinestream_platform.ledger.landed_files import LandedFile
@@ -61,7 +61,7 @@ def find_overlaps(
     return found
 
 
-def _contested(mine: pl.LazyFrame, rest: pl.LazyFrame | None, table: Table) -> pl.DataFrame:
+def _contested(mine: pl.LazyFrame, rest: pl.LazyFrame | None, table: RawTable) -> pl.DataFrame:
     """The rows of all events that occur more than once; a few more where hashes collide."""
     hashes = mine.select(key_hash(table)).collect().to_series()
     candidates = [repeated(hashes)]

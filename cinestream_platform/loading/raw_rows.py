@@ -19,7 +19,8 @@ import polars as pl
 
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.frames import polars_schema
-from cinestream_platform.declarations.table import WHOLE, PartitionUnit, Table, WriteMode
+from cinestream_platform.declarations.partitioning import WHOLE, PartitionUnit
+from cinestream_platform.declarations.raw_table import RawHistory, RawTable
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger.deliveries import Input, touches
 from cinestream_platform.ledger.lake_objects import SHARED, LakeObject
@@ -103,7 +104,7 @@ class Spool:
         return scan_spools(self._feed, [self])
 
 
-def _scan(table: Table, locations: list[str], storage_options: dict[str, Any] | None) -> pl.LazyFrame:
+def _scan(table: RawTable, locations: list[str], storage_options: dict[str, Any] | None) -> pl.LazyFrame:
     if not locations:
         return pl.LazyFrame(schema={**polars_schema(table), PARTITION_KEY: pl.String()})
     return pl.scan_parquet(
@@ -124,7 +125,7 @@ class Scope:
 
 
 def scan_files(
-    store: ObjectStore, table: Table, files: Sequence[LandedFile], scope: Scope | None = None
+    store: ObjectStore, table: RawTable, files: Sequence[LandedFile], scope: Scope | None = None
 ) -> pl.LazyFrame:
     """The raw rows of loaded files, those for one partition or all, with their own ``partition_key``."""
     folders, shared, wanted = [], set(), set()
@@ -144,7 +145,7 @@ def scan_files(
     return pl.concat([rows, of_files(together, shared).drop(OBJECT)])
 
 
-def scan_objects(store: ObjectStore, table: Table, objects: Sequence[LakeObject]) -> pl.LazyFrame:
+def scan_objects(store: ObjectStore, table: RawTable, objects: Sequence[LakeObject]) -> pl.LazyFrame:
     """All rows in these objects, with their ``partition_key`` and the ``_object``; also those that do not count."""
     folders = [
         store.location(f"{item.path}/{PARTITION_KEY}={key}/*.parquet")
@@ -174,7 +175,7 @@ def object_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _scan_shared(store: ObjectStore, table: Table, paths: Sequence[str]) -> pl.LazyFrame:
+def _scan_shared(store: ObjectStore, table: RawTable, paths: Sequence[str]) -> pl.LazyFrame:
     rows = pl.scan_parquet(
         [store.location(path) for path in paths],
         hive_partitioning=False,
@@ -218,7 +219,7 @@ class RawRows:
     files: Sequence[LandedFile]
 
     @property
-    def table(self) -> Table:
+    def table(self) -> RawTable:
         """The raw table."""
         return self.feed.table
 
@@ -238,7 +239,7 @@ class RawRows:
         rows = scan_files(self.store, self.table, files, scope)
         if self.contested:
             rows = rows.join(self.losers.lazy(), on=["_file_id", "_line"], how="anti")
-        if self.table.mode is WriteMode.HISTORY:
+        if isinstance(self.table, RawHistory):
             schema: Any = {"_file_id": pl.Int64(), EFFECTIVE_AT: pl.Datetime("us", "UTC")}
             times = pl.LazyFrame([(f.file_id, f.effective_at) for f in self.files], schema=schema, orient="row")
             rows = rows.join(times, on="_file_id", how="left", maintain_order="left")

@@ -14,7 +14,7 @@ import dagster as dg
 from dagster_dbt import DbtCliInvocation, dbt_assets
 
 from cinestream_platform import progress
-from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.marts.lineage import column_lineage
 from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger

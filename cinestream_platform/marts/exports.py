@@ -27,8 +27,8 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import CATALOG
+from cinestream_platform.declarations.column import DataType, Kind
 from cinestream_platform.declarations.frames import polars_type
-from cinestream_platform.declarations.table import DataType, Kind
 from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.translator import MartsTranslator

@@ -8,7 +8,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import TABLES
-from cinestream_platform.declarations.table import WHOLE, PartitionUnit
+from cinestream_platform.declarations.partitioning import WHOLE, PartitionUnit
 from cinestream_platform.ledger.deliveries import touches
 from cinestream_platform.ledger.publications import Publication, Published, latest, read_state, record
 from cinestream_platform.marts.rebuild import rebuild_by

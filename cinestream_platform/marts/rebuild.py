@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.declarations.partitioning import PartitionUnit
 
 
 @dataclass(frozen=True)

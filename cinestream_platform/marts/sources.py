@@ -10,7 +10,9 @@ from itertools import groupby
 from pathlib import Path
 
 from cinestream_platform.catalog import TABLES
-from cinestream_platform.declarations.table import Layer, Table
+from cinestream_platform.declarations.raw_table import RawTable
+from cinestream_platform.declarations.star_table import PartitionedFact
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.marts.project import PROJECT_DIR
 
 SOURCES_FILE = PROJECT_DIR / "models" / "sources.yml"
@@ -26,7 +28,7 @@ sources:
 
 def sources_yml(tables: Iterable[Table]) -> str:
     """The text of the file, one dbt source per schema."""
-    readable = sorted((table for table in tables if table.layer is not Layer.RAW), key=lambda table: table.schema)
+    readable = sorted((table for table in tables if not isinstance(table, RawTable)), key=lambda table: table.schema)
     return (
         HEADER
         + "\n".join(
@@ -41,9 +43,7 @@ def _source(schema: str, tables: Iterable[Table]) -> Iterator[str]:
     yield "    tables:"
     for table in tables:
         partitions = (
-            f" Partitioned by {table.unit} of {table.partitioning.column}."
-            if table.is_partitioned and table.partitioning
-            else ""
+            f" Partitioned by {table.unit} of {table.partition_column}." if isinstance(table, PartitionedFact) else ""
         )
         yield f"      - name: {table.name}"
         yield f"        description: {_quoted(f'{table.description} Grain: {table.grain}.{partitions}')}"

@@ -136,8 +136,7 @@ def _checked(differing: dict[str, Any]) -> AssetCheckResult:
 
 def read_month(target: PostgresTarget, partition_key: str) -> tuple[pl.DataFrame, tuple[int, int]]:
     """A month's published ratings in the order of the keys, and Postgres' own count and sum of stars, of one moment."""
-    partitioning = FACT_RATINGS.partitioning
-    bounds = partitioning.bounds(partition_key) if partitioning else None
+    bounds = FACT_RATINGS.bounds(partition_key)
     if bounds is None:
         raise ValueError(f"{FACT_RATINGS.qualified_name} has no months")
     where = f"{FACT_RATINGS.qualified_name} WHERE date_key >= {bounds[0]} AND date_key < {bounds[1]}"

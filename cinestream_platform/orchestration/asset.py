@@ -33,8 +33,11 @@ from dagster import (
 
 from cinestream_platform.declarations.bundle import Bundle
 from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.partitioning import WHOLE
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.declarations.source import PLATFORM_OWNER, WEEKLY, Source
-from cinestream_platform.declarations.table import WHOLE, Layer, Table
+from cinestream_platform.declarations.star_table import PartitionedFact, StarTable, versioned_dimensions
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.ledger.deliveries import Input, made_from
 from cinestream_platform.ledger.publications import Publication
 from cinestream_platform.loading.files import FileLoader, Outcome, Report
@@ -100,7 +103,7 @@ def _landing_asset(source: Source, folder: Feed | Bundle) -> AssetSpec:
     )
 
 
-def _source_schema(tables: list[Table]) -> TableSchema:
+def _source_schema(tables: list[RawTable]) -> TableSchema:
     """The delivered columns; where a file has several tables, ``table.column``."""
     return TableSchema(
         [
@@ -137,7 +140,7 @@ def table_properties(table: Table, source: Source | None, what: str) -> dict[str
     return {
         "key": asset_key(table),
         "description": f"{table.description}\n\nGrain: {table.grain}.\n\n{what}".strip(),
-        "group_name": f"{table.source}_{'raw' if table.layer is Layer.RAW else 'star'}",
+        "group_name": f"{table.source}_{'raw' if isinstance(table, RawTable) else 'star'}",
         "kinds": {"postgres", "polars", str(table.layer)},
         "metadata": {
             "dagster/table_name": table.qualified_name,
@@ -210,7 +213,7 @@ def _fail_for_files_not_loaded(context: AssetExecutionContext, reports: list[Rep
         )
 
 
-def table_asset(table: Table, source: Source | None = None) -> Callable[[Transform], AssetsDefinition]:
+def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Transform], AssetsDefinition]:
     """The asset of a dim, bridge or fact; the function turns raw rows, named by its parameters, into the table's.
 
     A partitioned table's function is called once for each partition of the run, on that partition's rows.
@@ -219,13 +222,13 @@ def table_asset(table: Table, source: Source | None = None) -> Callable[[Transfo
     def decorate(function: Transform) -> AssetsDefinition:
         key = asset_key(table)
         inputs = {name: AssetIn(AssetKey([table.source, name])) for name in signature(function).parameters}
-        partitions = partitions_of(table.partitioning)
+        partitions = partitions_of(table.partitioning if isinstance(table, PartitionedFact) else None)
 
         @quotes_no_values
         def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
             begin_step(key.to_user_string())
             keys = list(context.partition_keys) if partitions else [WHOLE]
-            if table.versioned_dimensions:
+            if versioned_dimensions(table):
                 with connect(context.resources.warehouse.target()) as conn:
                     raw = with_published_versions(conn, table, raw)
             read = Inputs(table, raw)

@@ -23,9 +23,11 @@ from dagster import (
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
+from cinestream_platform.declarations.column import Kind
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.frames import named_rules
-from cinestream_platform.declarations.table import Kind, Layer, Table, WriteMode
+from cinestream_platform.declarations.star_table import Fact, Type2Dimension, versioned_dimensions
+from cinestream_platform.declarations.table import Dimension, Table
 from cinestream_platform.ledger.deliveries import BEGINNING
 from cinestream_platform.messages import MAX_METADATA, bounded
 from cinestream_platform.publishing.validation import GRAIN_RULE, table_rules
@@ -195,9 +197,9 @@ def table_check_specs(table: Table, key: AssetKey) -> list[AssetCheckSpec]:
     return specs
 
 
-def _versioned(table: Table) -> list[Table]:
+def _versioned(table: Table) -> list[Type2Dimension]:
     """The type-2 dims that a publication may have changed: the table itself, or those that it adds members to."""
-    return [table] if table.mode is WriteMode.HISTORY else table.versioned_dimensions
+    return [table] if isinstance(table, Type2Dimension) else versioned_dimensions(table)
 
 
 def table_check_results(conn: Connection[Any], build: Build, key: AssetKey) -> Iterator[AssetCheckResult]:
@@ -223,7 +225,7 @@ def table_check_results(conn: Connection[Any], build: Build, key: AssetKey) -> I
 
 def _published_as_built(conn: Connection[Any], build: Build, key: AssetKey) -> AssetCheckResult:
     # A partition for which nothing ever landed has no table.
-    published = [p for p in build.publications if not build.table.partitioning or p.relation is not None]
+    published = [p for p in build.publications if not isinstance(build.table, Fact) or p.relation is not None]
     found = measures_in_warehouse(conn, build.table, [p.partition_key for p in published])
     differing = []
     for publication in published:
@@ -239,14 +241,14 @@ def _published_as_built(conn: Connection[Any], build: Build, key: AssetKey) -> A
 
 def _grows(table: Table) -> bool:
     """Whether the table also holds rows that this build did not bring: members inferred or no longer delivered."""
-    return table.layer is Layer.DIMENSION
+    return isinstance(table, Dimension)
 
 
 def exact_measures(table: Table) -> list[str]:
     """Columns of a fact whose sums are exact in every engine: decimals and counts that are no keys."""
     exact = (Kind.NUMERIC, Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT)
     keys = {*table.primary_key, *(reference.column for reference in table.references)}
-    if table.layer is not Layer.FACT:
+    if not isinstance(table, Fact):
         return []
     return [column.name for column in table.columns if column.name not in keys and column.type.kind in exact]
 
@@ -260,7 +262,7 @@ def measures_in_warehouse(
     """
     names = exact_measures(table)
     sums = [SQL("coalesce(sum({}), 0)").format(Identifier(name)) for name in names]
-    by = SQL("f.tableoid::bigint") if table.partitioning else SQL("NULL::bigint")
+    by = SQL("f.tableoid::bigint") if isinstance(table, Fact) else SQL("NULL::bigint")
     query = SQL("SELECT {}, {} FROM {} f WHERE {} GROUP BY 1").format(
         by,
         SQL(", ").join([SQL("count(*)"), *sums]),
@@ -272,10 +274,10 @@ def measures_in_warehouse(
 
 def _within(table: Table, partition_keys: Sequence[str]) -> Composable:
     """A condition that lets Postgres leave out the partitions before the first and after the last of these."""
-    bounds = [b for key in partition_keys if table.partitioning and (b := table.partitioning.bounds(key))]
-    if table.partitioning is None or not bounds:
+    bounds = [b for key in partition_keys if isinstance(table, Fact) and (b := table.bounds(key))]
+    if not isinstance(table, Fact) or not bounds:
         return SQL("true")
-    column = Identifier(table.partitioning.column)
+    column = Identifier(table.partition_column)
     return SQL("f.{} >= {} AND f.{} < {}").format(column, min(b[0] for b in bounds), column, max(b[1] for b in bounds))
 
 
@@ -293,7 +295,9 @@ def _references(conn: Connection[Any], table: Table, key: AssetKey) -> AssetChec
     return check_result(key, REFERENCES_VALIDATED, passed, {"foreign_keys": len(rows)}, unvalidated)
 
 
-def one_version_at_a_time(conn: Connection[Any], dimensions: Sequence[Table], key: AssetKey) -> AssetCheckResult:
+def one_version_at_a_time(
+    conn: Connection[Any], dimensions: Sequence[Type2Dimension], key: AssetKey
+) -> AssetCheckResult:
     """Intervals of a member are contiguous from the beginning on, and exactly the last one is current."""
     query = """
         SELECT DISTINCT {id} FROM (

@@ -9,7 +9,9 @@ from dagster import ConfigurableIOManager, InputContext, OutputContext, Resource
 
 from cinestream_platform import progress
 from cinestream_platform.declarations.catalog import Catalog
-from cinestream_platform.declarations.table import WHOLE, Table
+from cinestream_platform.declarations.partitioning import WHOLE
+from cinestream_platform.declarations.star_table import Fact, StarTable, versioned_dimensions
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.ledger import landed_files
 from cinestream_platform.ledger.publications import Publication
 from cinestream_platform.loading.compaction import compact
@@ -47,7 +49,7 @@ class Build:
     publishing, so that checks can report them afterwards.
     """
 
-    table: Table
+    table: StarTable
     frames: Mapping[str, pl.LazyFrame]
     file_ids: Callable[[str], list[int]]
     on_published: Callable[[Publication], None]
@@ -146,9 +148,9 @@ class WarehouseIOManager(ConfigurableIOManager):
                 "published" if published.changed else "unchanged",
             )
         build.inferred = publisher.keys.inferred
-        for dimension in table.versioned_dimensions:
+        for dimension in versioned_dimensions(table):
             delete_retired_versions(target, dimension)
-        if table.partitioning and any(publication.changed for publication in build.publications):
+        if isinstance(table, Fact) and any(publication.changed for publication in build.publications):
             analyze(target, table)
 
     def load_input(self, context: InputContext) -> None:
@@ -171,7 +173,7 @@ class _Publisher:
     def publish_all(self) -> Iterator[Publication]:
         """Every partition, or the table that has none, as it is published."""
         table = self.build.table
-        if not table.partitioning:
+        if not isinstance(table, Fact):
             for key in self.build.frames:
                 frame, file_ids = self._validated(key), self.build.file_ids(key)
                 yield publish_table(self.target, table, frame, run_id=self.run_id, file_ids=file_ids)
@@ -194,7 +196,7 @@ class _Publisher:
         progress.note(f"{table.qualified_name} {partition_key} is computed")
         if table.references:
             frame = self.keys.resolve(table, frame)
-        if table.partitioning:
+        if isinstance(table, Fact):
             frame = frame.sort(table.primary_key)
         self.build.results[partition_key] = validate(table, frame)
         if not all(result.passed for result in self.build.results[partition_key]):

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from dagster import PartitionsDefinition, TimeWindowPartitionsDefinition
 
-from cinestream_platform.declarations.table import Partitioning, PartitionUnit
+from cinestream_platform.declarations.partitioning import Partitioning, PartitionUnit
 from cinestream_platform.publishing.partitions import SWAPPED_TOGETHER
 
 _CALENDAR = {
@@ -18,9 +18,7 @@ _CALENDAR = {
 
 def partitions_of(partitioning: Partitioning | None) -> TimeWindowPartitionsDefinition | None:
     """The partitions (UTC) of a table, the current one included; ``None`` where it is published as one piece."""
-    if partitioning is None or partitioning.unit is PartitionUnit.WHOLE:
-        return None
-    return time_window(partitioning.unit, partitioning.first, partitioning.last)
+    return time_window(partitioning.unit, partitioning.first, partitioning.last) if partitioning else None
 
 
 @lru_cache

@@ -12,7 +12,7 @@ from typing import Any
 from dagster import AssetKey
 
 from cinestream_platform.declarations.catalog import Catalog
-from cinestream_platform.declarations.table import WHOLE, PartitionUnit
+from cinestream_platform.declarations.partitioning import WHOLE, PartitionUnit
 from cinestream_platform.ledger import deliveries
 from cinestream_platform.ledger.deliveries import Input
 from cinestream_platform.ledger.publications import LedgerState, Published

@@ -12,7 +12,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from cinestream_platform.declarations.table import WHOLE, Table
+from cinestream_platform.declarations.partitioning import WHOLE
+from cinestream_platform.declarations.star_table import versioned_dimensions
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.ledger.publications import latest
 from cinestream_platform.loading.raw_rows import RawRows
@@ -31,10 +33,10 @@ def with_published_versions(conn: Connection[Any], table: Table, raw: Mapping[st
         DimensionOutdatedError: Of those deliveries one was retracted or corrected since. The dim has to be built first.
     """
     inputs = dict(raw)
-    for dimension in table.versioned_dimensions:
+    for dimension in versioned_dimensions(table):
         published = latest(conn, dimension.schema, dimension.name, WHOLE)
         made_from = set(published.file_ids) if published else set()
-        names = [name for name in dimension.versions_of if name in raw]
+        names = [made_from.name for made_from in dimension.versions_of if made_from.name in raw]
         gone = made_from - {file.file_id for name in names for file in raw[name].files}
         if gone:
             raise DimensionOutdatedError(

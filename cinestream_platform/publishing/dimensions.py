@@ -18,7 +18,9 @@ from psycopg import Connection, sql
 from psycopg.errors import ForeignKeyViolation
 from psycopg.sql import SQL, Identifier
 
-from cinestream_platform.declarations.table import WHOLE, Table, WriteMode
+from cinestream_platform.declarations.partitioning import WHOLE
+from cinestream_platform.declarations.star_table import Bridge, Type2Dimension
+from cinestream_platform.declarations.table import Dimension, Table
 from cinestream_platform.ledger.publications import Publication, latest, publishing, record
 from cinestream_platform.publishing.content_hash import content_hash
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -28,7 +30,7 @@ IN_SOURCE = "is_in_source"
 
 
 def publish_table(
-    target: PostgresTarget, table: Table, frame: pl.DataFrame, *, run_id: str, file_ids: list[int]
+    target: PostgresTarget, table: Dimension | Bridge, frame: pl.DataFrame, *, run_id: str, file_ids: list[int]
 ) -> Publication:
     """Publish a whole dim or bridge from a validated frame; nothing is written where nothing changed."""
     frame = frame.select(c.name for c in table.built_columns)
@@ -61,14 +63,16 @@ def _columns(names: list[str] | tuple[str, ...], prefix: str | None = None) -> s
     return SQL(", ").join(Identifier(prefix, name) if prefix else Identifier(name) for name in names)
 
 
-def _write(conn: Connection[Any], table: Table, staged: Identifier, columns: list[str]) -> int:
-    """How many rows were written, by the table's write mode."""
-    if table.mode is WriteMode.HISTORY:
+def _write(conn: Connection[Any], table: Dimension | Bridge, staged: Identifier, columns: list[str]) -> int:
+    """How many rows were written, by the table's kind."""
+    if isinstance(table, Bridge):
+        return _replace(conn, table, staged, columns)
+    if isinstance(table, Type2Dimension):
         return _write_history(conn, table, staged, columns)
-    return (_upsert if table.mode is WriteMode.UPSERT else _replace)(conn, table, staged, columns)
+    return _upsert(conn, table, staged, columns)
 
 
-def _upsert(conn: Connection[Any], table: Table, staged: Identifier, columns: list[str]) -> int:
+def _upsert(conn: Connection[Any], table: Dimension, staged: Identifier, columns: list[str]) -> int:
     """How many members were changed, added or marked."""
     parts: dict[str, sql.Composable] = {
         "target": Identifier(table.schema, table.name),
@@ -106,7 +110,7 @@ def _upsert(conn: Connection[Any], table: Table, staged: Identifier, columns: li
     return changed
 
 
-def _replace(conn: Connection[Any], table: Table, staged: Identifier, columns: list[str]) -> int:
+def _replace(conn: Connection[Any], table: Bridge, staged: Identifier, columns: list[str]) -> int:
     """How many rows left and came."""
     target = Identifier(table.schema, table.name)
     gone = conn.execute(SQL("DELETE FROM {}").format(target)).rowcount
@@ -115,7 +119,7 @@ def _replace(conn: Connection[Any], table: Table, staged: Identifier, columns: l
     return gone + conn.execute(insert.format(target, names, names, staged, _columns(table.primary_key))).rowcount
 
 
-def _write_history(conn: Connection[Any], table: Table, staged: Identifier, columns: list[str]) -> int:
+def _write_history(conn: Connection[Any], table: Type2Dimension, staged: Identifier, columns: list[str]) -> int:
     """How many versions were changed, added or retired.
 
     Of a member that no delivery has any more the first version stays and holds for all time: facts point at it, as at
@@ -127,7 +131,7 @@ def _write_history(conn: Connection[Any], table: Table, staged: Identifier, colu
     return changed
 
 
-def _retire(conn: Connection[Any], table: Table, staged: Identifier) -> int:
+def _retire(conn: Connection[Any], table: Type2Dimension, staged: Identifier) -> int:
     """How many versions that no delivery gives any more hold for no time from now on, or go on if there is no other."""
     member_id, valid_from = table.natural_key
     parts: dict[str, sql.Composable] = {
@@ -149,18 +153,18 @@ def _retire(conn: Connection[Any], table: Table, staged: Identifier) -> int:
     return sum(conn.execute(statement.format(**parts)).rowcount for statement in (retire, go_on))
 
 
-def delete_retired_versions(target: PostgresTarget, dimension: Table) -> None:
+def delete_retired_versions(target: PostgresTarget, dimension: Type2Dimension) -> None:
     """Delete the retired versions of a type-2 dim at which no fact points any more."""
     with connect(target) as conn:
         _delete_retired(conn, dimension)
 
 
-def _delete_retired(conn: Connection[Any], dimension: Table) -> None:
+def _delete_retired(conn: Connection[Any], dimension: Type2Dimension) -> None:
     """Each version by itself stays if a fact points at it: the next build of the fact will not.
 
     A partition that is being built may have taken one up meanwhile; then all stay until the end of that build.
     """
-    key = Identifier(dimension.surrogate_key or dimension.primary_key[0])
+    key = Identifier(dimension.primary_key[0])
     retired = "SELECT FROM {} WHERE valid_to = valid_from"
     if not conn.execute(SQL(retired + " LIMIT 1").format(Identifier(dimension.schema, dimension.name))).fetchall():
         return

@@ -18,7 +18,8 @@ import polars as pl
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from cinestream_platform.declarations.table import Reference, Table, WriteMode
+from cinestream_platform.declarations.star_table import Fact, Type2Dimension
+from cinestream_platform.declarations.table import Reference
 from cinestream_platform.warehouse.connection import OWNER_ROLE
 
 MAX_LOOKED_UP = 10_000
@@ -28,10 +29,10 @@ Joined = Mapping[str, pl.Series]
 """Column of a reference to all keys that its dimension had when it was joined."""
 
 
-def can_be_proved(conn: Connection[Any], table: Table, frame: pl.DataFrame, joined: Joined) -> bool:
+def can_be_proved(conn: Connection[Any], table: Fact, frame: pl.DataFrame, joined: Joined) -> bool:
     """Whether the join can stand for the validation of all of a partition's foreign keys."""
     for reference in table.references:
-        if reference.table.mode is not WriteMode.UPSERT:  # others delete rows
+        if isinstance(reference.table, Type2Dimension):  # it deletes retired versions
             return False
         if reference.column not in joined and frame[reference.column].n_unique() > MAX_LOOKED_UP:
             return False
@@ -39,7 +40,7 @@ def can_be_proved(conn: Connection[Any], table: Table, frame: pl.DataFrame, join
     return bool(table.references and row and row[0])
 
 
-def add(conn: Connection[Any], table: Table, staged: Identifier) -> None:
+def add(conn: Connection[Any], table: Fact, staged: Identifier) -> None:
     """Declare the foreign keys and validate them; on an empty table that is nothing."""
     alter = SQL("ALTER TABLE {} ").format(staged)
     # In one order everywhere: adding one locks its dimension.
@@ -63,7 +64,7 @@ def switch_off(conn: Connection[Any]) -> None:
     conn.execute(SQL("SET LOCAL ROLE {}").format(Identifier(OWNER_ROLE)))
 
 
-def is_proved(conn: Connection[Any], table: Table, frame: pl.DataFrame, joined: Joined) -> bool:
+def is_proved(conn: Connection[Any], table: Fact, frame: pl.DataFrame, joined: Joined) -> bool:
     """Whether every key of the committed rows is in its dimension."""
     return all(
         _has_all(conn, reference, joined[reference.column])

@@ -13,8 +13,11 @@ from typing import Any
 import polars as pl
 from psycopg import sql
 
+from cinestream_platform.declarations.column import Column, Kind
 from cinestream_platform.declarations.frames import polars_type
-from cinestream_platform.declarations.table import WHOLE, Column, Kind, Reference, Table, WriteMode
+from cinestream_platform.declarations.partitioning import WHOLE
+from cinestream_platform.declarations.star_table import Type2Dimension
+from cinestream_platform.declarations.table import Dimension, Reference, Table
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.ledger.deliveries import BEGINNING
 from cinestream_platform.ledger.publications import publishing, record_added_members
@@ -70,14 +73,14 @@ class KeyResolver:
             new = without.rename(dict(zip(names, ids, strict=True))).join(
                 self._members(reference.table), on=ids, how="anti"
             )
-            if new.height and reference.table.mode is WriteMode.HISTORY:
+            if new.height and isinstance(reference.table, Type2Dimension):
                 self._require_unknown(reference.table, new)
             if new.height:
                 self._infer(reference.table, new.sort(ids))
             members = self._members(reference.table, again=True)
         return self._join(frame, members, reference)
 
-    def _require_unknown(self, dimension: Table, new: pl.DataFrame) -> None:
+    def _require_unknown(self, dimension: Type2Dimension, new: pl.DataFrame) -> None:
         """Only the first version of a member of whom there is none may be inferred; no other holds at its time."""
         member_id, valid_from = dimension.natural_key
         known = self._members(dimension, again=True).select(member_id).to_series()
@@ -94,21 +97,20 @@ class KeyResolver:
         keys = members.rename({reference.target_column: reference.column} | dict(reference.on))
         return frame.join(keys, on=list(reference.on.values()), how="left", maintain_order="left")
 
-    def _members(self, dimension: Table, *, again: bool = False) -> pl.DataFrame:
+    def _members(self, dimension: Dimension, *, again: bool = False) -> pl.DataFrame:
         if again or dimension.name not in self._known:
-            key = dimension.surrogate_key or dimension.primary_key[0]
-            columns = [*dimension.natural_key, key]
+            columns = [*dimension.natural_key, *dimension.primary_key]
             names = ", ".join(f'"{name}"' for name in columns)
             with connect_bulk(self.target) as conn, conn.cursor() as cursor:
                 # A retired version holds at no time, so that no row may point at it any more.
-                holds = "WHERE valid_to IS DISTINCT FROM valid_from" if dimension.mode is WriteMode.HISTORY else ""
+                holds = "WHERE valid_to IS DISTINCT FROM valid_from" if isinstance(dimension, Type2Dimension) else ""
                 cursor.execute(f'SELECT {names} FROM "{dimension.schema}"."{dimension.name}" {holds}')  # noqa: S608 - declared
                 schema: Any = {name: polars_type(dimension.column(name).type) for name in columns}
                 found = pl.DataFrame(pl.from_arrow(cursor.fetch_arrow_table()))
                 self._known[dimension.name] = found.cast(schema) if found.width else pl.DataFrame(schema=schema)
         return self._known[dimension.name]
 
-    def _infer(self, dimension: Table, ids: pl.DataFrame) -> None:
+    def _infer(self, dimension: Dimension, ids: pl.DataFrame) -> None:
         """Insert members that only facts mention; another run may have been faster.
 
         The dimension counts as published anew: marts that list its members are stale by them.
@@ -126,11 +128,11 @@ class KeyResolver:
         self.inferred[dimension.name] = self.inferred.get(dimension.name, 0) + ids.height
 
 
-def _needs_default(dimension: Table, column: Column) -> bool:
+def _needs_default(dimension: Dimension, column: Column) -> bool:
     return not column.nullable and column.name not in (*dimension.natural_key, dimension.surrogate_key)
 
 
-def _default(dimension: Table, column: Column) -> bool | int:
+def _default(dimension: Dimension, column: Column) -> bool | int:
     if column.name in ("is_inferred", "is_current"):
         return True
     if column.type.kind is Kind.BOOLEAN:

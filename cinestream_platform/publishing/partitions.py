@@ -20,7 +20,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from cinestream_platform import progress
-from cinestream_platform.declarations.table import Table
+from cinestream_platform.declarations.star_table import Fact
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.ledger.publications import Publication, latest, publishing, record
 from cinestream_platform.publishing import foreign_keys
@@ -73,7 +73,7 @@ class PartitionPublisher:
     """
 
     target: PostgresTarget
-    table: Table
+    table: Fact
     run_id: str
     _turns: dict[str, Turn] = field(default_factory=dict)
     _waiting: list[Publication] = field(default_factory=list)
@@ -170,7 +170,7 @@ class PartitionPublisher:
 
 def publish_partition(
     target: PostgresTarget,
-    table: Table,
+    table: Fact,
     partition_key: str,
     frame: pl.DataFrame,
     *,
@@ -188,7 +188,7 @@ def publish_partition(
 
 def _build(
     conn: Connection[Any],
-    table: Table,
+    table: Fact,
     partition_key: str,
     frame: pl.DataFrame,
     joined: Joined,
@@ -227,14 +227,14 @@ def _build(
         _build(conn, table, partition_key, frame, joined, may_prove=False)
 
 
-def _give_back(conn: Connection[Any], table: Table, child: str) -> None:
+def _give_back(conn: Connection[Any], table: Fact, child: str) -> None:
     """Free the space of what could not be built: the disk may be full. Else the next build of the partition does."""
     with suppress(psycopg.Error), conn.transaction():
         conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",))
         drop_staged(conn, Identifier(table.staging_schema, child))
 
 
-def _is_intact(conn: Connection[Any], table: Table, child: str, before: Publication) -> bool:
+def _is_intact(conn: Connection[Any], table: Fact, child: str, before: Publication) -> bool:
     """Whether the partition that was published is still the attached one and holds its rows."""
     attached = conn.execute("SELECT 1 FROM pg_inherits WHERE inhrelid = %s", (before.relation,)).fetchone()
     if not attached:
@@ -243,16 +243,16 @@ def _is_intact(conn: Connection[Any], table: Table, child: str, before: Publicat
     return row is not None and row[0] == before.rows
 
 
-def _bound_check(table: Table, partition_key: str) -> Composed | None:
+def _bound_check(table: Fact, partition_key: str) -> Composed | None:
     """The condition that spares ATTACH its scan of the rows."""
-    bounds = table.partitioning.bounds(partition_key) if table.partitioning else None
-    if table.partitioning is None or bounds is None:
+    bounds = table.bounds(partition_key)
+    if bounds is None:
         return None
-    column = Identifier(table.partitioning.column)
+    column = Identifier(table.partition_column)
     return SQL("{} >= {} AND {} < {}").format(column, Literal(bounds[0]), column, Literal(bounds[1]))
 
 
-def _create(table: Table, staged: Identifier, partition_key: str) -> Composed:
+def _create(table: Fact, staged: Identifier, partition_key: str) -> Composed:
     """The statement that creates the table without keys and indexes; its CHECKs look at rows as they come."""
     parts: list[Composed] = [
         SQL("{} {} {}").format(
@@ -268,7 +268,7 @@ def _create(table: Table, staged: Identifier, partition_key: str) -> Composed:
     return SQL("CREATE TABLE {} ({}) WITH (autovacuum_enabled = false)").format(staged, SQL(", ").join(parts))
 
 
-def _stamp(conn: Connection[Any], table: Table, staged: Identifier) -> None:
+def _stamp(conn: Connection[Any], table: Fact, staged: Identifier) -> None:
     """Add the time of the publish: as a default of rows that are there already it takes no space in any of them."""
     for column in table.columns:
         if column.is_publish_time:
@@ -277,7 +277,7 @@ def _stamp(conn: Connection[Any], table: Table, staged: Identifier) -> None:
             conn.execute(add.format(staged, name))
 
 
-def _index(conn: Connection[Any], table: Table, staged: Identifier) -> None:
+def _index(conn: Connection[Any], table: Fact, staged: Identifier) -> None:
     key = SQL(", ").join(map(Identifier, table.primary_key))
     conn.execute(SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(staged, key))
     for index in table.indexes:
@@ -287,7 +287,7 @@ def _index(conn: Connection[Any], table: Table, staged: Identifier) -> None:
         conn.execute(statement.format(staged, Identifier(index.method), columns, storage))
 
 
-def _swap_when_free(conn: Connection[Any], table: Table, publications: Sequence[Publication], run_id: str) -> None:
+def _swap_when_free(conn: Connection[Any], table: Fact, publications: Sequence[Publication], run_id: str) -> None:
     keys = [publication.partition_key for publication in publications]
     named, begun, wait = ", ".join(keys), time.monotonic(), 0.05
     while True:
@@ -315,7 +315,7 @@ def _swap_when_free(conn: Connection[Any], table: Table, publications: Sequence[
             wait = min(wait * 2, LONGEST_WAIT)
 
 
-def _locked(conn: Connection[Any], table: Table, partition_keys: Sequence[str]) -> list[int]:
+def _locked(conn: Connection[Any], table: Fact, partition_keys: Sequence[str]) -> list[int]:
     """What a swap locks: the fact, its dimensions and the partitions that go."""
     going = [(table.schema, table.partition_name(key)) for key in partition_keys]
     names = [(table.schema, table.name), *going, *_dimensions(table)]
@@ -327,11 +327,11 @@ def _locked(conn: Connection[Any], table: Table, partition_keys: Sequence[str]) 
     return [oid for (oid,) in rows]
 
 
-def _dimensions(table: Table) -> list[tuple[str, str]]:
+def _dimensions(table: Fact) -> list[tuple[str, str]]:
     return sorted({(reference.table.schema, reference.table.name) for reference in table.references})
 
 
-def _lock(conn: Connection[Any], table: Table) -> None:
+def _lock(conn: Connection[Any], table: Fact) -> None:
     """All locks of a swap at once, always in the same order."""
     conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",))
     names = [(table.schema, table.name), *_dimensions(table)]
@@ -339,7 +339,7 @@ def _lock(conn: Connection[Any], table: Table) -> None:
     conn.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(relations))
 
 
-def _swap(conn: Connection[Any], table: Table, partition_key: str) -> None:
+def _swap(conn: Connection[Any], table: Fact, partition_key: str) -> None:
     """Replace the attached partition by the staged one."""
     parent, child = Identifier(table.schema, table.name), table.partition_name(partition_key)
     old = Identifier(table.schema, child)
@@ -357,14 +357,14 @@ def _swap(conn: Connection[Any], table: Table, partition_key: str) -> None:
         conn.execute(SQL("ALTER TABLE {} DROP CONSTRAINT partition_bound").format(old))
 
 
-def _values(table: Table, partition_key: str) -> Composed:
-    bounds = table.partitioning.bounds(partition_key) if table.partitioning else None
+def _values(table: Fact, partition_key: str) -> Composed:
+    bounds = table.bounds(partition_key)
     if bounds is None:
         return SQL("FOR VALUES FROM (MINVALUE) TO (MAXVALUE)").format()
     return SQL("FOR VALUES FROM ({}) TO ({})").format(Literal(bounds[0]), Literal(bounds[1]))
 
 
-def analyze(target: PostgresTarget, table: Table) -> None:
+def analyze(target: PostgresTarget, table: Fact) -> None:
     """Statistics of the partitioned parent, which autovacuum never gathers; its partitions have theirs."""
     with connect(target) as conn:
         only = SQL("ONLY " if conn.info.server_version >= ANALYZE_ONLY_FROM else "")

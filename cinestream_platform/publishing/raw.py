@@ -18,7 +18,7 @@ import polars as pl
 from psycopg import Connection
 from psycopg.sql import Identifier
 
-from cinestream_platform.declarations.table import Table, WriteMode
+from cinestream_platform.declarations.raw_table import RawHistory, RawSnapshot, RawTable
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.ledger import turns
 from cinestream_platform.ledger.deliveries import effective_at
@@ -106,7 +106,7 @@ class Standing:
 
 def find_standing(
     conn: Connection[Any],
-    table: Table,
+    table: RawTable,
     files: Sequence[LandedFile],
     contents: Mapping[int, str],
     *,
@@ -128,16 +128,16 @@ def find_standing(
     }
     if replaces_all is not None:
         return Standing(refused, _all_loaded(conn, files[0]) if replaces_all else {})
-    if table.mode is not WriteMode.HISTORY:
+    if not isinstance(table, RawHistory):
         # Of deliveries every one counts for its own time, also one that equals an earlier one: values may change back.
         for file_id, twin in _loaded_twins(conn, files, contents).items():
             refused.setdefault(file_id, TwinLoadedError(twin))
-    if table.mode is WriteMode.SNAPSHOT:
+    if isinstance(table, RawSnapshot):
         [file] = files
         if not refused and (later := _later_snapshot(conn, file)):
             refused[file.file_id] = SnapshotOvertakenError(later)
         return Standing(refused, _all_loaded(conn, file))
-    replaced = _older_versions(conn, files, same_time=table.mode is WriteMode.HISTORY)
+    replaced = _older_versions(conn, files, same_time=isinstance(table, RawHistory))
     return Standing(refused, {old: new for old, new in replaced.items() if new not in refused})
 
 
@@ -204,7 +204,7 @@ def _later_snapshot(conn: Connection[Any], file: LandedFile) -> int | None:
 class FileTransaction:
     """The open transaction of files of one feed. Nothing is visible before ``commit``."""
 
-    def __init__(self, conn: Connection[Any], table: Table, files: Sequence[LandedFile], run_id: str) -> None:
+    def __init__(self, conn: Connection[Any], table: RawTable, files: Sequence[LandedFile], run_id: str) -> None:
         self.conn, self._table, self._files, self._run_id = conn, table, files, run_id
         self._replaced: Mapping[int, int] = {}
 
@@ -292,7 +292,7 @@ class FileTransaction:
 
 @contextmanager
 def file_transaction(
-    target: PostgresTarget, table: Table, files: Sequence[LandedFile], run_id: str
+    target: PostgresTarget, table: RawTable, files: Sequence[LandedFile], run_id: str
 ) -> Iterator[FileTransaction]:
     """Open the transaction of files; rolled back unless it is committed inside."""
     with connect(target, autocommit=False) as conn:

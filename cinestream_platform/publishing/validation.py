@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cinestream_platform.declarations.column import Rule
 from cinestream_platform.declarations.frames import NamedRule, named_rules, polars_type, rule_expression
-from cinestream_platform.declarations.table import Rule, Table
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.messages import MAX_VALUE, bounded, form_of, one_line
 
@@ -86,8 +87,7 @@ def pandera_schema(table: Table) -> DataFrameSchema:
             for rule in column.rules
         ]
         columns[column.name] = pa.Column(polars_type(column.type), checks=checks, nullable=column.nullable)
-    grain = grain_of(table)
-    grain_checks = [pa.Check(_grain_check(grain), name=GRAIN_RULE, error=table.grain)] if grain else []
+    grain_checks = [pa.Check(_grain_check(table.natural_key), name=GRAIN_RULE, error=table.grain)]
     return pa.DataFrameSchema(columns, checks=grain_checks, strict=True, name=table.qualified_name)
 
 
@@ -109,11 +109,6 @@ def _ascends(grain: Sequence[str]) -> pl.Expr:
         value, before = pl.col(name), pl.col(name).shift(1)
         greater = (value > before) | ((value == before) & greater)
     return greater | (pl.int_range(pl.len()) == 0)
-
-
-def grain_of(table: Table) -> list[str]:
-    """The columns that identify a row."""
-    return list(table.primary_key if table.primary_key != (table.surrogate_key,) else table.natural_key)
 
 
 def validate(table: Table, frame: pl.DataFrame) -> list[RuleResult]:
@@ -164,7 +159,7 @@ def _sample(table: Table, bad: pl.DataFrame, *columns: str) -> tuple[dict[str, A
     There, texts are shown by their form alone, since a source may have put a value into the column of another.
     """
     personal = {column.name for column in table.columns if column.is_personal}
-    shown = dict.fromkeys((*grain_of(table), *columns)) if personal else bad.columns
+    shown = dict.fromkeys((*table.natural_key, *columns)) if personal else bad.columns
     names = [name for name in shown if name not in personal]
     rows = bad.head(SAMPLE_ROWS).select(names).to_dicts()
     return tuple({name: _shown(value, is_form=bool(personal)) for name, value in row.items()} for row in rows)
@@ -180,5 +175,5 @@ def _shown(value: Any, *, is_form: bool) -> Any:
 def _grain_result(table: Table, frame: pl.DataFrame, failed: bool) -> RuleResult:
     if not failed:
         return RuleResult(GRAIN_RULE, 0)
-    bad = frame.filter(pl.struct(grain_of(table)).is_duplicated())
+    bad = frame.filter(pl.struct(table.natural_key).is_duplicated())
     return RuleResult(GRAIN_RULE, bad.height, _sample(table, bad))

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from cinestream_platform.declarations.column import Column
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.file_form import SQLITE_MAGIC, FileRefusedError
-from cinestream_platform.declarations.table import Column
 from cinestream_platform.messages import MAX_VALUE
 from cinestream_platform.reading.blocks import (
     BLOCK_BYTES,

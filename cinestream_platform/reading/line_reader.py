@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from cinestream_platform.declarations.column import Column, Kind
 from cinestream_platform.declarations.feed import Feed, LineFormat
 from cinestream_platform.declarations.file_form import FileRefusedError, Packing, refuse_foreign_form
-from cinestream_platform.declarations.table import Column, Kind
 from cinestream_platform.reading.blocks import (
     BLOCK_BYTES,
     BOM,

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cinestream_platform.declarations.column import Column, Kind
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.file_form import PARQUET_MAGIC, FileRefusedError, Packing, refuse_foreign_form
-from cinestream_platform.declarations.table import Column, Kind
 from cinestream_platform.reading.blocks import (
     BLOCK_BYTES,
     MAX_CELLS,

@@ -20,9 +20,9 @@ from psycopg import Connection, IsolationLevel
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from cinestream_platform import progress
+from cinestream_platform.declarations.column import Column, Kind
 from cinestream_platform.declarations.connector import Increment, Moment, SourceDriftError, TableCopy
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.table import Column, Kind
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.messages import describe
 from cinestream_platform.reading.blocks import Batch

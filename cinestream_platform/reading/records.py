@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import polars as pl
 
+from cinestream_platform.declarations.column import Column, Kind
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.frames import NamedRule, named_rules, polars_type, rule_expression
-from cinestream_platform.declarations.table import Column, Kind, Table
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.reading.blocks import MAX_FOUND_CHARS
 from cinestream_platform.reading.tolerance import is_number, tolerated
 

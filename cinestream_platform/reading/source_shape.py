@@ -12,8 +12,9 @@ from typing import Any
 
 from psycopg import Connection
 
+from cinestream_platform.declarations.column import Column, Kind
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.table import Column, Kind, Table
+from cinestream_platform.declarations.table import Table
 
 TABLE_KINDS = {"r", "p"}
 OTHER_KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}

@@ -7,7 +7,7 @@ break the rule of their column's type. What does not belong here: when a value i
 
 import polars as pl
 
-from cinestream_platform.declarations.table import Column, Kind
+from cinestream_platform.declarations.column import Column, Kind
 
 NOISE_DIGITS = 6
 """Noise is less than a millionth of the last declared place."""

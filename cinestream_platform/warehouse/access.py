@@ -14,6 +14,7 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Composed, Identifier
 from pydantic import SecretStr
 
+from cinestream_platform.declarations.star_table import Fact
 from cinestream_platform.declarations.table import Layer, Table
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse.connection import OWNER_ROLE
@@ -244,7 +245,7 @@ def drift(
 
 
 def _partitions(conn: Connection[Any], tables: list[Table]) -> list[tuple[Table, str]]:
-    by_name = {(table.schema, table.name): table for table in tables if table.partitioning}
+    by_name = {(table.schema, table.name): table for table in tables if isinstance(table, Fact)}
     rows = conn.execute(
         """
         SELECT n.nspname, parent.relname, child.relname FROM pg_inherits

@@ -7,7 +7,6 @@ words, and rolled back. No parsing of SQL, no list of spellings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from psycopg import Connection, sql
@@ -29,7 +28,7 @@ SELECT pg_get_partkeydef(oid), '' FROM pg_class WHERE oid = to_regclass(%s) AND 
 """
 
 
-def constraint_drift(conn: Connection[Any], table: Table, create: Callable[[Table], Iterable[str]]) -> list[str]:
+def constraint_drift(conn: Connection[Any], table: Table, create: Callable[[Table, str], Iterable[str]]) -> list[str]:
     """The migration that would give an existing table its declared constraints; empty where nothing differs.
 
     An index that the declaration does not have is not a difference: somebody needs it.
@@ -37,12 +36,12 @@ def constraint_drift(conn: Connection[Any], table: Table, create: Callable[[Tabl
     Args:
         conn: A connection in a transaction.
         table: The declaration.
-        create: Gives the statements that create a table (``ddl.create_statements``).
+        create: Gives the statements that create a table in a schema (``ddl.create_statements``).
     """
     name = table.qualified_name
     with conn.transaction(force_rollback=True):
         conn.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCRATCH)))
-        for statement in create(replace(table, schema=SCRATCH)):
+        for statement in create(table, SCRATCH):
             conn.execute(statement.encode())
         declared = [_read(conn, query, SCRATCH, table.name) for query in (_CONSTRAINTS, _INDEXES, _PARTITIONING)]
     has = [_read(conn, query, table.schema, table.name) for query in (_CONSTRAINTS, _INDEXES, _PARTITIONING)]

@@ -19,7 +19,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform import progress
-from cinestream_platform.declarations.table import Column, Kind
+from cinestream_platform.declarations.column import Column, Kind
 from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import get_settings
 

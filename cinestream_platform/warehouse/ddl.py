@@ -16,8 +16,7 @@ from psycopg import Connection, sql
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from cinestream_platform.declarations.table import (
-    SMALL_FILES,
+from cinestream_platform.declarations.column import (
     Between,
     Column,
     DataType,
@@ -26,8 +25,11 @@ from cinestream_platform.declarations.table import (
     MultipleOf,
     NotBlank,
     Rule,
-    Table,
 )
+from cinestream_platform.declarations.partitioning import SMALL_FILES
+from cinestream_platform.declarations.raw_table import FILE_ID, RawTable
+from cinestream_platform.declarations.star_table import Fact, WholeFact
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse.constraint_drift import constraint_drift
 
@@ -96,7 +98,7 @@ def _sa_column(table: Table, column: Column) -> sa.Column[object]:
     )
 
 
-def _sa_table(table: Table, metadata: sa.MetaData) -> sa.Table:
+def _sa_table(table: Table, metadata: sa.MetaData, schema: str | None = None) -> sa.Table:
     constraints: list[sa.schema.SchemaItem] = [
         sa.CheckConstraint(sa.text(condition), name=name) for name, condition in check_constraints(table)
     ]
@@ -111,24 +113,31 @@ def _sa_table(table: Table, metadata: sa.MetaData) -> sa.Table:
         )
         if f"{reference.table.qualified_name}" not in metadata.tables:
             _sa_table(reference.table, metadata)
-    partition_by = f"RANGE ({table.partitioning.column})" if table.partitioning else None
-    if table.by_file:
-        partition_by = "LIST (_file_id)"
     return sa.Table(
         table.name,
         metadata,
         *(_sa_column(table, column) for column in table.columns),
         *constraints,
-        schema=table.schema,
+        schema=schema or table.schema,
         comment=f"{table.description} Grain: {table.grain}.",
-        postgresql_partition_by=partition_by,
+        postgresql_partition_by=_partition_by(table),
     )
 
 
+def _partition_by(table: Table) -> str | None:
+    if isinstance(table, Fact):
+        return f"RANGE ({table.partition_column})"
+    return f"LIST ({FILE_ID})" if _is_by_file(table) else None
+
+
+def _is_by_file(table: Table) -> bool:
+    return isinstance(table, RawTable) and table.by_file
+
+
 @cache
-def create_statements(table: Table) -> tuple[str, ...]:
-    """The statements that create a table with constraints, indexes and comments."""
-    built = _sa_table(table, sa.MetaData())
+def create_statements(table: Table, schema: str | None = None) -> tuple[str, ...]:
+    """The statements that create a table with constraints, indexes and comments, in its own or another schema."""
+    built = _sa_table(table, sa.MetaData(), schema)
     statements: list[sa.schema.ExecutableDDLElement] = [CreateTable(built)]
     for index in table.indexes:
         name = f"{table.name}_{'_'.join(index.columns)}_idx"
@@ -162,13 +171,13 @@ def ensure_tables(conn: Connection, tables: Iterable[Table]) -> list[str]:
                 for statement in comment_statements(table):
                     conn.execute(statement.encode())
                 continue
-            for schema in (table.schema, table.staging_schema) if table.partitioning else (table.schema,):
+            for schema in (table.schema, table.staging_schema) if isinstance(table, Fact) else (table.schema,):
                 conn.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
             for statement in create_statements(table):
                 conn.execute(statement.encode())
-            if table.partitioning and not table.is_partitioned:
+            if isinstance(table, WholeFact):
                 _create_partition(conn, table, "whole", "FOR VALUES FROM (MINVALUE) TO (MAXVALUE)")
-            if table.by_file:
+            if _is_by_file(table):
                 _create_partition(conn, table, SMALL_FILES, "DEFAULT")
             changes.append(f"created {table.qualified_name}")
     return changes

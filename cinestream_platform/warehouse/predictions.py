@@ -8,12 +8,12 @@ from typing import Any
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from cinestream_platform.declarations.table import Table
+from cinestream_platform.declarations.prediction import Prediction
 from cinestream_platform.warehouse.access import ANALYST, ENGINEER, SCIENTIST
 from cinestream_platform.warehouse.ddl import SchemaDriftError, create_statements, existing_columns
 
 
-def ensure_prediction_tables(conn: Connection[Any], tables: Iterable[Table]) -> list[str]:
+def ensure_prediction_tables(conn: Connection[Any], tables: Iterable[Prediction]) -> list[str]:
     """Create what is missing as ``ml_engineer``'s own, readable for engineers and analysts; every change, in words.
 
     Raises:
@@ -32,7 +32,7 @@ def ensure_prediction_tables(conn: Connection[Any], tables: Iterable[Table]) -> 
     return changes
 
 
-def _ensure(conn: Connection[Any], table: Table) -> list[str]:
+def _ensure(conn: Connection[Any], table: Prediction) -> list[str]:
     existing = existing_columns(conn, table)
     declared = {column.name: (str(column.type), column.nullable) for column in table.columns}
     if existing and existing != declared:

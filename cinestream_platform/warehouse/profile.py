@@ -11,8 +11,9 @@ from typing import Any
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
+from cinestream_platform.declarations.column import Column, Kind
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.declarations.relation import Relation
-from cinestream_platform.declarations.table import Column, Kind, Table
 
 EXACT_ROWS = 5_000_000
 """Distinct values of a larger table are counted in a sample of about as many rows: counting them sorts each column.
@@ -46,7 +47,7 @@ class ColumnProfile:
 class TableProfile:
     """One table. ``counted`` is the number of rows in which distinct values were counted: all, or a sample's."""
 
-    table: Table
+    table: RawTable
     rows: int
     counted: int
     columns: tuple[ColumnProfile, ...]
@@ -123,7 +124,7 @@ class SourceProfile:
 def profile_source(
     conn: Connection[Any],
     source: str,
-    tables: Sequence[Table],
+    tables: Sequence[RawTable],
     relations: Sequence[Relation],
     *,
     exact_rows: int = EXACT_ROWS,
@@ -138,7 +139,7 @@ def profile_source(
         )
 
 
-def profile_table(conn: Connection[Any], table: Table, exact_rows: int = EXACT_ROWS) -> TableProfile:
+def profile_table(conn: Connection[Any], table: RawTable, exact_rows: int = EXACT_ROWS) -> TableProfile:
     """Profile a table; the platform's own columns (``_file_id``, ``_line``) are left out."""
     columns = [column for column in table.columns if not column.name.startswith(OWN)]
     name = Identifier(table.schema, table.name)
@@ -169,10 +170,10 @@ def _select(parts: Sequence[Composable], relation: Composable) -> Composed:
     return SQL("SELECT {} FROM {}").format(SQL(", ").join(parts), relation)
 
 
-def _distinct_counts(table: Table, columns: Sequence[Column]) -> list[Composable]:
+def _distinct_counts(table: RawTable, columns: Sequence[Column]) -> list[Composable]:
     """Distinct values of the natural key, then of each column."""
     key = SQL(", ").join(map(Identifier, table.natural_key))
-    whole = SQL("count(DISTINCT ({}))").format(key) if table.natural_key else SQL("0")
+    whole = SQL("count(DISTINCT ({}))").format(key)
     return [whole, *(SQL("count(DISTINCT {})").format(Identifier(column.name)) for column in columns)]
 
 

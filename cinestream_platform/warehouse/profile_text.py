@@ -45,7 +45,7 @@ def _keys(profile: TableProfile) -> str:
     """Key candidates, and what is wrong with the declared key if it is none."""
     declared, candidates = profile.table.natural_key, profile.key_candidates
     words = [_key(key) for key in candidates]
-    if declared and profile.counted and declared not in candidates:
+    if profile.counted and declared not in candidates:
         repeated = profile.counted - profile.natural_keys
         words.append(f"not {_key(declared)}: {f'{repeated:,} rows repeat one' if repeated else 'a part of it is NULL'}")
     return ", ".join(words)

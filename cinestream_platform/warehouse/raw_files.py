@@ -1,9 +1,9 @@
 """The rows of a landed file in its raw table: how they come, and how they leave.
 
-Of a table that is split by file (``Table.by_file``) a large file is a partition of its own. Its rows are copied frozen
-into a table that is new in the same transaction: Postgres writes no WAL for them, no later reader has to mark them as
-committed (which with checksums writes every page twice more), and the file leaves by a DROP instead of millions of dead
-rows. Small files share the default partition, and all others tables.
+Of a table that is split by file (``RawEvents.by_file``) a large file is a partition of its own. Its rows are copied
+frozen into a table that is new in the same transaction: Postgres writes no WAL for them, no later reader has to mark
+them as committed (which with checksums writes every page twice more), and the file leaves by a DROP instead of millions
+of dead rows. Small files share the default partition, and all others tables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
-from cinestream_platform.declarations.table import SMALL_FILES, Table
+from cinestream_platform.declarations.partitioning import SMALL_FILES
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.warehouse.copy import copy_frames
 
 OWN_PARTITION_FROM = 1_000_000
@@ -26,7 +27,7 @@ LOCK_TIMEOUT_MS = 500
 
 
 def add_rows(
-    conn: Connection[Any], table: Table, file_ids: Sequence[int], rows: Iterable[pl.DataFrame], count: int
+    conn: Connection[Any], table: RawTable, file_ids: Sequence[int], rows: Iterable[pl.DataFrame], count: int
 ) -> None:
     """Bring the rows of a file, or of several small ones; they belong to the connection's transaction."""
     names = [column.name for column in table.columns]
@@ -44,7 +45,7 @@ def add_rows(
     conn.execute(SQL("ALTER TABLE {} DROP CONSTRAINT one_file").format(part))
 
 
-def rows_by_file(conn: Connection[Any], table: Table) -> dict[int, int]:
+def rows_by_file(conn: Connection[Any], table: RawTable) -> dict[int, int]:
     """How many rows of each file are in the table; partitions are counted without looking at their rows' file."""
     target = Identifier(table.schema, table.name)
     own = {name: int(name.rpartition("_")[2]) for _, name in _partitions(conn, target, r"\d+")} if table.by_file else {}

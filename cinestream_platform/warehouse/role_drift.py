@@ -14,7 +14,8 @@ from typing import Any
 from psycopg import Connection, errors
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
-from cinestream_platform.declarations.table import Layer, Table
+from cinestream_platform.declarations.raw_table import RawTable
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import (
     ADMIN,
@@ -139,7 +140,7 @@ def _views(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequenc
         (table.schema, table.name, column.name)
         for table in tables
         for column in table.columns
-        if column.is_personal or table.layer is Layer.RAW
+        if column.is_personal or isinstance(table, RawTable)
     ]
     rows = conn.execute(
         """

@@ -16,6 +16,7 @@ from psycopg import Connection, errors
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
+from cinestream_platform.declarations.prediction import Prediction
 from cinestream_platform.declarations.table import Table
 from cinestream_platform.warehouse import limits, locks
 from cinestream_platform.warehouse.access import apply_grants, ensure_roles
@@ -41,7 +42,7 @@ def prepare_warehouse(
     tables: Sequence[Table],
     mart_schemas: Sequence[str],
     logins: Mapping[str, SecretStr],
-    predictions: Sequence[Table] = (),
+    predictions: Sequence[Prediction] = (),
     *,
     upgrade: bool = False,
     databases: Sequence[str] = (),
@@ -75,7 +76,7 @@ def _make_all(
     conn: Connection[Any],
     tables: Sequence[Table],
     mart_schemas: Sequence[str],
-    predictions: Sequence[Table],
+    predictions: Sequence[Prediction],
     fingerprint: str,
 ) -> list[str]:
     with conn.transaction():

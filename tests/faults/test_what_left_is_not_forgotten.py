@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dagster import AssetKey
 
-from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.sources.dvdrental.sample import activity
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
 from cinestream_platform.warehouse.connection import PostgresTarget

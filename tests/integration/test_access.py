@@ -17,17 +17,11 @@ from pydantic import SecretStr
 from cinestream_platform.catalog import MART_SCHEMAS, PREDICTIONS, TABLES
 from cinestream_platform.commands.access import report_grants
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.declarations.table import (
-    INTEGER,
-    TEXT,
-    Column,
-    Layer,
-    Partitioning,
-    PartitionUnit,
-    Reference,
-    Table,
-    WriteMode,
-)
+from cinestream_platform.declarations.column import INTEGER, TEXT, Column
+from cinestream_platform.declarations.partitioning import Partitioning, PartitionUnit
+from cinestream_platform.declarations.raw_table import RawTable
+from cinestream_platform.declarations.star_table import PartitionedFact, Type1Dimension
+from cinestream_platform.declarations.table import Reference
 from cinestream_platform.publishing.partitions import publish_partition
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import limits
@@ -60,7 +54,7 @@ MAY: dict[str, dict[str, set[str]]] = {
 """DESIGN.md 4.5 as a table: what each role may do with tables of each kind of schema; all else is refused."""
 
 KINDS = {
-    **{table.schema: "raw" if table.layer is Layer.RAW else "star" for table in TABLES},
+    **{table.schema: "raw" if isinstance(table, RawTable) else "star" for table in TABLES},
     **{table.staging_schema: "staging" for table in TABLES},
     **dict.fromkeys(MART_SCHEMAS, "marts"),
     "platform": "platform",
@@ -165,7 +159,7 @@ READERS_OF_STARS = ("data_analyst", "ml_engineer")
 PERSONAL = {
     table.qualified_name: table
     for table in TABLES
-    if table.layer is not Layer.RAW and any(column.is_personal for column in table.columns)
+    if not isinstance(table, RawTable) and any(column.is_personal for column in table.columns)
 }
 """Tables of the stars that hold personal columns."""
 
@@ -226,30 +220,23 @@ def test_a_mart_that_is_made_anew_is_readable_at_once(world: Platform) -> None:
     assert set(acl) == {("dashboard_reader", "SELECT"), ("data_analyst", "SELECT"), ("ml_engineer", "SELECT")}
 
 
-PERSON = Table(
+PERSON = Type1Dimension(
     source="movielens",
     schema="movielens_dw",
     name="dim_person",
-    layer=Layer.DIMENSION,
-    mode=WriteMode.UPSERT,
     description="People.",
     grain="one row a person",
-    columns=(
-        Column("person_key", INTEGER, "Key."),
-        Column("person_id", INTEGER, "Number."),
+    member="person",
+    natural_ids=(Column("person_id", INTEGER, "Number."),),
+    attributes=(
         Column("email", TEXT, "Address.", nullable=True, is_personal=True),
         Column("country", TEXT, "Country.", nullable=True),
     ),
-    primary_key=("person_key",),
-    natural_key=("person_id",),
-    surrogate_key="person_key",
 )
-VISITS = Table(
+VISITS = PartitionedFact(
     source="movielens",
     schema="movielens_dw",
     name="fact_visits",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Visits.",
     grain="one row a visit",
     columns=(
@@ -257,9 +244,9 @@ VISITS = Table(
         Column("date_key", INTEGER, "Day."),
         Column("ip_address", TEXT, "From where.", nullable=True, is_personal=True),
     ),
-    primary_key=("visit_id", "date_key"),
+    row_key=("visit_id",),
     references=(Reference("date_key", DIM_DATE),),
-    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+    partitioning=Partitioning(PartitionUnit.YEAR),
 )
 
 
@@ -269,8 +256,7 @@ def people(world: Platform) -> Iterator[Platform]:
     with connect(world.target) as conn:
         ensure_tables(conn, [*TABLES, PERSON, VISITS])
         apply_grants(conn, [*TABLES, PERSON, VISITS], MART_SCHEMAS)
-        values = "(1, 'a@example.org', 'NL')"
-        conn.execute(f"INSERT INTO movielens_dw.dim_person (person_id, email, country) VALUES {values}")
+        conn.execute("INSERT INTO movielens_dw.dim_person VALUES (DEFAULT, 1, 'a@example.org', 'NL', false, true)")
     yield world
     with connect(world.target) as conn:
         conn.execute("DROP TABLE movielens_dw.dim_person, movielens_dw.fact_visits")
@@ -302,7 +288,7 @@ EXPECTED_PERSONAL = {
 def test_analysts_and_scientists_read_every_column_of_a_source_but_the_personal_ones_and_dashboards_none(
     world: Platform, source: str
 ) -> None:
-    star = [table for table in TABLES if table.source == source and table.layer is not Layer.RAW]
+    star = [table for table in TABLES if table.source == source and not isinstance(table, RawTable)]
     columns = {f"{table.name}.{column.name}": table for table in star for column in table.columns}
 
     def readable(role: str) -> set[str]:
@@ -350,14 +336,14 @@ def test_personal_columns_stay_hidden_on_a_partition_that_was_just_published(peo
 
 
 def test_a_column_that_is_declared_personal_later_is_hidden_from_then_on(people: Platform) -> None:
-    country, others = PERSON.columns[3], PERSON.columns[:3]
-    stricter = replace(PERSON, columns=(*others, replace(country, is_personal=True)))
+    email, country = PERSON.attributes
+    stricter = replace(PERSON, attributes=(email, replace(country, is_personal=True)))
     with connect(people.target) as conn:
         apply_grants(conn, [*TABLES, stricter, VISITS], MART_SCHEMAS)
     columns = ["person_id", "email", "country"]
     assert readable_columns(people, "data_analyst", "movielens_dw.dim_person", columns) == ["person_id"]
 
-    open_again = replace(PERSON, columns=tuple(replace(c, is_personal=False) for c in PERSON.columns))
+    open_again = replace(PERSON, attributes=tuple(replace(c, is_personal=False) for c in PERSON.attributes))
     with connect(people.target) as conn:
         apply_grants(conn, [*TABLES, open_again, VISITS], MART_SCHEMAS)
         assert drift(conn, [*TABLES, open_again, VISITS], MART_SCHEMAS) == ([], [])

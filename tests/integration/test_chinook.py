@@ -7,7 +7,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from dagster import AssetKey
 
 from cinestream_platform.commands.files import NotLandableError, land_path, reload_key, retract_key
+from cinestream_platform.declarations.star_table import WholeFact
 from cinestream_platform.ledger.corrections import UnknownFileError
 from cinestream_platform.ledger.deliveries import BEGINNING
 from cinestream_platform.orchestration.asset import asset_key
@@ -298,7 +299,16 @@ def test_a_version_that_is_not_published_is_never_inferred(store: Platform):
         schema={"customer_id": pl.Int32(), "customer_valid_from": pl.Datetime("us", "UTC")},
         orient="row",
     )
-    only_customers = replace(FACT_INVOICE, columns=FACT_INVOICE.columns[2:3], primary_key=(), references=(CUSTOMER,))
+    only_customers = WholeFact(
+        source="chinook",
+        schema="chinook_dw",
+        name="fact_customers",
+        description="Customers.",
+        grain="one row a version",
+        columns=(FACT_INVOICE.column("customer_key"),),
+        row_key=("customer_key",),
+        references=(CUSTOMER,),
+    )
     before = keys(store, "dim_customer")
 
     with pytest.raises(UnpublishedVersionError, match="dim_customer lacks 1 version"):

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import Identifier
 
-from cinestream_platform.declarations.table import BIGINT, DATE, INTEGER, SMALLINT, Column
+from cinestream_platform.declarations.column import BIGINT, DATE, INTEGER, SMALLINT, Column
 from cinestream_platform.warehouse import copy
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
 from cinestream_platform.warehouse.copy import copy_frames

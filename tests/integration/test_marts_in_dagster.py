@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.marts import project
 from cinestream_platform.marts.assets import marts_assets
 from cinestream_platform.marts.exports import CHECK, export_assets

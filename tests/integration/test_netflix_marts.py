@@ -15,7 +15,7 @@ from dagster import AssetKey
 
 from cinestream_platform.automation.planning import plan_builds
 from cinestream_platform.catalog import CATALOG, MART_SCHEMAS, TABLES
-from cinestream_platform.declarations.table import WHOLE, PartitionUnit
+from cinestream_platform.declarations.partitioning import WHOLE, PartitionUnit
 from cinestream_platform.ledger.publications import Publication, read_state, record
 from cinestream_platform.marts import user_item_matrix
 from cinestream_platform.orchestration.staleness import nodes_of

@@ -15,19 +15,9 @@ from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import CATALOG, raw_tables_of, relations_of
 from cinestream_platform.commands.explore import UnknownSourceError, print_report
+from cinestream_platform.declarations.column import BOOLEAN, DATE, INTEGER, SMALLINT, TEXT, TIMESTAMP, Column
+from cinestream_platform.declarations.raw_table import RawEvents, RawTable
 from cinestream_platform.declarations.relation import Relation
-from cinestream_platform.declarations.table import (
-    BOOLEAN,
-    DATE,
-    INTEGER,
-    SMALLINT,
-    TEXT,
-    TIMESTAMP,
-    Column,
-    Table,
-    WriteMode,
-    raw_table,
-)
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.profile import SourceProfile, profile_relation, profile_source, profile_table
@@ -133,10 +123,10 @@ def test_the_command_prints_the_report_and_names_known_sources(
         print_report("vhs")
 
 
-def create(conn: Connection[Any], name: str, columns: tuple[Column, ...], key: tuple[str, ...] = ()) -> Table:
+def create(conn: Connection[Any], name: str, columns: tuple[Column, ...], key: tuple[str, ...] = ()) -> RawTable:
     """A raw table of a shop, as a declaration and in Postgres."""
-    keys = {"natural_key": key}
-    table = raw_table("shop", name, mode=WriteMode.FILE, description="", grain="", columns=columns, **keys)
+    row_key = key or (columns[0].name,)
+    table = RawEvents(source="shop", name=name, description="", grain="", delivered=columns, row_key=row_key)
     conn.execute("CREATE SCHEMA IF NOT EXISTS raw_shop")
     parts = [SQL("{} {}").format(Identifier(c.name), SQL(str(c.type))) for c in table.columns]  # type: ignore[arg-type]
     conn.execute(SQL("CREATE TABLE {} ({})").format(Identifier("raw_shop", name), SQL(", ").join(parts)))

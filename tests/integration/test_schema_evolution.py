@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import polars as pl
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 
 from cinestream_platform.catalog import MART_SCHEMAS, TABLES
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.declarations.table import (
+from cinestream_platform.declarations.column import (
     BIGINT,
     DOUBLE,
     INTEGER,
@@ -20,45 +21,34 @@ from cinestream_platform.declarations.table import (
     Between,
     Column,
     DataType,
-    Index,
-    Layer,
-    Partitioning,
-    PartitionUnit,
-    Reference,
-    Table,
-    WriteMode,
     numeric,
 )
+from cinestream_platform.declarations.partitioning import Partitioning, PartitionUnit
+from cinestream_platform.declarations.star_table import PartitionedFact, Type1Dimension, WholeFact
+from cinestream_platform.declarations.table import Index, Reference, Table
 from cinestream_platform.publishing.partitions import publish_partition
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.ddl import SchemaDriftError
 from cinestream_platform.warehouse.setup import prepare_warehouse
 from tests.support.platform import Platform
 
-DIM = Table(
+DIM = Type1Dimension(
     source="movielens",
     schema="movielens_dw",
     name="dim_shop",
-    layer=Layer.DIMENSION,
-    mode=WriteMode.UPSERT,
     description="Shops.",
     grain="one row a shop",
-    columns=(
-        Column("shop_key", INTEGER, "Key."),
-        Column("shop_id", SMALLINT, "Number."),
+    member="shop",
+    natural_ids=(Column("shop_id", SMALLINT, "Number."),),
+    attributes=(
         Column("area", numeric(5, 1), "Square metres.", nullable=True),
         Column("name", TEXT, "Name.", nullable=True),
     ),
-    primary_key=("shop_key",),
-    natural_key=("shop_id",),
-    surrogate_key="shop_key",
 )
-FACT = Table(
+FACT = PartitionedFact(
     source="movielens",
     schema="movielens_dw",
     name="fact_sales",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Sales.",
     grain="one row a sale",
     columns=(
@@ -67,33 +57,58 @@ FACT = Table(
         Column("pieces", SMALLINT, "How many."),
         Column("amount", numeric(6, 2), "Money.", nullable=True),
     ),
-    primary_key=("sale_id", "date_key"),
+    row_key=("sale_id",),
     references=(Reference("date_key", DIM_DATE),),
-    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+    partitioning=Partitioning(PartitionUnit.YEAR),
+)
+WHOLE = WholeFact(
+    source=FACT.source,
+    schema=FACT.schema,
+    name=FACT.name,
+    description=FACT.description,
+    grain=FACT.grain,
+    columns=FACT.columns,
+    row_key=FACT.primary_key,
+    references=FACT.references,
 )
 SALES = pl.DataFrame(
     {"sale_id": [1, 2], "date_key": [20050101, 20050630], "pieces": [3, 4], "amount": ["1.50", None]}
 ).cast({"sale_id": pl.Int32, "date_key": pl.Int32, "pieces": pl.Int16, "amount": pl.Decimal(6, 2)})
 
 
-def with_column(table: Table, column: Column) -> Table:
+Declared = TypeVar("Declared", Type1Dimension, PartitionedFact)
+Columns = tuple[Column, ...]
+
+
+def changed(table: Declared, change: Callable[[Columns], Columns]) -> Declared:
+    """The table with other columns; of a dim those that are its own."""
+    if isinstance(table, Type1Dimension):
+        return replace(table, natural_ids=change(table.natural_ids), attributes=change(table.attributes))
+    return replace(table, columns=change(table.columns))
+
+
+def with_column(table: Declared, column: Column) -> Declared:
+    if isinstance(table, Type1Dimension):
+        return replace(table, attributes=(*table.attributes, column))
     return replace(table, columns=(*table.columns, column))
 
 
-def with_type(table: Table, name: str, data_type: DataType) -> Table:
-    return replace(table, columns=tuple(replace(c, type=data_type) if c.name == name else c for c in table.columns))
+def with_type(table: Declared, name: str, data_type: DataType) -> Declared:
+    return changed(table, lambda columns: tuple(replace(c, type=data_type) if c.name == name else c for c in columns))
 
 
-def without(table: Table, name: str) -> Table:
-    return replace(table, columns=tuple(column for column in table.columns if column.name != name))
+def without(table: Declared, name: str) -> Declared:
+    return changed(table, lambda columns: tuple(column for column in columns if column.name != name))
 
 
-def with_rule(table: Table, name: str, rule: Between) -> Table:
-    return replace(table, columns=tuple(replace(c, rules=(rule,)) if c.name == name else c for c in table.columns))
+def with_rule(table: Declared, name: str, rule: Between) -> Declared:
+    return changed(table, lambda columns: tuple(replace(c, rules=(rule,)) if c.name == name else c for c in columns))
 
 
-def with_null(table: Table, name: str, *, nullable: bool) -> Table:
-    return replace(table, columns=tuple(replace(c, nullable=nullable) if c.name == name else c for c in table.columns))
+def with_null(table: Declared, name: str, *, nullable: bool) -> Declared:
+    return changed(
+        table, lambda columns: tuple(replace(c, nullable=nullable) if c.name == name else c for c in columns)
+    )
 
 
 @pytest.fixture
@@ -111,7 +126,7 @@ def shop(platform: Platform) -> Platform:
             "INSERT INTO conformed.dim_date SELECT k, DATE '2005-01-01', 2005, 1, 1, DATE '2005-01-01', 1, 1, 1,"
             " 'x', 'x', false FROM unnest(ARRAY[20050101, 20050630, 20060101]) k"
         )
-        conn.execute("INSERT INTO movielens_dw.dim_shop (shop_id, area, name) VALUES (7, 12.5, 'North')")
+        conn.execute("INSERT INTO movielens_dw.dim_shop VALUES (DEFAULT, 7, 12.5, 'North', false, true)")
     publish_partition(platform.target, FACT, "2005", SALES, run_id="one", file_ids=[1])
     return platform
 
@@ -241,7 +256,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[Table, Table]], str]] = {
         "ALTER TABLE movielens_dw.fact_sales ADD CONSTRAINT fact_sales_pieces_range CHECK ((pieces >= 1))",
     ),
     "another key": (
-        lambda: (DIM, replace(FACT, primary_key=("date_key", "sale_id"))),
+        lambda: (DIM, replace(FACT, row_key=("date_key", "sale_id"))),
         "ALTER TABLE movielens_dw.fact_sales DROP CONSTRAINT fact_sales_pkey; "
         "ALTER TABLE movielens_dw.fact_sales ADD CONSTRAINT fact_sales_pkey PRIMARY KEY (date_key, sale_id)",
     ),
@@ -254,7 +269,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[Table, Table]], str]] = {
         "CREATE INDEX ON movielens_dw.fact_sales USING btree (amount)",
     ),
     "other partitions": (
-        lambda: (DIM, replace(FACT, partitioning=Partitioning("sale_id", PartitionUnit.WHOLE))),
+        lambda: (DIM, WHOLE),
         "create movielens_dw.fact_sales anew, partitioned by RANGE (sale_id) (it is by RANGE (date_key))",
     ),
 }
@@ -262,9 +277,9 @@ REFUSED: dict[str, tuple[Callable[[], tuple[Table, Table]], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_needs_a_migration_is_refused_with_it_and_nothing_is_changed(shop: Platform, case: str) -> None:
-    changed, migration = REFUSED[case]
+    made, migration = REFUSED[case]
     before, rows = shape(shop), shop.row_hash("movielens_dw.fact_sales")
-    dim, fact = changed()
+    dim, fact = made()
     # A harmless change beside the refused one must not be half of a migration.
     dim = with_column(dim, Column("harmless", TEXT, "Harmless.", nullable=True))
     with pytest.raises(SchemaDriftError) as refusal:
@@ -275,29 +290,29 @@ def test_what_needs_a_migration_is_refused_with_it_and_nothing_is_changed(shop: 
 
 
 def test_all_that_must_be_migrated_is_in_one_message(shop: Platform) -> None:
-    changed = without(with_type(with_column(DIM, NOTE), "area", numeric(3, 1)), "name")
+    other = without(with_type(with_column(DIM, NOTE), "area", numeric(3, 1)), "name")
     with pytest.raises(SchemaDriftError) as refusal:
-        prepare(shop, changed, FACT)
+        prepare(shop, other, FACT)
     for part in ("ADD COLUMN note", "ALTER COLUMN area", "DROP COLUMN name"):
         assert part in str(refusal.value)
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "tables",
     [
-        without(DIM, "name"),
-        with_rule(DIM, "shop_id", Between(1, 99)),
-        replace(DIM, indexes=(Index(("name",), "by name"), Index(("area", "name"), "by size", method="brin"))),
+        (without(DIM, "name"), FACT),
+        (with_rule(DIM, "shop_id", Between(1, 99)), FACT),
+        (DIM, replace(FACT, indexes=(Index(("pieces",), "by size"), Index(("amount", "pieces"), "", method="brin")))),
     ],
     ids=["column", "rule", "indexes"],
 )
-def test_the_message_of_a_refusal_is_a_migration_that_works(shop: Platform, changed: Table) -> None:
+def test_the_message_of_a_refusal_is_a_migration_that_works(shop: Platform, tables: tuple[Table, ...]) -> None:
     with pytest.raises(SchemaDriftError) as refusal:
-        prepare(shop, changed, FACT)
+        prepare(shop, *tables)
     migration = str(refusal.value).partition("cinestream upgrade: ")[2]
     with connect(shop.target) as conn:
         conn.execute(migration.encode())
-    assert prepare(shop, changed, FACT) == []
+    assert prepare(shop, *tables) == []
     assert shop.query("SELECT shop_id FROM movielens_dw.dim_shop") == [(7,)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from dagster import AssetKey
 
-from cinestream_platform.declarations.table import WHOLE, PartitionUnit
+from cinestream_platform.declarations.partitioning import WHOLE, PartitionUnit
 from cinestream_platform.ledger.publications import LedgerState, Published
 from cinestream_platform.orchestration.partitions import YEARS, partition_keys
 from cinestream_platform.orchestration.staleness import Node, current_upstream, stale_partitions

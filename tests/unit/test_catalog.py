@@ -12,7 +12,10 @@ from cinestream_platform.catalog import (
     raw_tables_of,
     relations_of,
 )
-from cinestream_platform.declarations.table import Kind, Layer, PartitionUnit, WriteMode
+from cinestream_platform.declarations.column import Kind
+from cinestream_platform.declarations.raw_table import RawTable
+from cinestream_platform.declarations.star_table import Fact, Type1Dimension, Type2Dimension
+from cinestream_platform.declarations.table import Layer
 
 
 def test_every_table_is_listed_once_and_after_those_it_refers_to():
@@ -24,7 +27,7 @@ def test_every_table_is_listed_once_and_after_those_it_refers_to():
 
 
 def test_every_raw_table_has_exactly_one_feed_and_every_feed_a_listed_raw_table():
-    raw = [table for table in TABLES if table.layer is Layer.RAW]
+    raw = [table for table in TABLES if isinstance(table, RawTable)]
     feeds = [*FEEDS, *EXTRACTS]
     assert sorted(feed.table.qualified_name for feed in feeds) == sorted(table.qualified_name for table in raw)
     assert len({(feed.source, feed.dataset) for feed in feeds}) == len(feeds)
@@ -44,22 +47,18 @@ def test_a_feed_has_the_columns_that_its_reader_needs():
         delivered = [column for column in feed.table.columns if not column.name.startswith("_")]
         assert all(column.source_name for column in delivered)
         assert len({column.source_name for column in delivered}) == len(delivered) > 1
-        assert feed.table.natural_key
         assert 0 < feed.reject_threshold < 0.5
         if feed.event_time:
             assert feed.table.column(feed.event_time).type.kind in (Kind.TIMESTAMP, Kind.DATE)
         if feed.table.latest_by:
             assert feed.table.column(feed.table.latest_by).nullable is False
-        assert feed.table.mode in (WriteMode.FILE, WriteMode.SNAPSHOT, WriteMode.HISTORY)
-        # Deliveries of a history stand beside one another: a record repeats another only within its own file.
-        assert (feed.table.mode is WriteMode.HISTORY) == ("_file_id" in feed.table.natural_key)
 
 
-def test_a_dim_of_versions_names_the_raw_tables_that_hold_over_time():
+def test_a_dim_of_versions_is_folded_from_raw_tables_of_its_own_source():
     for table in TABLES:
-        assert bool(table.versions_of) == (table.mode is WriteMode.HISTORY and table.layer is Layer.DIMENSION)
-        raw = {made.name: made.mode for made in raw_tables_of(table.source)}
-        assert {raw[name] for name in table.versions_of} <= {WriteMode.HISTORY}
+        if isinstance(table, Type2Dimension):
+            assert set(table.versions_of) <= set(raw_tables_of(table.source))
+            assert table.versions_of
 
 
 GIVEN_NAMES = ("dim_playlist_track", "transactions", "stock_prices")
@@ -71,11 +70,11 @@ def test_names_follow_the_grammar():
     prefixes = {Layer.DIMENSION: "dim_", Layer.BRIDGE: "bridge_", Layer.FACT: "fact_", Layer.RAW: ""}
     for table in TABLES:
         assert table.name.startswith(prefixes[table.layer]) or table.name in GIVEN_NAMES
-        assert table.schema.startswith("raw_") == (table.layer is Layer.RAW)
+        assert table.schema.startswith("raw_") == isinstance(table, RawTable)
         for column in table.columns:
             assert re.fullmatch(r"_?[a-z][a-z0-9_]*", column.name)
             assert column.name.endswith("_at") <= (column.type.kind is Kind.TIMESTAMP)
-            is_delivered = table.layer is Layer.RAW
+            is_delivered = isinstance(table, RawTable)
             assert is_delivered or column.name.startswith("is_") == (column.type.kind is Kind.BOOLEAN)
             assert column.name.endswith("_key") <= (column.type.kind in (Kind.INTEGER, Kind.BIGINT))
             assert column.description.endswith(".")
@@ -107,27 +106,20 @@ def test_a_dim_can_have_inferred_members_if_anything_refers_to_it_by_its_own_ids
 
 def test_facts_have_a_grain_that_holds_the_partition_and_no_text():
     for table in TABLES:
-        if table.layer is Layer.FACT:
-            assert table.partitioning is not None
-            assert table.partitioning.column in table.primary_key
-            assert table.mode is WriteMode.PARTITION
+        if isinstance(table, Fact):
             assert {column.type.kind for column in table.columns} & {Kind.TEXT} == set()
             referenced = {reference.column for reference in table.references}
             own = {name for name in table.primary_key if name.endswith("_id") or name in GIVEN_COLUMNS}
             assert len(own) <= 1 or table.name in GIVEN_NAMES
             assert set(table.primary_key) - own <= referenced
-            assert (table.partitioning.unit is not PartitionUnit.WHOLE) == ("date_key" in table.primary_key)
 
 
 def test_dims_keep_their_keys_and_mark_what_vanished():
     for table in TABLES:
-        if table.layer is Layer.DIMENSION and table.surrogate_key:
+        if isinstance(table, Type1Dimension | Type2Dimension):
             versioned = {"valid_from", "valid_to", "is_current"} & {column.name for column in table.columns}
-            assert table.mode is (WriteMode.HISTORY if versioned else WriteMode.UPSERT)
-            assert len(versioned) in (0, 3)
-            assert bool(versioned) == ("valid_from" in table.natural_key)
+            assert len(versioned) == (3 if isinstance(table, Type2Dimension) else 0)
             assert table.primary_key == (table.surrogate_key,)
-            assert table.surrogate_key == f"{table.name.removeprefix('dim_')}_key"
             assert {"is_inferred", "is_in_source"} <= {column.name for column in table.columns}
 
 

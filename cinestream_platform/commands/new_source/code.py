@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from cinestream_platform.declarations.table import Column, DataType, Kind, MaxLength
+from cinestream_platform.declarations.column import Column, DataType, Kind, MaxLength
 
 WIDTH = 120
 
@@ -63,7 +63,7 @@ def type_code(data_type: DataType) -> str:
 
 
 def type_names(columns: Iterable[Column]) -> set[str]:
-    """What these columns need of ``declarations.table``."""
+    """What these columns need of ``declarations.column``."""
     columns = list(columns)
     rules = {type(rule).__name__ for column in columns for rule in column.rules}
     return {type_code(column.type).partition("(")[0] for column in columns} | rules
@@ -80,3 +80,14 @@ def column_code(column: Column, *, indent: int) -> str:
     parts += [f"time_zone={quoted(column.time_zone)}"] if column.time_zone else []
     parts += ["may_be_future=True"] if column.may_be_future else []
     return call("Column", parts, indent=indent)
+
+
+def columns_code(argument: str, columns: Iterable[Column], *, indent: int) -> str:
+    """An argument that is a tuple of columns."""
+    columns, blanks = list(columns), " " * indent
+    if len(columns) == 1:
+        line = f"{blanks}{argument}=({column_code(columns[0], indent=0)}),"
+        if len(line) <= WIDTH:
+            return line
+    parts = [column_code(column, indent=indent + 4) for column in columns]
+    return "\n".join([f"{blanks}{argument}=(", *parts, f"{blanks}),"])

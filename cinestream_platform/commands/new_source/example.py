@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from cinestream_platform.commands.new_source.code import quoted
 from cinestream_platform.commands.new_source.inference import KEY_KINDS, KEY_TEXT, Draft, is_id
 from cinestream_platform.commands.new_source.names import LONGEST_TABLE, NewSourceError, singular, words
-from cinestream_platform.declarations.table import BOOLEAN, TEXT, Column, Kind
+from cinestream_platform.declarations.column import BOOLEAN, TEXT, Column, Kind
 from cinestream_platform.warehouse.profile import ColumnProfile
 
 MOST_CATEGORIES = 50
@@ -54,11 +54,6 @@ class Dimension:
     def name(self) -> str:
         """The table's name."""
         return f"dim_{self.noun}"
-
-    @property
-    def surrogate_key(self) -> str:
-        """Its surrogate key."""
-        return f"{self.noun}_key"
 
     @property
     def grain(self) -> str:

@@ -25,9 +25,7 @@ from cinestream_platform.commands.new_source.names import (
     table_name,
     words,
 )
-from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.file_form import FileRefusedError, Packing
-from cinestream_platform.declarations.table import (
+from cinestream_platform.declarations.column import (
     BIGINT,
     BOOLEAN,
     DATE,
@@ -39,11 +37,11 @@ from cinestream_platform.declarations.table import (
     DataType,
     Kind,
     MaxLength,
-    Table,
-    WriteMode,
     numeric,
-    raw_table,
 )
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.file_form import FileRefusedError, Packing
+from cinestream_platform.declarations.raw_table import RawSnapshot, RawTable
 from cinestream_platform.reading.csv_reader import read_csv, read_header
 from cinestream_platform.reading.records import judged, split_records, with_nulls
 from cinestream_platform.reading.unpacking import open_source
@@ -84,7 +82,7 @@ class Draft:
     notes: tuple[str, ...] = ()
 
     @property
-    def table(self) -> Table:
+    def table(self) -> RawTable:
         """The raw table."""
         return self.feed.table
 
@@ -176,14 +174,13 @@ def _feed(
 ) -> Feed:
     """The feed of a raw table that the newest file replaces."""
     stem = escape(stem_of(file_name))
-    table = raw_table(
-        source,
-        name,
-        mode=WriteMode.SNAPSHOT,
+    table = RawSnapshot(
+        source=source,
+        name=name,
         description=f"{words(name).capitalize()}, as delivered.",
         grain="one row per record of the newest file",
-        columns=tuple(columns),
-        natural_key=key,
+        delivered=tuple(columns),
+        row_key=key,
     )
     names = (f"{stem}.csv", f"{stem}[-_][12][0-9][0-9][0-9]*.csv")
     return Feed(name, table, names, null_words=null_words, description="The newest file replaces all rows.")
@@ -260,7 +257,9 @@ def _longest(parts: pl.Series) -> int:
 def _fits(source: str, values: pl.DataFrame, column: Column, data_type: DataType) -> bool:
     """Whether every value is one of that type, as it is written."""
     wanted = replace(column, type=data_type, time_zone="UTC" if data_type == TIMESTAMP else None)
-    table = raw_table(source, "probe", mode=WriteMode.SNAPSHOT, description="", grain="", columns=(wanted,))
+    table = RawSnapshot(
+        source=source, name="probe", description="", grain="", delivered=(wanted,), row_key=(wanted.name,)
+    )
     found = judged(values, [wanted], table, not_after=FAR)
     return not found["is_bad"].any() and f"tolerated_{column.name}" not in found.columns
 
@@ -324,7 +323,7 @@ def is_id(name: str) -> bool:
     return name.rpartition("_")[2] in ID_ENDS
 
 
-def _profile(table: Table, rows: pl.DataFrame) -> TableProfile:
+def _profile(table: RawTable, rows: pl.DataFrame) -> TableProfile:
     """The profile that ``cinestream explore`` makes of a loaded table, of a sample that is in memory."""
     columns = tuple(
         ColumnProfile(

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 from cinestream_platform.commands.new_source.code import (
     call,
-    column_code,
+    columns_code,
     imported,
     listed,
     mapping,
@@ -29,7 +29,7 @@ from cinestream_platform.commands.new_source.code import (
 from cinestream_platform.commands.new_source.example import Dimension, made_up, parent_of, tested
 from cinestream_platform.commands.new_source.inference import Draft
 from cinestream_platform.commands.new_source.names import words
-from cinestream_platform.declarations.table import BOOLEAN, Column, Kind
+from cinestream_platform.declarations.column import BOOLEAN, Column, Kind
 
 PACKAGE = "cinestream_platform"
 USED_CONSTANTS = frozenset(
@@ -105,15 +105,10 @@ class Plan:
         ]
 
     @property
-    def table_imports(self) -> set[str]:
-        """What ``tables`` takes from ``declarations.table``."""
-        columns = [column for draft in self.drafts for column in draft.table.columns if column.source_name]
-        return {
-            "Column",
-            "WriteMode",
-            "raw_table",
-            *type_names([*columns, *(part.column for part in self.dim.columns)]),
-        }
+    def column_imports(self) -> set[str]:
+        """What ``tables`` takes from ``declarations.column``."""
+        columns = [column for draft in self.drafts for column in draft.table.delivered]
+        return {"Column", *type_names([*columns, *(part.column for part in self.dim.columns)])}
 
     def fields(self, draft: Draft) -> list[str]:
         """Expressions of the fields of a made-up record."""
@@ -185,6 +180,6 @@ def _environment() -> Environment:
     )
     environment.filters.update(quoted=quoted, names=names_of, sql=sql_name, yaml=yaml_text, words=words)
     environment.globals.update(
-        call=call, imported=imported, listed=listed, mapping=mapping, column_code=column_code, names_of=names_of
+        call=call, imported=imported, listed=listed, mapping=mapping, columns_code=columns_code, names_of=names_of
     )
     return environment

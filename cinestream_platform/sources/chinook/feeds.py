@@ -2,7 +2,7 @@
 
 from cinestream_platform.declarations.bundle import Bundle
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.table import Table
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.sources.chinook import raw_tables
 
 NULL_WORDS = ("None",)
@@ -10,7 +10,7 @@ NULL_WORDS = ("None",)
 DATED = "[-_][12][0-9][0-9][0-9]*"
 
 
-def _feed(table: Table, description: str, *, event_time: str | None = None) -> Feed:
+def _feed(table: RawTable, description: str, *, event_time: str | None = None) -> Feed:
     spellings = dict.fromkeys((table.name, table.name.replace("_", "")))
     names = tuple(f"{name}{dated}.csv" for name in spellings for dated in ("", DATED))
     return Feed(table.name, table, names, event_time=event_time, null_words=NULL_WORDS, description=description)

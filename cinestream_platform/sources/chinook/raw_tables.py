@@ -7,8 +7,7 @@ the format: the upstream's README and docs/chinook.md.
 from datetime import UTC, datetime
 
 from cinestream_platform.conformed.dims import NOT_NEGATIVE, POSITIVE
-from cinestream_platform.declarations.relation import Relation
-from cinestream_platform.declarations.table import (
+from cinestream_platform.declarations.column import (
     BIGINT,
     INTEGER,
     TEXT,
@@ -17,11 +16,10 @@ from cinestream_platform.declarations.table import (
     Column,
     DataType,
     MaxLength,
-    Table,
-    WriteMode,
     numeric,
-    raw_table,
 )
+from cinestream_platform.declarations.raw_table import RawEvents, RawHistory, RawSnapshot
+from cinestream_platform.declarations.relation import Relation
 
 SOURCE = "chinook"
 MONEY = numeric(10, 2)
@@ -86,39 +84,36 @@ def _address(*, personal: bool = True) -> tuple[Column, ...]:
     )
 
 
-def _snapshot(name: str, description: str, *columns: Column, key: tuple[str, ...] | None = None) -> Table:
-    return raw_table(
-        SOURCE,
-        name,
-        mode=WriteMode.SNAPSHOT,
+def _snapshot(name: str, description: str, *columns: Column, key: tuple[str, ...] | None = None) -> RawSnapshot:
+    return RawSnapshot(
+        source=SOURCE,
+        name=name,
         description=description,
         grain="one row a record of the newest delivery",
-        columns=columns,
-        natural_key=key or (columns[0].name,),
+        delivered=columns,
+        row_key=key or (columns[0].name,),
     )
 
 
-def _history(name: str, description: str, *columns: Column) -> Table:
-    return raw_table(
-        SOURCE,
-        name,
-        mode=WriteMode.HISTORY,
+def _history(name: str, description: str, *columns: Column) -> RawHistory:
+    return RawHistory(
+        source=SOURCE,
+        name=name,
         description=description,
         grain="one row a record of any delivery",
-        columns=columns,
-        natural_key=(columns[0].name, "_file_id"),
+        delivered=columns,
+        row_key=(columns[0].name,),
     )
 
 
-def _events(name: str, description: str, *columns: Column) -> Table:
-    return raw_table(
-        SOURCE,
-        name,
-        mode=WriteMode.FILE,
+def _events(name: str, description: str, *columns: Column) -> RawEvents:
+    return RawEvents(
+        source=SOURCE,
+        name=name,
         description=description,
         grain="one row a record of a loaded file, whole table or daily",
-        columns=columns,
-        natural_key=(columns[0].name,),
+        delivered=columns,
+        row_key=(columns[0].name,),
     )
 
 

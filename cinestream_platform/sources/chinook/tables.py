@@ -9,12 +9,9 @@ from cinestream_platform.conformed.dims import (
     attribute,
     foreign_key,
     natural_id,
-    surrogate_key,
-    type_1,
-    type_2,
 )
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.declarations.table import (
+from cinestream_platform.declarations.column import (
     BIGINT,
     DATE,
     INTEGER,
@@ -23,22 +20,19 @@ from cinestream_platform.declarations.table import (
     TIMESTAMP,
     Between,
     Column,
-    Index,
-    Layer,
-    Partitioning,
-    PartitionUnit,
-    Reference,
-    Table,
-    WriteMode,
     numeric,
 )
+from cinestream_platform.declarations.partitioning import Partitioning, PartitionUnit
+from cinestream_platform.declarations.star_table import Bridge, PartitionedFact, Type1Dimension, Type2Dimension
+from cinestream_platform.declarations.table import Index, Reference
+from cinestream_platform.sources.chinook import raw_tables
 from cinestream_platform.sources.chinook.raw_tables import MONEY, SOURCE
 
 STAR = "chinook_dw"
 
 
-_dim = partial(type_1, SOURCE, STAR)
-_versioned_dim = partial(type_2, SOURCE, STAR)
+_dim = partial(Type1Dimension, source=SOURCE, schema=STAR)
+_versioned_dim = partial(Type2Dimension, source=SOURCE, schema=STAR)
 
 
 CONTACT = (
@@ -53,139 +47,146 @@ CONTACT = (
 )
 
 DIM_ARTIST = _dim(
-    "dim_artist",
-    "Artists.",
-    "one row an artist",
-    surrogate_key("artist_key", "artist"),
-    natural_id("artist_id", "Chinook's number of the artist."),
-    attribute("name", "Name; NULL for inferred members."),
+    name="dim_artist",
+    description="Artists.",
+    grain="one row an artist",
+    member="artist",
+    natural_ids=(natural_id("artist_id", "Chinook's number of the artist."),),
+    attributes=(attribute("name", "Name; NULL for inferred members."),),
 )
 ARTIST = Reference("artist_key", DIM_ARTIST, on={"artist_id": "artist_id"})
 
 DIM_ALBUM = _dim(
-    "dim_album",
-    "Albums.",
-    "one row an album",
-    surrogate_key("album_key", "album"),
-    natural_id("album_id", "Chinook's number of the album."),
-    attribute("title", "Title; NULL for inferred members."),
-    foreign_key("artist_key", "The artist; NULL for inferred members.", nullable=True),
+    name="dim_album",
+    description="Albums.",
+    grain="one row an album",
+    member="album",
+    natural_ids=(natural_id("album_id", "Chinook's number of the album."),),
+    attributes=(
+        attribute("title", "Title; NULL for inferred members."),
+        foreign_key("artist_key", "The artist; NULL for inferred members.", nullable=True),
+    ),
     references=(ARTIST,),
 )
 ALBUM = Reference("album_key", DIM_ALBUM, on={"album_id": "album_id"})
 
 DIM_GENRE = _dim(
-    "dim_genre",
-    "Genres.",
-    "one row a genre",
-    surrogate_key("genre_key", "genre"),
-    natural_id("genre_id", "Chinook's number of the genre."),
-    attribute("name", "Name; NULL for inferred members."),
+    name="dim_genre",
+    description="Genres.",
+    grain="one row a genre",
+    member="genre",
+    natural_ids=(natural_id("genre_id", "Chinook's number of the genre."),),
+    attributes=(attribute("name", "Name; NULL for inferred members."),),
 )
 GENRE = Reference("genre_key", DIM_GENRE, on={"genre_id": "genre_id"})
 
 DIM_MEDIA_TYPE = _dim(
-    "dim_media_type",
-    "File formats in which tracks are sold.",
-    "one row a file format",
-    surrogate_key("media_type_key", "file format"),
-    natural_id("media_type_id", "Chinook's number of the format."),
-    attribute("name", "Name; NULL for inferred members."),
+    name="dim_media_type",
+    description="File formats in which tracks are sold.",
+    grain="one row a file format",
+    member="file format",
+    natural_ids=(natural_id("media_type_id", "Chinook's number of the format."),),
+    attributes=(attribute("name", "Name; NULL for inferred members."),),
 )
 MEDIA_TYPE = Reference("media_type_key", DIM_MEDIA_TYPE, on={"media_type_id": "media_type_id"})
 
 DIM_TRACK = _dim(
-    "dim_track",
-    "Tracks with album, artist, genre and format.",
-    "one row a track",
-    surrogate_key("track_key", "track"),
-    natural_id("track_id", "Chinook's number of the track."),
-    attribute("name", "Name, not unique; NULL for inferred members."),
-    foreign_key("album_key", "The album; NULL without one.", nullable=True),
-    foreign_key("artist_key", "The album's artist; NULL without an album.", nullable=True),
-    foreign_key("genre_key", "The genre; NULL without one.", nullable=True),
-    foreign_key("media_type_key", "The file format; NULL for inferred members.", nullable=True),
-    attribute("composer", "Composers as one text."),
-    Column("length_milliseconds", BIGINT, "Playing time in milliseconds.", True, NOT_NEGATIVE),
-    Column("size_bytes", BIGINT, "Size in bytes; sums exceed 32 bits.", True, NOT_NEGATIVE),
-    Column("unit_price", MONEY, "List price in the store's currency.", True, NOT_NEGATIVE),
+    name="dim_track",
+    description="Tracks with album, artist, genre and format.",
+    grain="one row a track",
+    member="track",
+    natural_ids=(natural_id("track_id", "Chinook's number of the track."),),
+    attributes=(
+        attribute("name", "Name, not unique; NULL for inferred members."),
+        foreign_key("album_key", "The album; NULL without one.", nullable=True),
+        foreign_key("artist_key", "The album's artist; NULL without an album.", nullable=True),
+        foreign_key("genre_key", "The genre; NULL without one.", nullable=True),
+        foreign_key("media_type_key", "The file format; NULL for inferred members.", nullable=True),
+        attribute("composer", "Composers as one text."),
+        Column("length_milliseconds", BIGINT, "Playing time in milliseconds.", True, NOT_NEGATIVE),
+        Column("size_bytes", BIGINT, "Size in bytes; sums exceed 32 bits.", True, NOT_NEGATIVE),
+        Column("unit_price", MONEY, "List price in the store's currency.", True, NOT_NEGATIVE),
+    ),
     references=(ALBUM, ARTIST, GENRE, MEDIA_TYPE),
 )
 TRACK = Reference("track_key", DIM_TRACK, on={"track_id": "track_id"})
 
 DIM_PLAYLIST = _dim(
-    "dim_playlist",
-    "Playlists; names are not unique, some have no track.",
-    "one row a playlist",
-    surrogate_key("playlist_key", "playlist"),
-    natural_id("playlist_id", "Chinook's number of the playlist."),
-    attribute("name", "Name; NULL for inferred members."),
+    name="dim_playlist",
+    description="Playlists; names are not unique, some have no track.",
+    grain="one row a playlist",
+    member="playlist",
+    natural_ids=(natural_id("playlist_id", "Chinook's number of the playlist."),),
+    attributes=(attribute("name", "Name; NULL for inferred members."),),
 )
 PLAYLIST = Reference("playlist_key", DIM_PLAYLIST, on={"playlist_id": "playlist_id"})
 
 DIM_LOCATION = _dim(
-    "dim_location",
-    "Places that invoices were billed to: city, state and country, without the street.",
-    "one row a city, state and country",
-    surrogate_key("location_key", "place"),
-    Column("location_code", TEXT, "country|state|city, blanks at the ends cut, an unknown part empty."),
-    attribute("city", "City."),
-    attribute("state", "State or province."),
-    attribute("country", "Country."),
+    name="dim_location",
+    description="Places that invoices were billed to: city, state and country, without the street.",
+    grain="one row a city, state and country",
+    member="place",
+    natural_ids=(Column("location_code", TEXT, "country|state|city, blanks at the ends cut, an unknown part empty."),),
+    attributes=(
+        attribute("city", "City."),
+        attribute("state", "State or province."),
+        attribute("country", "Country."),
+    ),
 )
 LOCATION = Reference("location_key", DIM_LOCATION, on={"location_code": "location_code"})
 
 DIM_EMPLOYEE = _versioned_dim(
-    "dim_employee",
-    "Employees, type 2: a row a version, with the path of managers from the top.",
-    "one row a version of an employee",
-    surrogate_key("employee_key", "version of the employee"),
-    natural_id("employee_id", "Chinook's number of the employee."),
-    attribute("last_name", "Family name.", personal=True),
-    attribute("first_name", "Given name.", personal=True),
-    attribute("title", "Job title."),
-    Column("reports_to_id", INTEGER, "employee_id of the manager; NULL at the top.", True, POSITIVE),
-    attribute("manager_path", "employee_ids from the top down to this one, joined by /: 1/2/3."),
-    Column("manager_level", SMALLINT, "0 at the top.", True, (Between(0, None),)),
-    Column("birth_date", DATE, "Birthday.", nullable=True, is_personal=True),
-    Column("hire_date", DATE, "First day of work.", nullable=True),
-    *CONTACT,
-    versions_of=("employee",),
+    name="dim_employee",
+    description="Employees, type 2: a row a version, with the path of managers from the top.",
+    grain="one row a version of an employee",
+    member="employee",
+    natural_id=natural_id("employee_id", "Chinook's number of the employee."),
+    attributes=(
+        attribute("last_name", "Family name.", personal=True),
+        attribute("first_name", "Given name.", personal=True),
+        attribute("title", "Job title."),
+        Column("reports_to_id", INTEGER, "employee_id of the manager; NULL at the top.", True, POSITIVE),
+        attribute("manager_path", "employee_ids from the top down to this one, joined by /: 1/2/3."),
+        Column("manager_level", SMALLINT, "0 at the top.", True, (Between(0, None),)),
+        Column("birth_date", DATE, "Birthday.", nullable=True, is_personal=True),
+        Column("hire_date", DATE, "First day of work.", nullable=True),
+        *CONTACT,
+    ),
+    versions_of=(raw_tables.EMPLOYEE,),
 )
 EMPLOYEE = Reference(
     "employee_key", DIM_EMPLOYEE, on={"employee_id": "employee_id", "valid_from": "employee_valid_from"}
 )
 
 DIM_CUSTOMER = _versioned_dim(
-    "dim_customer",
-    "Customers, type 2: a row a version of address, company and support representative.",
-    "one row a version of a customer",
-    surrogate_key("customer_key", "version of the customer"),
-    natural_id("customer_id", "Chinook's number of the customer."),
-    attribute("first_name", "Given name.", personal=True),
-    attribute("last_name", "Family name.", personal=True),
-    attribute("company", "Company.", personal=True),
-    *CONTACT,
-    Column("support_rep_id", INTEGER, "employee_id of who looks after the customer.", True, POSITIVE),
-    versions_of=("customer",),
+    name="dim_customer",
+    description="Customers, type 2: a row a version of address, company and support representative.",
+    grain="one row a version of a customer",
+    member="customer",
+    natural_id=natural_id("customer_id", "Chinook's number of the customer."),
+    attributes=(
+        attribute("first_name", "Given name.", personal=True),
+        attribute("last_name", "Family name.", personal=True),
+        attribute("company", "Company.", personal=True),
+        *CONTACT,
+        Column("support_rep_id", INTEGER, "employee_id of who looks after the customer.", True, POSITIVE),
+    ),
+    versions_of=(raw_tables.CUSTOMER,),
 )
 CUSTOMER = Reference(
     "customer_key", DIM_CUSTOMER, on={"customer_id": "customer_id", "valid_from": "customer_valid_from"}
 )
 DAY = Reference("date_key", DIM_DATE)
 
-DIM_PLAYLIST_TRACK = Table(
+DIM_PLAYLIST_TRACK = Bridge(
     source=SOURCE,
     schema=STAR,
     name="dim_playlist_track",
-    layer=Layer.BRIDGE,
-    mode=WriteMode.SNAPSHOT,
     description="Which tracks a playlist has.",
     grain="one row a playlist and track",
     columns=(foreign_key("playlist_key", "The playlist."), foreign_key("track_key", "The track.")),
-    primary_key=("playlist_key", "track_key"),
-    references=(PLAYLIST, TRACK),
-    indexes=(Index(("track_key",), "playlists of a track"),),
+    one=PLAYLIST,
+    other=TRACK,
 )
 
 SALE = (
@@ -198,12 +199,10 @@ SALE = (
 )
 """What an invoice and its lines have in common."""
 
-FACT_INVOICE = Table(
+FACT_INVOICE = PartitionedFact(
     source=SOURCE,
     schema=STAR,
     name="fact_invoice",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Invoices.",
     grain="one row an invoice",
     columns=(
@@ -212,18 +211,16 @@ FACT_INVOICE = Table(
         Column("total", MONEY, "Total in the store's currency.", rules=NOT_NEGATIVE),
         Column("invoiced_at", TIMESTAMP, "When it was sold (UTC)."),
     ),
-    primary_key=("invoice_id", "date_key"),
+    row_key=("invoice_id",),
     references=(CUSTOMER, EMPLOYEE, LOCATION, DAY),
     indexes=(Index(("customer_key",), "the invoices of one customer"),),
-    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+    partitioning=Partitioning(PartitionUnit.YEAR),
 )
 
-FACT_INVOICE_LINE = Table(
+FACT_INVOICE_LINE = PartitionedFact(
     source=SOURCE,
     schema=STAR,
     name="fact_invoice_line",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Lines of invoices; a line whose invoice has not arrived waits in the raw table.",
     grain="one row a line of an invoice",
     columns=(
@@ -235,13 +232,13 @@ FACT_INVOICE_LINE = Table(
         Column("quantity", INTEGER, "How many.", rules=POSITIVE),
         Column("amount", numeric(12, 2), "unit_price x quantity in the store's currency.", rules=NOT_NEGATIVE),
     ),
-    primary_key=("invoice_line_id", "date_key"),
+    row_key=("invoice_line_id",),
     references=(CUSTOMER, EMPLOYEE, LOCATION, TRACK, DAY),
     indexes=(
         Index(("invoice_id",), "the lines of one invoice"),
         Index(("track_key",), "the sales of one track"),
     ),
-    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+    partitioning=Partitioning(PartitionUnit.YEAR),
 )
 
 STAR_TABLES = (

@@ -1,7 +1,8 @@
 """How each table of the operational database is extracted: with which partitions and increments."""
 
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.table import PartitionUnit, Table
+from cinestream_platform.declarations.partitioning import PartitionUnit
+from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.sources.dvdrental import raw_tables
 
 REJECT_THRESHOLD = 0.05
@@ -9,7 +10,7 @@ REJECT_THRESHOLD = 0.05
 
 
 def _extract(
-    table: Table, *, event_time: str | None = None, increment_by: str | None = None, increment_margin: str = "0"
+    table: RawTable, *, event_time: str | None = None, increment_by: str | None = None, increment_margin: str = "0"
 ) -> Feed:
     return Feed(
         table.name,

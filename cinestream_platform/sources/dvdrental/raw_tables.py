@@ -7,8 +7,7 @@ in a warehouse needs them), and whatever columns a source has beyond these (Pagi
 from datetime import UTC, datetime
 
 from cinestream_platform.conformed.dims import NOT_NEGATIVE, POSITIVE
-from cinestream_platform.declarations.relation import Relation
-from cinestream_platform.declarations.table import (
+from cinestream_platform.declarations.column import (
     BOOLEAN,
     DATE,
     INTEGER,
@@ -22,11 +21,10 @@ from cinestream_platform.declarations.table import (
     NotBlank,
     OneOf,
     Rule,
-    Table,
-    WriteMode,
     numeric,
-    raw_table,
 )
+from cinestream_platform.declarations.raw_table import RawEvents, RawHistory, RawSnapshot
+from cinestream_platform.declarations.relation import Relation
 
 SOURCE = "dvdrental"
 AMOUNT = numeric(5, 2)
@@ -62,53 +60,64 @@ def _time(name: str, description: str, *rules: Rule, nullable: bool = False) -> 
 LAST_UPDATE = _time("last_update", "When the source last changed the row (UTC).")
 
 
-def _table(name: str, mode: WriteMode, description: str, *columns: Column, key: tuple[str, ...] = ()) -> Table:
-    grains = {
-        WriteMode.SNAPSHOT: "one row a row of the source's table",
-        WriteMode.HISTORY: "one row a row of the source's table at an extraction",
-        WriteMode.FILE: "one row a state of a row of the source's table",
-    }
-    natural_key = key or (columns[0].name,)
-    return raw_table(
-        SOURCE,
-        name,
-        mode=mode,
+def _snapshot(name: str, description: str, *columns: Column, key: tuple[str, ...] = ()) -> RawSnapshot:
+    return RawSnapshot(
+        source=SOURCE,
+        name=name,
         description=description,
-        grain=grains[mode],
-        columns=columns,
-        natural_key=(*natural_key, "_file_id") if mode is WriteMode.HISTORY else natural_key,
+        grain="one row a row of the source's table",
+        delivered=columns,
+        row_key=key or (columns[0].name,),
     )
 
 
-ACTOR = _table(
+def _history(name: str, description: str, *columns: Column) -> RawHistory:
+    return RawHistory(
+        source=SOURCE,
+        name=name,
+        description=description,
+        grain="one row a row of the source's table at an extraction",
+        delivered=columns,
+        row_key=(columns[0].name,),
+    )
+
+
+def _events(name: str, description: str, *columns: Column) -> RawEvents:
+    return RawEvents(
+        source=SOURCE,
+        name=name,
+        description=description,
+        grain="one row a state of a row of the source's table",
+        delivered=columns,
+        row_key=(columns[0].name,),
+    )
+
+
+ACTOR = _snapshot(
     "actor",
-    WriteMode.SNAPSHOT,
     "Actors; a name is no key.",
     _id("actor_id", "The source's number of the actor."),
     _text("first_name", "Given name."),
     _text("last_name", "Family name.", NotBlank()),
     LAST_UPDATE,
 )
-COUNTRY = _table(
+COUNTRY = _history(
     "country",
-    WriteMode.HISTORY,
     "Countries.",
     _id("country_id", "The source's number of the country."),
     _text("country", "Name."),
     LAST_UPDATE,
 )
-CITY = _table(
+CITY = _history(
     "city",
-    WriteMode.HISTORY,
     "Cities; a name is no key.",
     _id("city_id", "The source's number of the city."),
     _text("city", "Name."),
     _id("country_id", "The country."),
     LAST_UPDATE,
 )
-ADDRESS = _table(
+ADDRESS = _history(
     "address",
-    WriteMode.HISTORY,
     "Addresses of customers, staff and stores; an empty text is not NULL.",
     _id("address_id", "The source's number of the address."),
     _text("address", "Street and number.", NotBlank(), personal=True),
@@ -119,18 +128,16 @@ ADDRESS = _table(
     _text("phone", "Telephone.", personal=True),
     LAST_UPDATE,
 )
-STORE = _table(
+STORE = _history(
     "store",
-    WriteMode.HISTORY,
     "Stores.",
     _id("store_id", "The source's number of the store."),
     _id("manager_staff_id", "The member of staff who manages it."),
     _id("address_id", "Where it is."),
     LAST_UPDATE,
 )
-CUSTOMER = _table(
+CUSTOMER = _history(
     "customer",
-    WriteMode.HISTORY,
     "Customers.",
     _id("customer_id", "The source's number of the customer."),
     _id("store_id", "The store that the customer belongs to."),
@@ -143,9 +150,8 @@ CUSTOMER = _table(
     _time("last_update", "When the source last changed the row (UTC); of customers it may be unknown.", nullable=True),
     _column("active", INTEGER, "1 = active, 0 = not.", nullable=True),
 )
-STAFF = _table(
+STAFF = _snapshot(
     "staff",
-    WriteMode.SNAPSHOT,
     "Members of staff, without password and picture.",
     _id("staff_id", "The source's number of the member of staff."),
     _text("first_name", "Given name.", personal=True),
@@ -157,25 +163,22 @@ STAFF = _table(
     _text("username", "Login at the till.", personal=True),
     LAST_UPDATE,
 )
-LANGUAGE = _table(
+LANGUAGE = _snapshot(
     "language",
-    WriteMode.SNAPSHOT,
     "Languages, names without the blanks that pad them.",
     _id("language_id", "The source's number of the language."),
     _text("name", "Name."),
     LAST_UPDATE,
 )
-CATEGORY = _table(
+CATEGORY = _snapshot(
     "category",
-    WriteMode.SNAPSHOT,
     "Categories of films.",
     _id("category_id", "The source's number of the category."),
     _text("name", "Name."),
     LAST_UPDATE,
 )
-FILM = _table(
+FILM = _history(
     "film",
-    WriteMode.HISTORY,
     "Films, at every extraction that found them changed.",
     _id("film_id", "The source's number of the film."),
     _text("title", "Title.", NotBlank()),
@@ -190,36 +193,32 @@ FILM = _table(
     LAST_UPDATE,
     _column("special_features", TEXT_ARRAY, "What the disc has beside the film.", nullable=True),
 )
-FILM_ACTOR = _table(
+FILM_ACTOR = _snapshot(
     "film_actor",
-    WriteMode.SNAPSHOT,
     "Who plays in which film.",
     _id("actor_id", "The actor."),
     _id("film_id", "The film."),
     LAST_UPDATE,
     key=("actor_id", "film_id"),
 )
-FILM_CATEGORY = _table(
+FILM_CATEGORY = _snapshot(
     "film_category",
-    WriteMode.SNAPSHOT,
     "Which categories a film has.",
     _id("film_id", "The film."),
     _id("category_id", "The category."),
     LAST_UPDATE,
     key=("film_id", "category_id"),
 )
-INVENTORY = _table(
+INVENTORY = _history(
     "inventory",
-    WriteMode.HISTORY,
     "Copies of films in the stores, at every extraction that found any changed.",
     _id("inventory_id", "The source's number of the copy."),
     _id("film_id", "The film."),
     _id("store_id", "The store."),
     LAST_UPDATE,
 )
-RENTAL = _table(
+RENTAL = _events(
     "rental",
-    WriteMode.FILE,
     "Rentals: the newest state of each counts.",
     _id("rental_id", "The source's number of the rental."),
     _time("rental_date", "When the copy was taken (UTC).", Between(FIRST_EVENT, None)),
@@ -229,9 +228,8 @@ RENTAL = _table(
     _id("staff_id", "Who handed it out."),
     LAST_UPDATE,
 )
-PAYMENT = _table(
+PAYMENT = _events(
     "payment",
-    WriteMode.FILE,
     "Payments: the newest state of each counts; a rental may have none or several.",
     _id("payment_id", "The source's number of the payment."),
     _id("customer_id", "Who paid; not always who rented."),

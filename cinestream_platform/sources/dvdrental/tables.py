@@ -13,12 +13,9 @@ from cinestream_platform.conformed.dims import (
     attribute,
     foreign_key,
     natural_id,
-    surrogate_key,
-    type_1,
-    type_2,
 )
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.declarations.table import (
+from cinestream_platform.declarations.column import (
     BOOLEAN,
     DATE,
     INTEGER,
@@ -28,100 +25,102 @@ from cinestream_platform.declarations.table import (
     TIMESTAMP,
     Between,
     Column,
-    Index,
-    Layer,
     OneOf,
-    Partitioning,
-    PartitionUnit,
-    Reference,
-    Table,
-    WriteMode,
     numeric,
 )
+from cinestream_platform.declarations.partitioning import Partitioning, PartitionUnit
+from cinestream_platform.declarations.prediction import Prediction
+from cinestream_platform.declarations.star_table import Bridge, PartitionedFact, Type1Dimension, Type2Dimension
+from cinestream_platform.declarations.table import Index, Reference
+from cinestream_platform.sources.dvdrental import raw_tables
 from cinestream_platform.sources.dvdrental.raw_tables import AMOUNT, RATINGS, SOURCE
 
 STAR = "dvddw"
 MONEY = numeric(10, 2)
 
 
-_dim = partial(type_1, SOURCE, STAR)
+_dim = partial(Type1Dimension, source=SOURCE, schema=STAR)
 
 
-def _bridge(name: str, description: str, one: Reference, other: Reference, grain: str) -> Table:
-    keys = (foreign_key(one.column, "One side."), foreign_key(other.column, "The other side."))
-    return Table(
+def _bridge(name: str, description: str, one: Reference, other: Reference, grain: str) -> Bridge:
+    return Bridge(
         source=SOURCE,
         schema=STAR,
         name=name,
-        layer=Layer.BRIDGE,
-        mode=WriteMode.SNAPSHOT,
         description=description,
         grain=grain,
-        columns=keys,
-        primary_key=(one.column, other.column),
-        references=(one, other),
-        indexes=(Index((other.column,), "from the other side"),),
+        columns=(foreign_key(one.column, "One side."), foreign_key(other.column, "The other side.")),
+        one=one,
+        other=other,
     )
 
 
 DIM_ACTOR = _dim(
-    "dim_actor",
-    "Actors; two may have the same name.",
-    "one row an actor",
-    surrogate_key("actor_key", "actor"),
-    natural_id("actor_id", "The source's number of the actor."),
-    attribute("first_name", "Given name; NULL for inferred members."),
-    attribute("last_name", "Family name; NULL for inferred members."),
+    name="dim_actor",
+    description="Actors; two may have the same name.",
+    grain="one row an actor",
+    member="actor",
+    natural_ids=(natural_id("actor_id", "The source's number of the actor."),),
+    attributes=(
+        attribute("first_name", "Given name; NULL for inferred members."),
+        attribute("last_name", "Family name; NULL for inferred members."),
+    ),
 )
 DIM_CATEGORY = _dim(
-    "dim_category",
-    "Categories of films.",
-    "one row a category",
-    surrogate_key("category_key", "category"),
-    natural_id("category_id", "The source's number of the category."),
-    attribute("name", "Name; NULL for inferred members."),
+    name="dim_category",
+    description="Categories of films.",
+    grain="one row a category",
+    member="category",
+    natural_ids=(natural_id("category_id", "The source's number of the category."),),
+    attributes=(attribute("name", "Name; NULL for inferred members."),),
 )
 DIM_FILM = _dim(
-    "dim_film",
-    "Films as they are now.",
-    "one row a film",
-    surrogate_key("film_key", "film"),
-    natural_id("film_id", "The source's number of the film."),
-    attribute("title", "Title; NULL for inferred members."),
-    attribute("description", "What it is about."),
-    Column("release_year", SMALLINT, "Year of release.", True, (Between(1870, 2155),)),
-    attribute("language", "Language, without the blanks that pad it."),
-    Column("rating", TEXT, "The MPAA's rating.", True, (OneOf(RATINGS),)),
-    Column("special_features", TEXT_ARRAY, "What the disc has beside the film.", nullable=True),
-    Column("categories", TEXT_ARRAY, "Names of its categories, in alphabetical order.", nullable=True),
-    Column("length_minutes", SMALLINT, "Length in minutes.", True, POSITIVE),
-    Column("rental_duration_days", SMALLINT, "Days that a rental may take.", True, POSITIVE),
-    Column("rental_rate", numeric(4, 2), "Price of a rental in the store's currency.", True, NOT_NEGATIVE),
-    Column("replacement_cost", AMOUNT, "What a lost copy costs in the store's currency.", True, NOT_NEGATIVE),
+    name="dim_film",
+    description="Films as they are now.",
+    grain="one row a film",
+    member="film",
+    natural_ids=(natural_id("film_id", "The source's number of the film."),),
+    attributes=(
+        attribute("title", "Title; NULL for inferred members."),
+        attribute("description", "What it is about."),
+        Column("release_year", SMALLINT, "Year of release.", True, (Between(1870, 2155),)),
+        attribute("language", "Language, without the blanks that pad it."),
+        Column("rating", TEXT, "The MPAA's rating.", True, (OneOf(RATINGS),)),
+        Column("special_features", TEXT_ARRAY, "What the disc has beside the film.", nullable=True),
+        Column("categories", TEXT_ARRAY, "Names of its categories, in alphabetical order.", nullable=True),
+        Column("length_minutes", SMALLINT, "Length in minutes.", True, POSITIVE),
+        Column("rental_duration_days", SMALLINT, "Days that a rental may take.", True, POSITIVE),
+        Column("rental_rate", numeric(4, 2), "Price of a rental in the store's currency.", True, NOT_NEGATIVE),
+        Column("replacement_cost", AMOUNT, "What a lost copy costs in the store's currency.", True, NOT_NEGATIVE),
+    ),
 )
 DIM_STORE = _dim(
-    "dim_store",
-    "Stores as they are now.",
-    "one row a store",
-    surrogate_key("store_key", "store"),
-    natural_id("store_id", "The source's number of the store."),
-    Column("manager_staff_id", INTEGER, "staff_id of the manager.", True, POSITIVE),
-    attribute("district", "District or province."),
-    attribute("city", "City."),
-    attribute("country", "Country."),
+    name="dim_store",
+    description="Stores as they are now.",
+    grain="one row a store",
+    member="store",
+    natural_ids=(natural_id("store_id", "The source's number of the store."),),
+    attributes=(
+        Column("manager_staff_id", INTEGER, "staff_id of the manager.", True, POSITIVE),
+        attribute("district", "District or province."),
+        attribute("city", "City."),
+        attribute("country", "Country."),
+    ),
 )
 DIM_STAFF = _dim(
-    "dim_staff",
-    "Members of staff as they are now.",
-    "one row a member of staff",
-    surrogate_key("staff_key", "member of staff"),
-    natural_id("staff_id", "The source's number of the member of staff."),
-    attribute("first_name", "Given name.", personal=True),
-    attribute("last_name", "Family name.", personal=True),
-    attribute("email", "E-mail.", personal=True),
-    attribute("username", "Login at the till.", personal=True),
-    Column("store_id", INTEGER, "The store.", True, POSITIVE),
-    Column("is_active", BOOLEAN, "Works there now.", nullable=True),
+    name="dim_staff",
+    description="Members of staff as they are now.",
+    grain="one row a member of staff",
+    member="member of staff",
+    natural_ids=(natural_id("staff_id", "The source's number of the member of staff."),),
+    attributes=(
+        attribute("first_name", "Given name.", personal=True),
+        attribute("last_name", "Family name.", personal=True),
+        attribute("email", "E-mail.", personal=True),
+        attribute("username", "Login at the till.", personal=True),
+        Column("store_id", INTEGER, "The store.", True, POSITIVE),
+        Column("is_active", BOOLEAN, "Works there now.", nullable=True),
+    ),
 )
 
 ACTOR = Reference("actor_key", DIM_ACTOR, on={"actor_id": "actor_id"})
@@ -131,39 +130,48 @@ STORE = Reference("store_key", DIM_STORE, on={"store_id": "store_id"})
 STAFF = Reference("staff_key", DIM_STAFF, on={"staff_id": "staff_id"})
 
 DIM_INVENTORY = _dim(
-    "dim_inventory",
-    "Copies of films in the stores.",
-    "one row a copy",
-    surrogate_key("inventory_key", "copy"),
-    natural_id("inventory_id", "The source's number of the copy."),
-    foreign_key("film_key", "The film; NULL for inferred members.", nullable=True),
-    foreign_key("store_key", "The store; NULL for inferred members.", nullable=True),
+    name="dim_inventory",
+    description="Copies of films in the stores.",
+    grain="one row a copy",
+    member="copy",
+    natural_ids=(natural_id("inventory_id", "The source's number of the copy."),),
+    attributes=(
+        foreign_key("film_key", "The film; NULL for inferred members.", nullable=True),
+        foreign_key("store_key", "The store; NULL for inferred members.", nullable=True),
+    ),
     references=(FILM, STORE),
 )
 INVENTORY = Reference("inventory_key", DIM_INVENTORY, on={"inventory_id": "inventory_id"})
 
-DIM_CUSTOMER = type_2(
-    SOURCE,
-    STAR,
-    "dim_customer",
-    "Customers, type 2: a row a version of name, address, store and activity.",
-    "one row a version of a customer",
-    surrogate_key("customer_key", "version of the customer"),
-    natural_id("customer_id", "The source's number of the customer."),
-    attribute("first_name", "Given name.", personal=True),
-    attribute("last_name", "Family name.", personal=True),
-    attribute("email", "E-mail.", personal=True),
-    attribute("address", "Street and number.", personal=True),
-    attribute("address2", "Second line; an empty text is not NULL.", personal=True),
-    attribute("district", "District or province."),
-    attribute("city", "City."),
-    attribute("country", "Country."),
-    attribute("postal_code", "Postal code as text.", personal=True),
-    attribute("phone", "Telephone.", personal=True),
-    Column("store_id", INTEGER, "The store that the customer belongs to.", True, POSITIVE),
-    Column("is_active", BOOLEAN, "The source's number `active` is 1.", nullable=True),
-    Column("create_date", DATE, "When the customer was entered in the source.", nullable=True),
-    versions_of=("customer", "address", "city", "country"),
+DIM_CUSTOMER = Type2Dimension(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_customer",
+    description="Customers, type 2: a row a version of name, address, store and activity.",
+    grain="one row a version of a customer",
+    member="customer",
+    natural_id=natural_id("customer_id", "The source's number of the customer."),
+    attributes=(
+        attribute("first_name", "Given name.", personal=True),
+        attribute("last_name", "Family name.", personal=True),
+        attribute("email", "E-mail.", personal=True),
+        attribute("address", "Street and number.", personal=True),
+        attribute("address2", "Second line; an empty text is not NULL.", personal=True),
+        attribute("district", "District or province."),
+        attribute("city", "City."),
+        attribute("country", "Country."),
+        attribute("postal_code", "Postal code as text.", personal=True),
+        attribute("phone", "Telephone.", personal=True),
+        Column("store_id", INTEGER, "The store that the customer belongs to.", True, POSITIVE),
+        Column("is_active", BOOLEAN, "The source's number `active` is 1.", nullable=True),
+        Column("create_date", DATE, "When the customer was entered in the source.", nullable=True),
+    ),
+    versions_of=(
+        raw_tables.CUSTOMER,
+        raw_tables.ADDRESS,
+        raw_tables.CITY,
+        raw_tables.COUNTRY,
+    ),
 )
 CUSTOMER = Reference(
     "customer_key", DIM_CUSTOMER, on={"customer_id": "customer_id", "valid_from": "customer_valid_from"}
@@ -179,14 +187,12 @@ OF_COPY = (
     foreign_key("film_key", "The film; NULL where the copy is unknown.", nullable=True),
     foreign_key("store_key", "The copy's store; NULL where the copy is unknown.", nullable=True),
 )
-QUARTERS = Partitioning("date_key", PartitionUnit.QUARTER)
+QUARTERS = Partitioning(PartitionUnit.QUARTER)
 
-FACT_RENTAL = Table(
+FACT_RENTAL = PartitionedFact(
     source=SOURCE,
     schema=STAR,
     name="fact_rental",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Rentals, also those that are open or unpaid; by the quarter of the rental's day.",
     grain="one row a rental",
     columns=(
@@ -213,7 +219,7 @@ FACT_RENTAL = Table(
         Column("payment_count", INTEGER, "Payments for this rental, 0 if none.", rules=NOT_NEGATIVE),
         Column("amount_paid", MONEY, "Their sum in the store's currency, 0 if none.", rules=NOT_NEGATIVE),
     ),
-    primary_key=("rental_id", "date_key"),
+    row_key=("rental_id",),
     references=(CUSTOMER, INVENTORY, FILM, STORE, STAFF, DAY, Reference("return_date_key", DIM_DATE)),
     indexes=(
         Index(("customer_key",), "the rentals of one customer"),
@@ -223,12 +229,10 @@ FACT_RENTAL = Table(
     reads_whole=("payment", "inventory", "film", "customer", "address", "city", "country"),
 )
 
-FACT_PAYMENT = Table(
+FACT_PAYMENT = PartitionedFact(
     source=SOURCE,
     schema=STAR,
     name="fact_payment",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Payments; by the quarter of the payment's day.",
     grain="one row a payment",
     columns=(
@@ -242,7 +246,7 @@ FACT_PAYMENT = Table(
         Column("paid_at", TIMESTAMP, "When it was paid (UTC)."),
         Column("amount", AMOUNT, "Amount in the store's currency.", rules=NOT_NEGATIVE),
     ),
-    primary_key=("payment_id", "date_key"),
+    row_key=("payment_id",),
     references=(CUSTOMER, INVENTORY, FILM, STORE, STAFF, DAY),
     indexes=(
         Index(("customer_key",), "the payments of one customer"),
@@ -252,12 +256,10 @@ FACT_PAYMENT = Table(
     reads_whole=("rental", "inventory", "customer", "address", "city", "country"),
 )
 
-TRANSACTIONS = Table(
+TRANSACTIONS = PartitionedFact(
     source=SOURCE,
     schema=STAR,
     name="transactions",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="The money movements of customers: fact_payment in the terms of the company's design.",
     grain="one row a payment",
     columns=(
@@ -268,19 +270,17 @@ TRANSACTIONS = Table(
         Column("amount", AMOUNT, "Amount in the store's currency.", rules=NOT_NEGATIVE),
         Column("timestamp", TIMESTAMP, "When it was paid (UTC)."),
     ),
-    primary_key=("transaction_id", "date_key"),
+    row_key=("transaction_id",),
     references=(DAY,),
     indexes=(Index(("user_id",), "the transactions of one customer"), Index(("stock_id",), "those of one copy")),
     partitioning=QUARTERS,
     reads_whole=("rental",),
 )
 
-STOCK_PRICES = Table(
+STOCK_PRICES = PartitionedFact(
     source=SOURCE,
     schema=STAR,
     name="stock_prices",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Observed prices of copies: what was charged, and the film's rate when the source changed it.",
     grain="one row a copy and observation",
     columns=(
@@ -292,19 +292,16 @@ STOCK_PRICES = Table(
         DATE_KEY,
         Column("price", AMOUNT, "Price in the store's currency.", rules=NOT_NEGATIVE),
     ),
-    primary_key=("stock_id", "timestamp", "payment_id", "date_key"),
+    row_key=("stock_id", "timestamp", "payment_id"),
     references=(DAY,),
     indexes=(Index(("stock_id", "timestamp"), "the price history of one copy"),),
-    partitioning=Partitioning("date_key", PartitionUnit.MONTH),
+    partitioning=Partitioning(PartitionUnit.MONTH),
     reads_whole=("rental", "inventory"),
 )
 
-PREDICTED_PRICES = Table(
+PREDICTED_PRICES = Prediction(
     source=SOURCE,
-    schema="ml",
     name="predicted_prices",
-    layer=Layer.PREDICTION,
-    mode=WriteMode.EXTERNAL,
     description="Prices that models predict; written by role ml_engineer, read by all who read the star.",
     grain="one row a copy, day, and version of a model",
     columns=(
@@ -314,7 +311,7 @@ PREDICTED_PRICES = Table(
         Column("predicted_price", MONEY, "Price in the store's currency.", rules=NOT_NEGATIVE),
         Column("predicted_at", TIMESTAMP, "When it was computed (UTC)."),
     ),
-    primary_key=("stock_id", "predicted_for_date", "model_version"),
+    row_key=("stock_id", "predicted_for_date"),
 )
 
 STAR_TABLES = (

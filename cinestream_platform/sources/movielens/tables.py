@@ -8,19 +8,13 @@ from decimal import Decimal
 
 from cinestream_platform.conformed.dims import (
     DATE_KEY,
-    IS_IN_SOURCE,
-    IS_INFERRED,
     NOT_NEGATIVE,
     POSITIVE,
     attribute,
     natural_id,
-    surrogate_key,
-    type_1,
 )
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.declarations.relation import Relation
-from cinestream_platform.declarations.table import (
-    BOOLEAN,
+from cinestream_platform.declarations.column import (
     DOUBLE,
     INTEGER,
     SMALLINT,
@@ -28,19 +22,16 @@ from cinestream_platform.declarations.table import (
     TIMESTAMP,
     Between,
     Column,
-    Index,
-    Layer,
     MaxLength,
     MultipleOf,
     OneOf,
-    Partitioning,
-    PartitionUnit,
-    Reference,
-    Table,
-    WriteMode,
     numeric,
-    raw_table,
 )
+from cinestream_platform.declarations.partitioning import Partitioning, PartitionUnit
+from cinestream_platform.declarations.raw_table import RawEvents, RawSnapshot
+from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.declarations.star_table import Bridge, PartitionedFact, Type1Dimension, WholeFact
+from cinestream_platform.declarations.table import Index, Reference
 
 SOURCE = "movielens"
 STAR = "movielens_dw"
@@ -73,128 +64,122 @@ def _event_time(description: str) -> Column:
 USER_ID = _id("user_id", "userId", "GroupLens' pseudonymous number of the person, per release.")
 MOVIE_ID = _id("movie_id", "movieId", "GroupLens' number of the film.")
 
-MOVIES = raw_table(
-    SOURCE,
-    "movies",
-    mode=WriteMode.SNAPSHOT,
+MOVIES = RawSnapshot(
+    source=SOURCE,
+    name="movies",
     description="Films as delivered in movies.csv.",
     grain="one row a record of the newest movies.csv",
-    columns=(
+    delivered=(
         MOVIE_ID,
         Column("title", TEXT, "Title with the release year in brackets, as delivered.", source_name="title"),
         Column("genres", TEXT, "Genres joined by |, or (no genres listed).", rules=INDEXED_TEXT, source_name="genres"),
     ),
-    natural_key=("movie_id",),
+    row_key=("movie_id",),
 )
 
-LINKS = raw_table(
-    SOURCE,
-    "links",
-    mode=WriteMode.SNAPSHOT,
+LINKS = RawSnapshot(
+    source=SOURCE,
+    name="links",
     description="Identifiers of the films in other catalogues, as delivered in links.csv.",
     grain="one row a record of the newest links.csv",
-    columns=(
+    delivered=(
         MOVIE_ID,
         Column("imdb_id", TEXT, "IMDb number as text, leading zeros kept, without tt.", True, source_name="imdbId"),
         Column("tmdb_id", INTEGER, "TMDB number; empty for some films.", True, POSITIVE, source_name="tmdbId"),
     ),
-    natural_key=("movie_id",),
+    row_key=("movie_id",),
 )
 
-RATINGS = raw_table(
-    SOURCE,
-    "ratings",
-    mode=WriteMode.FILE,
+RATINGS = RawEvents(
+    source=SOURCE,
+    name="ratings",
     description="Ratings as delivered in ratings files.",
     grain="one row a record of a loaded ratings file",
-    columns=(
+    delivered=(
         USER_ID,
         MOVIE_ID,
         Column("rating", RATING, "Stars, 0.5 to 5.0 in half steps.", rules=RATING_RULES, source_name="rating"),
         _event_time("When the film was rated (UTC)."),
     ),
-    natural_key=("user_id", "movie_id"),
+    row_key=("user_id", "movie_id"),
     latest_by="timestamp",
 )
 
-TAGS = raw_table(
-    SOURCE,
-    "tags",
-    mode=WriteMode.FILE,
+TAGS = RawEvents(
+    source=SOURCE,
+    name="tags",
     description="Tags that users gave to films, as delivered in tags files.",
     grain="one row a record of a loaded tags file",
-    columns=(
+    delivered=(
         USER_ID,
         MOVIE_ID,
         Column("tag", TEXT, "The tag exactly as the user wrote it.", rules=INDEXED_TEXT, source_name="tag"),
         _event_time("When the film was tagged (UTC)."),
     ),
-    natural_key=("user_id", "movie_id", "tag"),
+    row_key=("user_id", "movie_id", "tag"),
     latest_by="timestamp",
 )
 
-GENOME_TAGS = raw_table(
-    SOURCE,
-    "genome_tags",
-    mode=WriteMode.SNAPSHOT,
+GENOME_TAGS = RawSnapshot(
+    source=SOURCE,
+    name="genome_tags",
     description="The vocabulary of the tag genome, as delivered in genome-tags.csv.",
     grain="one row a record of the newest genome-tags.csv",
-    columns=(
+    delivered=(
         _id("tag_id", "tagId", "GroupLens' number of the genome tag."),
         Column("tag", TEXT, "The tag's text.", source_name="tag"),
     ),
-    natural_key=("tag_id",),
+    row_key=("tag_id",),
 )
 
-GENOME_SCORES = raw_table(
-    SOURCE,
-    "genome_scores",
-    mode=WriteMode.SNAPSHOT,
+GENOME_SCORES = RawSnapshot(
+    source=SOURCE,
+    name="genome_scores",
     description="How strongly each film shows each genome tag, as delivered in genome-scores.csv.",
     grain="one row a record of the newest genome-scores.csv",
-    columns=(
+    delivered=(
         MOVIE_ID,
         _id("tag_id", "tagId", "GroupLens' number of the genome tag."),
         Column("relevance", DOUBLE, "0 (not at all) to 1 (fully).", rules=(Between(0, 1),), source_name="relevance"),
     ),
-    natural_key=("movie_id", "tag_id"),
+    row_key=("movie_id", "tag_id"),
 )
 
-DIM_MOVIE = type_1(
-    SOURCE,
-    STAR,
-    "dim_movie",
-    "Films, with the release year parsed from the title and their numbers in other catalogues.",
-    "one row a film",
-    surrogate_key("movie_key", "film"),
-    natural_id("movie_id", "GroupLens' number of the film."),
-    attribute("title", "Title without the release year; NULL for inferred members."),
-    Column("release_year", SMALLINT, "From the title; NULL where it carries none.", True, (Between(1870, 2100),)),
-    attribute("imdb_id", "IMDb number as text, leading zeros kept, without tt."),
-    Column("tmdb_id", INTEGER, "TMDB number; not unique.", True, POSITIVE),
+DIM_MOVIE = Type1Dimension(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_movie",
+    description="Films, with the release year parsed from the title and their numbers in other catalogues.",
+    grain="one row a film",
+    member="film",
+    natural_ids=(natural_id("movie_id", "GroupLens' number of the film."),),
+    attributes=(
+        attribute("title", "Title without the release year; NULL for inferred members."),
+        Column("release_year", SMALLINT, "From the title; NULL where it carries none.", True, (Between(1870, 2100),)),
+        attribute("imdb_id", "IMDb number as text, leading zeros kept, without tt."),
+        Column("tmdb_id", INTEGER, "TMDB number; not unique.", True, POSITIVE),
+    ),
 )
 
-DIM_GENRE = type_1(
-    SOURCE,
-    STAR,
-    "dim_genre",
-    "Genres; `(no genres listed)` is the absence of one and not a member.",
-    "one row a genre",
-    surrogate_key("genre_key", "genre"),
-    Column("genre", TEXT, "Name as GroupLens writes it.", rules=INDEXED_TEXT),
+DIM_GENRE = Type1Dimension(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_genre",
+    description="Genres; `(no genres listed)` is the absence of one and not a member.",
+    grain="one row a genre",
+    member="genre",
+    natural_ids=(Column("genre", TEXT, "Name as GroupLens writes it.", rules=INDEXED_TEXT),),
 )
 
-DIM_USER = Table(
+DIM_USER = Type1Dimension(
     source=SOURCE,
     schema=STAR,
     name="dim_user",
-    layer=Layer.DIMENSION,
-    mode=WriteMode.UPSERT,
     description="Users, known from what they rated and tagged; GroupLens publishes nothing else about them.",
     grain="one row a user",
-    columns=(
-        surrogate_key("user_key", "user"),
-        Column("user_id", INTEGER, "GroupLens' pseudonymous number, per release.", rules=POSITIVE),
+    member="user",
+    natural_ids=(Column("user_id", INTEGER, "GroupLens' pseudonymous number, per release.", rules=POSITIVE),),
+    attributes=(
         Column("first_rated_at", TIMESTAMP, "First rating (UTC); NULL without ratings.", nullable=True),
         Column("last_rated_at", TIMESTAMP, "Last rating (UTC); NULL without ratings.", nullable=True),
         Column(
@@ -204,33 +189,22 @@ DIM_USER = Table(
             rules=NOT_NEGATIVE,
         ),
         Column("tag_count", INTEGER, "Tags in fact_tags, while in the source.", rules=NOT_NEGATIVE),
-        Column("is_inferred", BOOLEAN, "Known from tags alone, without a rating; completed by the first rating."),
-        IS_IN_SOURCE,
     ),
-    primary_key=("user_key",),
-    natural_key=("user_id",),
-    surrogate_key="user_key",
+    inferred_means="Known from tags alone, without a rating; completed by the first rating.",
 )
 
-DIM_TAG = Table(
+DIM_TAG = Type1Dimension(
     source=SOURCE,
     schema=STAR,
     name="dim_tag",
-    layer=Layer.DIMENSION,
-    mode=WriteMode.UPSERT,
     description="Tags of two vocabularies: what users wrote, and the numbered tags of the genome.",
     grain="one row a tag of a vocabulary",
-    columns=(
-        surrogate_key("tag_key", "tag"),
+    member="tag",
+    natural_ids=(
         Column("vocabulary", TEXT, "user or genome.", rules=(OneOf(("user", "genome")),)),
         Column("tag_code", TEXT, "user: the exact text; genome: GroupLens' tagId.", rules=INDEXED_TEXT),
-        Column("tag", TEXT, "The tag's text; NULL for inferred genome tags.", nullable=True),
-        IS_INFERRED,
-        IS_IN_SOURCE,
     ),
-    primary_key=("tag_key",),
-    natural_key=("vocabulary", "tag_code"),
-    surrogate_key="tag_key",
+    attributes=(Column("tag", TEXT, "The tag's text; NULL for inferred genome tags.", nullable=True),),
 )
 
 MOVIE = Reference("movie_key", DIM_MOVIE, on={"movie_id": "movie_id"})
@@ -243,26 +217,21 @@ MOVIE_KEY = Column("movie_key", INTEGER, "The film.")
 USER_KEY = Column("user_key", INTEGER, "The user.")
 TAG_KEY = Column("tag_key", INTEGER, "The tag.")
 
-BRIDGE_MOVIE_GENRE = Table(
+BRIDGE_MOVIE_GENRE = Bridge(
     source=SOURCE,
     schema=STAR,
     name="bridge_movie_genre",
-    layer=Layer.BRIDGE,
-    mode=WriteMode.SNAPSHOT,
     description="Which genres a film has.",
     grain="one row a film and genre",
     columns=(MOVIE_KEY, Column("genre_key", INTEGER, "The genre.")),
-    primary_key=("movie_key", "genre_key"),
-    references=(MOVIE, GENRE),
-    indexes=(Index(("genre_key",), "films of a genre"),),
+    one=MOVIE,
+    other=GENRE,
 )
 
-FACT_RATINGS = Table(
+FACT_RATINGS = PartitionedFact(
     source=SOURCE,
     schema=STAR,
     name="fact_ratings",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Ratings; of several by one user for one film only the latest.",
     grain="one row a user and film",
     columns=(
@@ -272,18 +241,16 @@ FACT_RATINGS = Table(
         Column("rating", RATING, "Stars, 0.5 to 5.0 in half steps.", rules=RATING_RULES),
         Column("rated_at", TIMESTAMP, "When the film was rated (UTC)."),
     ),
-    primary_key=("user_key", "movie_key", "date_key"),
+    row_key=("user_key", "movie_key"),
     references=(USER, MOVIE, DAY),
     indexes=(Index(("movie_key",), "the ratings of one film"),),
-    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+    partitioning=Partitioning(PartitionUnit.YEAR),
 )
 
-FACT_TAGS = Table(
+FACT_TAGS = PartitionedFact(
     source=SOURCE,
     schema=STAR,
     name="fact_tags",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Tags given; of the same tag by one user for one film only the latest.",
     grain="one row a user, film and tag",
     columns=(
@@ -293,18 +260,16 @@ FACT_TAGS = Table(
         DATE_KEY,
         Column("tagged_at", TIMESTAMP, "When the film was tagged (UTC)."),
     ),
-    primary_key=("user_key", "movie_key", "tag_key", "date_key"),
+    row_key=("user_key", "movie_key", "tag_key"),
     references=(USER, MOVIE, TAG, DAY),
     indexes=(Index(("movie_key",), "the tags of one film"), Index(("tag_key",), "the films of one tag")),
-    partitioning=Partitioning("date_key", PartitionUnit.YEAR),
+    partitioning=Partitioning(PartitionUnit.YEAR),
 )
 
-FACT_GENOME_SCORES = Table(
+FACT_GENOME_SCORES = WholeFact(
     source=SOURCE,
     schema=STAR,
     name="fact_genome_scores",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="How strongly each film shows each genome tag.",
     grain="one row a film and genome tag",
     columns=(
@@ -312,10 +277,9 @@ FACT_GENOME_SCORES = Table(
         TAG_KEY,
         Column("relevance", DOUBLE, "0 (not at all) to 1 (fully).", rules=(Between(0, 1),)),
     ),
-    primary_key=("movie_key", "tag_key"),
+    row_key=("movie_key", "tag_key"),
     references=(MOVIE, TAG),
     indexes=(Index(("tag_key",), "the films of one tag"),),
-    partitioning=Partitioning("movie_key", PartitionUnit.WHOLE),
 )
 
 RAW_TABLES = (MOVIES, LINKS, RATINGS, TAGS, GENOME_TAGS, GENOME_SCORES)

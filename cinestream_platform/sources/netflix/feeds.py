@@ -1,7 +1,7 @@
 """Which landed files belong to which raw table of the Netflix Prize, in the original layout and in Kaggle's."""
 
 from cinestream_platform.declarations.feed import Feed, LineFormat
-from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.sources.netflix import tables
 
 MOVIE_TITLES = Feed(

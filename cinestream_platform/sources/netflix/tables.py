@@ -12,30 +12,15 @@ from cinestream_platform.conformed.dims import (
     POSITIVE,
     attribute,
     natural_id,
-    surrogate_key,
-    type_1,
 )
 from cinestream_platform.conformed.dims import foreign_key as key_of
 from cinestream_platform.conformed.tables import DIM_DATE
+from cinestream_platform.declarations.column import BIGINT, DATE, INTEGER, SMALLINT, TEXT, TIMESTAMP, Between, Column
+from cinestream_platform.declarations.partitioning import Partitioning, PartitionUnit
+from cinestream_platform.declarations.raw_table import RawEvents, RawSnapshot
 from cinestream_platform.declarations.relation import Relation
-from cinestream_platform.declarations.table import (
-    BIGINT,
-    DATE,
-    INTEGER,
-    SMALLINT,
-    TEXT,
-    TIMESTAMP,
-    Between,
-    Column,
-    Index,
-    Layer,
-    Partitioning,
-    PartitionUnit,
-    Reference,
-    Table,
-    WriteMode,
-    raw_table,
-)
+from cinestream_platform.declarations.star_table import PartitionedFact, Type1Dimension
+from cinestream_platform.declarations.table import Index, Reference
 
 SOURCE = "netflix"
 STAR = "netflix_dw"
@@ -44,7 +29,7 @@ FIRST_DAY, LAST_DAY = date(1999, 11, 1), date(2005, 12, 31)
 """The first rating is of 1999-11-11 and the last of 2005-12-31: whole months, so that no partition is half a month."""
 LAST_MOVIE_ID = 17_770
 """The publisher numbers its films from 1 to 17,770, without gap."""
-MONTHS = Partitioning("date_key", PartitionUnit.MONTH, first="1999-11", last="2005-12")
+MONTHS = Partitioning(PartitionUnit.MONTH, first="1999-11", last="2005-12")
 
 STARS = (Between(1, 5),)
 
@@ -53,13 +38,12 @@ MOVIE_ID = Column(
     "movie_id", INTEGER, "The publisher's number of the film.", rules=(Between(1, LAST_MOVIE_ID),), source_name="movie"
 )
 
-MOVIE_TITLES = raw_table(
-    SOURCE,
-    "movie_titles",
-    mode=WriteMode.SNAPSHOT,
+MOVIE_TITLES = RawSnapshot(
+    source=SOURCE,
+    name="movie_titles",
     description="Films as delivered in movie_titles.csv.",
     grain="one row a line of the newest movie_titles file",
-    columns=(
+    delivered=(
         MOVIE_ID,
         Column(
             "year_of_release",
@@ -71,16 +55,15 @@ MOVIE_TITLES = raw_table(
         ),
         Column("title", TEXT, "The title, commas and quotes as delivered.", source_name="title"),
     ),
-    natural_key=("movie_id",),
+    row_key=("movie_id",),
 )
 
-RATINGS = raw_table(
-    SOURCE,
-    "ratings",
-    mode=WriteMode.FILE,
+RATINGS = RawEvents(
+    source=SOURCE,
+    name="ratings",
     description="Ratings as delivered, each with the film under whose line it stands.",
     grain="one row a rating of a loaded ratings file",
-    columns=(
+    delivered=(
         MOVIE_ID,
         Column("customer_id", INTEGER, "Pseudonym of the customer.", rules=POSITIVE, source_name="customer"),
         Column("rating", SMALLINT, "Stars, 1 to 5.", rules=STARS, source_name="rating"),
@@ -92,34 +75,38 @@ RATINGS = raw_table(
             source_name="date",
         ),
     ),
-    natural_key=("movie_id", "customer_id"),
+    row_key=("movie_id", "customer_id"),
     latest_by="date",
     by_file=True,
 )
 
-DIM_MOVIE = type_1(
-    SOURCE,
-    STAR,
-    "dim_movie",
-    "Films of movie_titles.",
-    "one row a film",
-    surrogate_key("movie_key", "film"),
-    natural_id("movie_id", "The publisher's number of the film."),
-    attribute("title", "Title as delivered; NULL for inferred members."),
-    Column("release_year", SMALLINT, "NULL where the publisher knows none.", True, (Between(1870, 2100),)),
+DIM_MOVIE = Type1Dimension(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_movie",
+    description="Films of movie_titles.",
+    grain="one row a film",
+    member="film",
+    natural_ids=(natural_id("movie_id", "The publisher's number of the film."),),
+    attributes=(
+        attribute("title", "Title as delivered; NULL for inferred members."),
+        Column("release_year", SMALLINT, "NULL where the publisher knows none.", True, (Between(1870, 2100),)),
+    ),
 )
 
-DIM_CUSTOMER = type_1(
-    SOURCE,
-    STAR,
-    "dim_customer",
-    "Customers, known from what they rated; the publisher says nothing else about them.",
-    "one row a customer",
-    surrogate_key("customer_key", "customer"),
-    natural_id("customer_id", "Pseudonym of the customer."),
-    Column("first_rating_date", DATE, "Day of the first rating; NULL for inferred members.", nullable=True),
-    Column("last_rating_date", DATE, "Day of the last rating; NULL for inferred members.", nullable=True),
-    Column("total_ratings", INTEGER, "Ratings in fact_ratings, while in the source.", rules=NOT_NEGATIVE),
+DIM_CUSTOMER = Type1Dimension(
+    source=SOURCE,
+    schema=STAR,
+    name="dim_customer",
+    description="Customers, known from what they rated; the publisher says nothing else about them.",
+    grain="one row a customer",
+    member="customer",
+    natural_ids=(natural_id("customer_id", "Pseudonym of the customer."),),
+    attributes=(
+        Column("first_rating_date", DATE, "Day of the first rating; NULL for inferred members.", nullable=True),
+        Column("last_rating_date", DATE, "Day of the last rating; NULL for inferred members.", nullable=True),
+        Column("total_ratings", INTEGER, "Ratings in fact_ratings, while in the source.", rules=NOT_NEGATIVE),
+    ),
 )
 
 MOVIE = Reference("movie_key", DIM_MOVIE, on={"movie_id": "movie_id"})
@@ -128,12 +115,10 @@ DAY = Reference("date_key", DIM_DATE)
 
 CREATED_AT = Column("created_at", TIMESTAMP, "When this version of the partition was published.", is_publish_time=True)
 
-FACT_RATINGS = Table(
+FACT_RATINGS = PartitionedFact(
     source=SOURCE,
     schema=STAR,
     name="fact_ratings",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Ratings; of several by one customer for one film only the latest.",
     grain="one row a customer and film",
     columns=(
@@ -144,7 +129,7 @@ FACT_RATINGS = Table(
         Column("rating", SMALLINT, "Stars, 1 to 5.", rules=STARS),
         CREATED_AT,
     ),
-    primary_key=("rating_key", "date_key"),
+    row_key=("rating_key",),
     references=(CUSTOMER, MOVIE, DAY),
     indexes=(
         Index(
@@ -157,12 +142,10 @@ FACT_RATINGS = Table(
     partitioning=MONTHS,
 )
 
-FACT_CUSTOMER_MONTHS = Table(
+FACT_CUSTOMER_MONTHS = PartitionedFact(
     source=SOURCE,
     schema=STAR,
     name="fact_customer_months",
-    layer=Layer.FACT,
-    mode=WriteMode.PARTITION,
     description="Snapshot of every month: what each customer rated in it; fact_ratings summed up, for trends.",
     grain="one row a customer and month with at least one rating",
     columns=(
@@ -174,7 +157,7 @@ FACT_CUSTOMER_MONTHS = Table(
         Column("last_date_key", INTEGER, "Day of the last of them as YYYYMMDD."),
         CREATED_AT,
     ),
-    primary_key=("customer_key", "date_key"),
+    row_key=("customer_key",),
     references=(CUSTOMER, DAY),
     partitioning=MONTHS,
 )

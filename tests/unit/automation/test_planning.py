@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.automation.planning import BuildPlan, plan_builds
-from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.orchestration.staleness import Node
 from tests.unit.ledger_model import NODES, Ledger, built, key
 

@@ -19,7 +19,7 @@ from cinestream_platform.commands.new_source.inference import Draft, read_folder
 from cinestream_platform.commands.new_source.names import NewSourceError, identifier, singular
 from cinestream_platform.commands.new_source.plan import Plan
 from cinestream_platform.commands.new_source.writing import new_source
-from cinestream_platform.declarations.table import BIGINT, BOOLEAN, DATE, DOUBLE, INTEGER, TEXT, TIMESTAMP, numeric
+from cinestream_platform.declarations.column import BIGINT, BOOLEAN, DATE, DOUBLE, INTEGER, TEXT, TIMESTAMP, numeric
 from cinestream_platform.reading.csv_reader import read_csv
 
 ROOT = Path(__file__).parents[3]

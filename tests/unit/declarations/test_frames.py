@@ -6,8 +6,7 @@ import polars as pl
 import pytest
 
 from cinestream_platform.catalog import TABLES
-from cinestream_platform.declarations.frames import named_rules, polars_schema, polars_type, rule_expression
-from cinestream_platform.declarations.table import (
+from cinestream_platform.declarations.column import (
     BIGINT,
     BOOLEAN,
     DATE,
@@ -21,6 +20,7 @@ from cinestream_platform.declarations.table import (
     OneOf,
     numeric,
 )
+from cinestream_platform.declarations.frames import named_rules, polars_schema, polars_type, rule_expression
 from cinestream_platform.sources.movielens.tables import DIM_MOVIE, LINKS, RATINGS
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinestream_platform.declarations.named_days import misread_day
-from cinestream_platform.declarations.table import WHOLE, Partitioning, PartitionUnit
+from cinestream_platform.declarations.partitioning import WHOLE, Partitioning, PartitionUnit
 from cinestream_platform.ledger.deliveries import effective_at, holding, touches
 
 LANDED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -186,7 +186,7 @@ def test_keys_of_partitions_name_their_first_month(unit, month, key, first, afte
     assert unit.key_of(2007, month) == key
     assert unit.first_days(key) == (first, after)
     bounds = tuple(int(f"{day:%Y%m%d}") for day in (first, after))
-    assert Partitioning("date_key", unit).bounds(key) == bounds
+    assert Partitioning(unit).bounds(key) == bounds
 
 
 @given(st.sampled_from(TIME_UNITS), st.dates(date(1900, 1, 1), date(9998, 12, 31)))

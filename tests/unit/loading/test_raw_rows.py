@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.frames import polars_schema
-from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger.lake_objects import LakeObject
 from cinestream_platform.ledger.landed_files import LandedFile

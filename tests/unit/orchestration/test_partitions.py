@@ -7,7 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.declarations.partitioning import PartitionUnit
+from cinestream_platform.declarations.star_table import PartitionedFact
 from cinestream_platform.orchestration.partitions import YEARS, contiguous_ranges, partition_keys, partitions_of
 from cinestream_platform.sources.netflix import tables as netflix
 
@@ -42,7 +43,7 @@ def test_the_months_of_netflix_are_those_of_its_first_and_last_day_and_one_objec
     assert (keys[0], keys[-1]) == (first, last)
     assert PartitionUnit.MONTH.first_days(first)[0] == netflix.FIRST_DAY
     assert (PartitionUnit.MONTH.first_days(last)[1] - netflix.LAST_DAY).days == 1
-    facts = [partitions_of(table.partitioning) for table in netflix.STAR_TABLES if table.partitioning]
+    facts = [partitions_of(table.partitioning) for table in netflix.STAR_TABLES if isinstance(table, PartitionedFact)]
     assert len(facts) == 2
     assert facts[0] is facts[1]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cinestream_platform.declarations.table import PartitionUnit
+from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.ledger.publications import LedgerState, Published
 from cinestream_platform.orchestration.staleness import Node, made_from, stale_partitions
 from tests.unit.ledger_model import MARTS, READERS, WHOLE, Ledger, built, key

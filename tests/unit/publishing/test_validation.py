@@ -1,5 +1,6 @@
 """What validation finds before a publish, rule by rule, and what it takes for an error of ours."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -8,38 +9,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cinestream_platform.declarations.column import DOUBLE, INTEGER, TEXT, Between, Column, MultipleOf, OneOf, numeric
 from cinestream_platform.declarations.frames import polars_schema
-from cinestream_platform.declarations.table import (
-    DOUBLE,
-    INTEGER,
-    TEXT,
-    Between,
-    Column,
-    Layer,
-    MultipleOf,
-    OneOf,
-    Table,
-    WriteMode,
-    numeric,
-)
+from cinestream_platform.declarations.star_table import WholeFact
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.publishing.validation import BrokenRulesError, RuleCrashedError, table_rules, validate
 from cinestream_platform.sources.movielens.tables import DIM_MOVIE, FACT_RATINGS
 
-THINGS = Table(
-    "s",
-    "s_dw",
-    "things",
-    Layer.FACT,
-    WriteMode.PARTITION,
-    "Things.",
-    "one row a thing and place",
-    (
+THINGS = WholeFact(
+    source="s",
+    schema="s_dw",
+    name="things",
+    description="Things.",
+    grain="one row a thing and place",
+    columns=(
         Column("thing", INTEGER, "Thing.", rules=(Between(1, None),)),
         Column("place", TEXT, "Place.", rules=(OneOf(("here", "there")),)),
         Column("stars", numeric(2, 1), "Stars.", True, (Between(0, 5), MultipleOf(Decimal("0.5")))),
         Column("share", DOUBLE, "Share.", True, (Between(0, 1),)),
     ),
-    primary_key=("thing", "place"),
+    row_key=("thing", "place"),
 )
 GOOD = [(1, "here", Decimal("0.5"), 0.0), (1, "there", None, None), (2, "here", Decimal("5.0"), 1.0)]
 
@@ -149,7 +138,7 @@ def test_a_naive_time_is_our_error():
     ],
 )
 def test_a_rule_that_crashes_is_raised_and_not_taken_for_bad_data(column, value):
-    table = Table("s", "s_dw", "t", Layer.FACT, WriteMode.PARTITION, "T.", "one row a v", (column,), primary_key=("v",))
+    table = replace(THINGS, columns=(column,), row_key=("v",))
     frame = pl.DataFrame([(value,)], schema=polars_schema(table), orient="row")
     with pytest.raises(RuleCrashedError, match=r"^v: CHECK_ERROR"):
         validate(table, frame)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pydantic import SecretStr
 
 from cinestream_platform.catalog import EXTRACTS
+from cinestream_platform.declarations.column import TEXT, TEXT_ARRAY, TIMESTAMP, Column
 from cinestream_platform.declarations.connector import Moment
-from cinestream_platform.declarations.table import TEXT, TEXT_ARRAY, TIMESTAMP, Column
 from cinestream_platform.reading.postgres_connector import PostgresConnector, _comparable, _text
 from cinestream_platform.warehouse.connection import PostgresTarget
 

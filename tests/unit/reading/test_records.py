@@ -12,9 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.frames import named_rules
-from cinestream_platform.declarations.table import (
+from cinestream_platform.declarations.column import (
     BIGINT,
     INTEGER,
     SMALLINT,
@@ -27,11 +25,12 @@ from cinestream_platform.declarations.table import (
     MultipleOf,
     NotBlank,
     Rule,
-    Table,
-    WriteMode,
     numeric,
-    raw_table,
 )
+from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.frames import named_rules
+from cinestream_platform.declarations.raw_table import RawEvents
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.orchestration.partitions import YEARS
 from cinestream_platform.reading.records import split_records
 from cinestream_platform.sources.chinook import feeds, raw_tables
@@ -42,7 +41,9 @@ NOT_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
 
 def table_of(data_type: DataType, *rules: Rule, nullable: bool = True, **more: Any) -> Table:
     column = Column("value", data_type, "Value.", nullable, rules, source_name="value", **more)
-    return raw_table("test", "t", mode=WriteMode.FILE, description="T.", grain="one row", columns=(column,))
+    return RawEvents(
+        source="test", name="t", description="T.", grain="one row", delivered=(column,), row_key=("value",)
+    )
 
 
 def judge(table: Table, *texts: str | None) -> list[Any]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cinestream_platform.catalog import EXTRACTS
-from cinestream_platform.declarations.table import Column, Kind
+from cinestream_platform.declarations.column import Column, Kind
 from cinestream_platform.reading.source_shape import SourceColumn, SourceTable, drift
 
 READER = "reader"

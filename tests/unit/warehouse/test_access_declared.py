@@ -8,10 +8,7 @@ from cinestream_platform.catalog import MART_SCHEMAS, TABLES
 from cinestream_platform.sources.movielens.tables import DIM_USER, FACT_RATINGS, RATINGS
 from cinestream_platform.warehouse.access import Grant, _statement, declared_grants, login_name, table_grants
 
-PERSONAL = replace(
-    DIM_USER,
-    columns=tuple(replace(column, is_personal=column.name == "user_id") for column in DIM_USER.columns),
-)
+PERSONAL = replace(DIM_USER, natural_ids=tuple(replace(column, is_personal=True) for column in DIM_USER.natural_ids))
 READERS = {"data_analyst", "ml_engineer"}
 STARS = ("movielens_dw", "chinook_dw", "dvddw", "netflix_dw")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cinestream_platform.catalog import TABLES
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.declarations.table import (
+from cinestream_platform.declarations.column import (
     BIGINT,
     DATE,
     DOUBLE,

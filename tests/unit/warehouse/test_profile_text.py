@@ -9,15 +9,15 @@ import pytest
 from rich.console import Console
 
 from cinestream_platform.commands.explore import show
+from cinestream_platform.declarations.column import INTEGER, TEXT, Column
+from cinestream_platform.declarations.raw_table import RawEvents, RawHistory, RawTable
 from cinestream_platform.declarations.relation import Relation
-from cinestream_platform.declarations.table import INTEGER, TEXT, Column, Table, WriteMode, raw_table
 from cinestream_platform.warehouse.profile import ColumnProfile, RelationProfile, SourceProfile, TableProfile
 from cinestream_platform.warehouse.profile_text import markdown, printable, relation_sentences, share, table_cells
 
 
-def table(name: str, *columns: Column, key: tuple[str, ...] = ("rental_id",)) -> Table:
-    keys = {"natural_key": key}
-    return raw_table("shop", name, mode=WriteMode.FILE, description="", grain="", columns=columns, **keys)
+def table(name: str, *columns: Column, kind: type[RawTable] = RawEvents) -> RawTable:
+    return kind(source="shop", name=name, description="", grain="", delivered=columns, row_key=("rental_id",))
 
 
 ID = Column("rental_id", INTEGER, "Number of the rental.")
@@ -123,7 +123,7 @@ def test_without_a_row_the_report_says_where_to_look() -> None:
 
 
 def test_the_declared_key_of_deliveries_is_a_key_although_one_column_of_it_is_ours() -> None:
-    history = table("customer", ID, key=("rental_id", "_file_id"))
+    history = table("customer", ID, kind=RawHistory)
     twice = TableProfile(history, 118, 118, (ColumnProfile(ID, 0, None, 59, "1", "59"),), 118)
     assert table_cells(twice) == ("customer", "118", "rental_id (in each delivery)")
     broken = replace(twice, natural_keys=117)

@@ -10,7 +10,9 @@ import pytest
 from cinestream_platform.catalog import EXTRACTS
 from cinestream_platform.conformed.history import BEGINNING
 from cinestream_platform.declarations.frames import polars_schema
-from cinestream_platform.declarations.table import PartitionUnit, Table, WriteMode
+from cinestream_platform.declarations.partitioning import PartitionUnit
+from cinestream_platform.declarations.raw_table import RawHistory
+from cinestream_platform.declarations.table import Table
 from cinestream_platform.reading.copied_rows import read_copied
 from cinestream_platform.sources.dvdrental import feeds, raw_tables, transforms
 
@@ -33,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
 def raw(table: Table, *rows: dict[str, Any]) -> pl.LazyFrame:
     """Raw rows of a table; of a history each with ``at``, the extraction that brought it (the first)."""
     schema: dict[str, Any] = dict(polars_schema(table)) | {"partition_key": pl.String()}
-    if table.mode is WriteMode.HISTORY:
+    if isinstance(table, RawHistory):
         schema |= {"_effective_at": pl.Datetime("us", "UTC")}
     filled = []
     for line, row in enumerate(rows):
