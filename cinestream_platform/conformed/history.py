@@ -17,7 +17,7 @@ BOOKKEEPING = (*ORDER, "partition_key", CHANGED_AT)
 
 
 def versions(deliveries: pl.LazyFrame, member_id: str) -> pl.LazyFrame:
-    """One row a version of a member.
+    """One row per version of a member.
 
     Args:
         deliveries: The records of all deliveries: ``member_id``, attributes, and ``ORDER``. Where the source says when

@@ -10,7 +10,7 @@ DIM_DATE = FixedDimension(
     schema=SCHEMA,
     name="dim_date",
     description="Calendar days 1950 to 2049 (UTC); every fact's date_key points here.",
-    grain="one row a day",
+    grain="one row per day",
     key=Column("date_key", INTEGER, "The day as YYYYMMDD.", rules=(Between(19500101, 20491231),)),
     attributes=(
         Column("date", DATE, "The day."),

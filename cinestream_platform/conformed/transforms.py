@@ -19,7 +19,7 @@ def delivered() -> tuple[pl.Expr, pl.Expr]:
 
 
 def dim_date() -> pl.LazyFrame:
-    """One row a day from 1950 to 2049."""
+    """One row per day from 1950 to 2049."""
     day = pl.col("date").dt
     days = pl.LazyFrame({"date": pl.date_range(FIRST_DAY, LAST_DAY, eager=True)})
     return days.select(

@@ -116,7 +116,7 @@ class MaxLength:
 
 @dataclass(frozen=True)
 class NotBlank:
-    """The text has a character that is no blank."""
+    """The text has a character that is not a blank."""
 
     @property
     def name(self) -> str:

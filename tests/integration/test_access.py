@@ -225,7 +225,7 @@ PERSON = Type1Dimension(
     schema="movielens_dw",
     name="dim_person",
     description="People.",
-    grain="one row a person",
+    grain="one row per person",
     member="person",
     natural_ids=(Column("person_id", INTEGER, "Number."),),
     attributes=(
@@ -238,7 +238,7 @@ VISITS = PartitionedFact(
     schema="movielens_dw",
     name="fact_visits",
     description="Visits.",
-    grain="one row a visit",
+    grain="one row per visit",
     columns=(
         Column("visit_id", INTEGER, "Number."),
         Column("date_key", INTEGER, "Day."),

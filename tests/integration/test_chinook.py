@@ -304,7 +304,7 @@ def test_a_version_that_is_not_published_is_never_inferred(store: Platform):
         schema="chinook_dw",
         name="fact_customers",
         description="Customers.",
-        grain="one row a version",
+        grain="one row per version",
         columns=(FACT_INVOICE.column("customer_key"),),
         row_key=("customer_key",),
         references=(CUSTOMER,),

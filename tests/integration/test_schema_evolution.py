@@ -37,7 +37,7 @@ DIM = Type1Dimension(
     schema="movielens_dw",
     name="dim_shop",
     description="Shops.",
-    grain="one row a shop",
+    grain="one row per shop",
     member="shop",
     natural_ids=(Column("shop_id", SMALLINT, "Number."),),
     attributes=(
@@ -50,7 +50,7 @@ FACT = PartitionedFact(
     schema="movielens_dw",
     name="fact_sales",
     description="Sales.",
-    grain="one row a sale",
+    grain="one row per sale",
     columns=(
         Column("sale_id", INTEGER, "Number."),
         Column("date_key", INTEGER, "Day."),
@@ -209,7 +209,7 @@ def test_the_rules_of_a_new_column_hold_in_postgres_too(shop: Platform) -> None:
 def test_a_description_that_changed_is_the_new_one_in_postgres(shop: Platform) -> None:
     prepare(shop, replace(DIM, description="Shops and kiosks."), FACT)
     comment = shop.scalar("SELECT obj_description('movielens_dw.dim_shop'::regclass)")
-    assert comment == "Shops and kiosks. Grain: one row a shop."
+    assert comment == "Shops and kiosks. Grain: one row per shop."
 
 
 def test_a_second_preparation_finds_nothing_to_do(shop: Platform) -> None:

@@ -51,7 +51,7 @@ from cinestream_platform.warehouse.profile import OWN, ColumnProfile, TableProfi
 MOST_RECORDS = 100_000
 """So much of a file is a sample; the rest is not read."""
 NULL_WORDS = ("NULL", "null", "None", "NA", "N/A", "n/a", "NaN", "nan", "-", r"\N")
-"""Spellings of NULL that tools write, where the other values of a column are no text."""
+"""Spellings of NULL that tools write, where the other values of a column are not text."""
 WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
 """Whole numbers; one with a leading zero or a + is a code or a telephone number, and stays a text."""
 DECIMAL = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
@@ -110,7 +110,7 @@ def read_folder(source: str, folder: Path) -> list[Draft]:
     for path in paths:
         if (problem := irregular(path.lstat().st_mode)) or path.suffix.lower() != ".csv":
             problem = problem or "a source begins with files whose names end in .csv, one per table"
-            raise NewSourceError(f"{path.name} is no CSV file: {problem}. Take it out of {folder}.")
+            raise NewSourceError(f"{path.name} is not a CSV file: {problem}. Take it out of {folder}.")
         name = table_name(path.name)
         if name in drafts:
             raise NewSourceError(f"{drafts[name].file_name} and {path.name} both name the table {name}. Keep one.")

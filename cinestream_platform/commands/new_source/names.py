@@ -66,14 +66,14 @@ def require_source_name(name: str) -> None:
     """Refuse what cannot be the name of a source.
 
     Raises:
-        NewSourceError: It is no identifier, too long, or stands for something else.
+        NewSourceError: It is not an identifier, too long, or stands for something else.
     """
     if not NAME.fullmatch(name) or keyword.iskeyword(name):
         better = identifier(name)
         hint = f", such as {better}" if better and not keyword.iskeyword(better) else ""
         raise NewSourceError(
             f"{name!r} cannot name a source: a name has lower-case letters a to z, digits and _, begins with a letter, "
-            f"and is no word of Python{hint}."
+            f"and is not a word of Python{hint}."
         )
     if len(name) > LONGEST_SOURCE:
         raise NewSourceError(f"{name} is too long for a source: a name has at most {LONGEST_SOURCE} characters.")
@@ -110,7 +110,7 @@ def column_names(file_name: str, header: list[str]) -> list[str]:
     """The columns of a raw table, in the order of the header.
 
     Raises:
-        NewSourceError: The first line is no header, or a name in it cannot be a column's; it is named.
+        NewSourceError: The first line is not a header, or a name in it cannot be a column's; it is named.
     """
     found: dict[str, str] = {}
     for place, text in enumerate(header, start=1):

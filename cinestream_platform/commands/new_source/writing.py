@@ -56,7 +56,7 @@ def _require_free(name: str) -> None:
     if name in SOURCES or (ROOT / PACKAGE / "sources" / name).exists():
         raise NewSourceError(f"there is a source {name} already. Choose another name, or edit its package.")
     if not all((ROOT / path).is_file() for path in (CATALOG, INDEX)) or not SOURCES_FILE.is_file():
-        raise NewSourceError(f"{ROOT} is no checkout of the repository, and a source is added to one. Clone it first.")
+        raise NewSourceError(f"{ROOT} is not a clone of the repository, and a source is added to one. Clone it first.")
     if re.search(rf"\b{name.upper()}\b", (ROOT / CATALOG).read_text(encoding="utf-8")):
         raise NewSourceError(f"{name} is a name that {CATALOG.name} uses itself. Choose another one.")
 

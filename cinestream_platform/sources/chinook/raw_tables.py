@@ -89,7 +89,7 @@ def _snapshot(name: str, description: str, *columns: Column, key: tuple[str, ...
         source=SOURCE,
         name=name,
         description=description,
-        grain="one row a record of the newest delivery",
+        grain="one row per record of the newest delivery",
         delivered=columns,
         row_key=key or (columns[0].name,),
     )
@@ -100,7 +100,7 @@ def _history(name: str, description: str, *columns: Column) -> RawHistory:
         source=SOURCE,
         name=name,
         description=description,
-        grain="one row a record of any delivery",
+        grain="one row per record of any delivery",
         delivered=columns,
         row_key=(columns[0].name,),
     )
@@ -111,7 +111,7 @@ def _events(name: str, description: str, *columns: Column) -> RawEvents:
         source=SOURCE,
         name=name,
         description=description,
-        grain="one row a record of a loaded file, whole table or daily",
+        grain="one row per record of a loaded file, whole table or daily",
         delivered=columns,
         row_key=(columns[0].name,),
     )

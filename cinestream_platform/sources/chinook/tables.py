@@ -49,7 +49,7 @@ CONTACT = (
 DIM_ARTIST = _dim(
     name="dim_artist",
     description="Artists.",
-    grain="one row an artist",
+    grain="one row per artist",
     member="artist",
     natural_ids=(natural_id("artist_id", "Chinook's number of the artist."),),
     attributes=(attribute("name", "Name; NULL for inferred members."),),
@@ -59,7 +59,7 @@ ARTIST = Reference("artist_key", DIM_ARTIST, on={"artist_id": "artist_id"})
 DIM_ALBUM = _dim(
     name="dim_album",
     description="Albums.",
-    grain="one row an album",
+    grain="one row per album",
     member="album",
     natural_ids=(natural_id("album_id", "Chinook's number of the album."),),
     attributes=(
@@ -73,7 +73,7 @@ ALBUM = Reference("album_key", DIM_ALBUM, on={"album_id": "album_id"})
 DIM_GENRE = _dim(
     name="dim_genre",
     description="Genres.",
-    grain="one row a genre",
+    grain="one row per genre",
     member="genre",
     natural_ids=(natural_id("genre_id", "Chinook's number of the genre."),),
     attributes=(attribute("name", "Name; NULL for inferred members."),),
@@ -83,7 +83,7 @@ GENRE = Reference("genre_key", DIM_GENRE, on={"genre_id": "genre_id"})
 DIM_MEDIA_TYPE = _dim(
     name="dim_media_type",
     description="File formats in which tracks are sold.",
-    grain="one row a file format",
+    grain="one row per file format",
     member="file format",
     natural_ids=(natural_id("media_type_id", "Chinook's number of the format."),),
     attributes=(attribute("name", "Name; NULL for inferred members."),),
@@ -93,7 +93,7 @@ MEDIA_TYPE = Reference("media_type_key", DIM_MEDIA_TYPE, on={"media_type_id": "m
 DIM_TRACK = _dim(
     name="dim_track",
     description="Tracks with album, artist, genre and format.",
-    grain="one row a track",
+    grain="one row per track",
     member="track",
     natural_ids=(natural_id("track_id", "Chinook's number of the track."),),
     attributes=(
@@ -114,7 +114,7 @@ TRACK = Reference("track_key", DIM_TRACK, on={"track_id": "track_id"})
 DIM_PLAYLIST = _dim(
     name="dim_playlist",
     description="Playlists; names are not unique, some have no track.",
-    grain="one row a playlist",
+    grain="one row per playlist",
     member="playlist",
     natural_ids=(natural_id("playlist_id", "Chinook's number of the playlist."),),
     attributes=(attribute("name", "Name; NULL for inferred members."),),
@@ -124,7 +124,7 @@ PLAYLIST = Reference("playlist_key", DIM_PLAYLIST, on={"playlist_id": "playlist_
 DIM_LOCATION = _dim(
     name="dim_location",
     description="Places that invoices were billed to: city, state and country, without the street.",
-    grain="one row a city, state and country",
+    grain="one row per city, state and country",
     member="place",
     natural_ids=(Column("location_code", TEXT, "country|state|city, blanks at the ends cut, an unknown part empty."),),
     attributes=(
@@ -138,7 +138,7 @@ LOCATION = Reference("location_key", DIM_LOCATION, on={"location_code": "locatio
 DIM_EMPLOYEE = _versioned_dim(
     name="dim_employee",
     description="Employees, type 2: a row a version, with the path of managers from the top.",
-    grain="one row a version of an employee",
+    grain="one row per version of an employee",
     member="employee",
     natural_id=natural_id("employee_id", "Chinook's number of the employee."),
     attributes=(
@@ -161,7 +161,7 @@ EMPLOYEE = Reference(
 DIM_CUSTOMER = _versioned_dim(
     name="dim_customer",
     description="Customers, type 2: a row a version of address, company and support representative.",
-    grain="one row a version of a customer",
+    grain="one row per version of a customer",
     member="customer",
     natural_id=natural_id("customer_id", "Chinook's number of the customer."),
     attributes=(
@@ -183,7 +183,7 @@ DIM_PLAYLIST_TRACK = Bridge(
     schema=STAR,
     name="dim_playlist_track",
     description="Which tracks a playlist has.",
-    grain="one row a playlist and track",
+    grain="one row per playlist and track",
     columns=(foreign_key("playlist_key", "The playlist."), foreign_key("track_key", "The track.")),
     one=PLAYLIST,
     other=TRACK,
@@ -204,7 +204,7 @@ FACT_INVOICE = PartitionedFact(
     schema=STAR,
     name="fact_invoice",
     description="Invoices.",
-    grain="one row an invoice",
+    grain="one row per invoice",
     columns=(
         natural_id("invoice_id", "Chinook's number of the invoice."),
         *SALE,
@@ -222,7 +222,7 @@ FACT_INVOICE_LINE = PartitionedFact(
     schema=STAR,
     name="fact_invoice_line",
     description="Lines of invoices; a line whose invoice has not arrived waits in the raw table.",
-    grain="one row a line of an invoice",
+    grain="one row per line of an invoice",
     columns=(
         natural_id("invoice_line_id", "Chinook's number of the line."),
         natural_id("invoice_id", "The invoice."),

@@ -65,7 +65,7 @@ def _snapshot(name: str, description: str, *columns: Column, key: tuple[str, ...
         source=SOURCE,
         name=name,
         description=description,
-        grain="one row a row of the source's table",
+        grain="one row per row of the source's table",
         delivered=columns,
         row_key=key or (columns[0].name,),
     )
@@ -76,7 +76,7 @@ def _history(name: str, description: str, *columns: Column) -> RawHistory:
         source=SOURCE,
         name=name,
         description=description,
-        grain="one row a row of the source's table at an extraction",
+        grain="one row per row of the source's table at an extraction",
         delivered=columns,
         row_key=(columns[0].name,),
     )
@@ -87,7 +87,7 @@ def _events(name: str, description: str, *columns: Column) -> RawEvents:
         source=SOURCE,
         name=name,
         description=description,
-        grain="one row a state of a row of the source's table",
+        grain="one row per state of a row of the source's table",
         delivered=columns,
         row_key=(columns[0].name,),
     )
@@ -95,7 +95,7 @@ def _events(name: str, description: str, *columns: Column) -> RawEvents:
 
 ACTOR = _snapshot(
     "actor",
-    "Actors; a name is no key.",
+    "Actors; a name is not a key.",
     _id("actor_id", "The source's number of the actor."),
     _text("first_name", "Given name."),
     _text("last_name", "Family name.", NotBlank()),
@@ -110,7 +110,7 @@ COUNTRY = _history(
 )
 CITY = _history(
     "city",
-    "Cities; a name is no key.",
+    "Cities; a name is not a key.",
     _id("city_id", "The source's number of the city."),
     _text("city", "Name."),
     _id("country_id", "The country."),

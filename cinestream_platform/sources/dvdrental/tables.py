@@ -58,7 +58,7 @@ def _bridge(name: str, description: str, one: Reference, other: Reference, grain
 DIM_ACTOR = _dim(
     name="dim_actor",
     description="Actors; two may have the same name.",
-    grain="one row an actor",
+    grain="one row per actor",
     member="actor",
     natural_ids=(natural_id("actor_id", "The source's number of the actor."),),
     attributes=(
@@ -69,7 +69,7 @@ DIM_ACTOR = _dim(
 DIM_CATEGORY = _dim(
     name="dim_category",
     description="Categories of films.",
-    grain="one row a category",
+    grain="one row per category",
     member="category",
     natural_ids=(natural_id("category_id", "The source's number of the category."),),
     attributes=(attribute("name", "Name; NULL for inferred members."),),
@@ -77,7 +77,7 @@ DIM_CATEGORY = _dim(
 DIM_FILM = _dim(
     name="dim_film",
     description="Films as they are now.",
-    grain="one row a film",
+    grain="one row per film",
     member="film",
     natural_ids=(natural_id("film_id", "The source's number of the film."),),
     attributes=(
@@ -97,7 +97,7 @@ DIM_FILM = _dim(
 DIM_STORE = _dim(
     name="dim_store",
     description="Stores as they are now.",
-    grain="one row a store",
+    grain="one row per store",
     member="store",
     natural_ids=(natural_id("store_id", "The source's number of the store."),),
     attributes=(
@@ -110,7 +110,7 @@ DIM_STORE = _dim(
 DIM_STAFF = _dim(
     name="dim_staff",
     description="Members of staff as they are now.",
-    grain="one row a member of staff",
+    grain="one row per member of staff",
     member="member of staff",
     natural_ids=(natural_id("staff_id", "The source's number of the member of staff."),),
     attributes=(
@@ -132,7 +132,7 @@ STAFF = Reference("staff_key", DIM_STAFF, on={"staff_id": "staff_id"})
 DIM_INVENTORY = _dim(
     name="dim_inventory",
     description="Copies of films in the stores.",
-    grain="one row a copy",
+    grain="one row per copy",
     member="copy",
     natural_ids=(natural_id("inventory_id", "The source's number of the copy."),),
     attributes=(
@@ -148,7 +148,7 @@ DIM_CUSTOMER = Type2Dimension(
     schema=STAR,
     name="dim_customer",
     description="Customers, type 2: a row a version of name, address, store and activity.",
-    grain="one row a version of a customer",
+    grain="one row per version of a customer",
     member="customer",
     natural_id=natural_id("customer_id", "The source's number of the customer."),
     attributes=(
@@ -178,9 +178,9 @@ CUSTOMER = Reference(
 )
 DAY = Reference("date_key", DIM_DATE)
 
-BRIDGE_FILM_ACTOR = _bridge("bridge_film_actor", "Who plays in which film.", FILM, ACTOR, "one row a film and actor")
+BRIDGE_FILM_ACTOR = _bridge("bridge_film_actor", "Who plays in which film.", FILM, ACTOR, "one row per film and actor")
 BRIDGE_FILM_CATEGORY = _bridge(
-    "bridge_film_category", "Which categories a film has.", FILM, CATEGORY, "one row a film and category"
+    "bridge_film_category", "Which categories a film has.", FILM, CATEGORY, "one row per film and category"
 )
 
 OF_COPY = (
@@ -194,7 +194,7 @@ FACT_RENTAL = PartitionedFact(
     schema=STAR,
     name="fact_rental",
     description="Rentals, also those that are open or unpaid; by the quarter of the rental's day.",
-    grain="one row a rental",
+    grain="one row per rental",
     columns=(
         natural_id("rental_id", "The source's number of the rental."),
         DATE_KEY,
@@ -234,7 +234,7 @@ FACT_PAYMENT = PartitionedFact(
     schema=STAR,
     name="fact_payment",
     description="Payments; by the quarter of the payment's day.",
-    grain="one row a payment",
+    grain="one row per payment",
     columns=(
         natural_id("payment_id", "The source's number of the payment."),
         DATE_KEY,
@@ -261,7 +261,7 @@ TRANSACTIONS = PartitionedFact(
     schema=STAR,
     name="transactions",
     description="The money movements of customers: fact_payment in the terms of the company's design.",
-    grain="one row a payment",
+    grain="one row per payment",
     columns=(
         natural_id("transaction_id", "payment_id of the source."),
         DATE_KEY,
@@ -282,7 +282,7 @@ STOCK_PRICES = PartitionedFact(
     schema=STAR,
     name="stock_prices",
     description="Observed prices of copies: what was charged, and the film's rate when the source changed it.",
-    grain="one row a copy and observation",
+    grain="one row per copy and observation",
     columns=(
         natural_id("stock_id", "inventory_id of the copy."),
         Column("timestamp", TIMESTAMP, "When the price was observed (UTC)."),
@@ -303,7 +303,7 @@ PREDICTED_PRICES = Prediction(
     source=SOURCE,
     name="predicted_prices",
     description="Prices that models predict; written by role ml_engineer, read by all who read the star.",
-    grain="one row a copy, day, and version of a model",
+    grain="one row per copy, day, and version of a model",
     columns=(
         natural_id("stock_id", "inventory_id of the copy."),
         Column("predicted_for_date", DATE, "The day that the price is for."),

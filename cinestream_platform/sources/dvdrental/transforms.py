@@ -123,7 +123,7 @@ def _paid(payment: pl.LazyFrame) -> pl.LazyFrame:
 def fact_rental(
     rental: pl.LazyFrame, payment: pl.LazyFrame, inventory: pl.LazyFrame, film: pl.LazyFrame, customers: pl.LazyFrame
 ) -> pl.LazyFrame:
-    """One row a rental: those without return or payment too.
+    """One row per rental: those without return or payment too.
 
     Late are days after the day of rental plus the film's rental duration, by calendar days (UTC).
     """
@@ -158,7 +158,7 @@ def fact_rental(
 def fact_payment(
     payment: pl.LazyFrame, rental: pl.LazyFrame, inventory: pl.LazyFrame, customers: pl.LazyFrame
 ) -> pl.LazyFrame:
-    """One row a payment, with the copy that the rental was of."""
+    """One row per payment, with the copy that the rental was of."""
     rented = rental.select("rental_id", "inventory_id").join(_copies(inventory), on="inventory_id", how="left")
     paid = as_of(
         payment.select("payment_id", "rental_id", "customer_id", "staff_id", "payment_date", "amount"),

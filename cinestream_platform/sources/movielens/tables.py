@@ -68,7 +68,7 @@ MOVIES = RawSnapshot(
     source=SOURCE,
     name="movies",
     description="Films as delivered in movies.csv.",
-    grain="one row a record of the newest movies.csv",
+    grain="one row per record of the newest movies.csv",
     delivered=(
         MOVIE_ID,
         Column("title", TEXT, "Title with the release year in brackets, as delivered.", source_name="title"),
@@ -81,7 +81,7 @@ LINKS = RawSnapshot(
     source=SOURCE,
     name="links",
     description="Identifiers of the films in other catalogues, as delivered in links.csv.",
-    grain="one row a record of the newest links.csv",
+    grain="one row per record of the newest links.csv",
     delivered=(
         MOVIE_ID,
         Column("imdb_id", TEXT, "IMDb number as text, leading zeros kept, without tt.", True, source_name="imdbId"),
@@ -94,7 +94,7 @@ RATINGS = RawEvents(
     source=SOURCE,
     name="ratings",
     description="Ratings as delivered in ratings files.",
-    grain="one row a record of a loaded ratings file",
+    grain="one row per record of a loaded ratings file",
     delivered=(
         USER_ID,
         MOVIE_ID,
@@ -109,7 +109,7 @@ TAGS = RawEvents(
     source=SOURCE,
     name="tags",
     description="Tags that users gave to films, as delivered in tags files.",
-    grain="one row a record of a loaded tags file",
+    grain="one row per record of a loaded tags file",
     delivered=(
         USER_ID,
         MOVIE_ID,
@@ -124,7 +124,7 @@ GENOME_TAGS = RawSnapshot(
     source=SOURCE,
     name="genome_tags",
     description="The vocabulary of the tag genome, as delivered in genome-tags.csv.",
-    grain="one row a record of the newest genome-tags.csv",
+    grain="one row per record of the newest genome-tags.csv",
     delivered=(
         _id("tag_id", "tagId", "GroupLens' number of the genome tag."),
         Column("tag", TEXT, "The tag's text.", source_name="tag"),
@@ -136,7 +136,7 @@ GENOME_SCORES = RawSnapshot(
     source=SOURCE,
     name="genome_scores",
     description="How strongly each film shows each genome tag, as delivered in genome-scores.csv.",
-    grain="one row a record of the newest genome-scores.csv",
+    grain="one row per record of the newest genome-scores.csv",
     delivered=(
         MOVIE_ID,
         _id("tag_id", "tagId", "GroupLens' number of the genome tag."),
@@ -150,7 +150,7 @@ DIM_MOVIE = Type1Dimension(
     schema=STAR,
     name="dim_movie",
     description="Films, with the release year parsed from the title and their numbers in other catalogues.",
-    grain="one row a film",
+    grain="one row per film",
     member="film",
     natural_ids=(natural_id("movie_id", "GroupLens' number of the film."),),
     attributes=(
@@ -166,7 +166,7 @@ DIM_GENRE = Type1Dimension(
     schema=STAR,
     name="dim_genre",
     description="Genres; `(no genres listed)` is the absence of one and not a member.",
-    grain="one row a genre",
+    grain="one row per genre",
     member="genre",
     natural_ids=(Column("genre", TEXT, "Name as GroupLens writes it.", rules=INDEXED_TEXT),),
 )
@@ -176,7 +176,7 @@ DIM_USER = Type1Dimension(
     schema=STAR,
     name="dim_user",
     description="Users, known from what they rated and tagged; GroupLens publishes nothing else about them.",
-    grain="one row a user",
+    grain="one row per user",
     member="user",
     natural_ids=(Column("user_id", INTEGER, "GroupLens' pseudonymous number, per release.", rules=POSITIVE),),
     attributes=(
@@ -198,7 +198,7 @@ DIM_TAG = Type1Dimension(
     schema=STAR,
     name="dim_tag",
     description="Tags of two vocabularies: what users wrote, and the numbered tags of the genome.",
-    grain="one row a tag of a vocabulary",
+    grain="one row per tag of a vocabulary",
     member="tag",
     natural_ids=(
         Column("vocabulary", TEXT, "user or genome.", rules=(OneOf(("user", "genome")),)),
@@ -222,7 +222,7 @@ BRIDGE_MOVIE_GENRE = Bridge(
     schema=STAR,
     name="bridge_movie_genre",
     description="Which genres a film has.",
-    grain="one row a film and genre",
+    grain="one row per film and genre",
     columns=(MOVIE_KEY, Column("genre_key", INTEGER, "The genre.")),
     one=MOVIE,
     other=GENRE,
@@ -233,7 +233,7 @@ FACT_RATINGS = PartitionedFact(
     schema=STAR,
     name="fact_ratings",
     description="Ratings; of several by one user for one film only the latest.",
-    grain="one row a user and film",
+    grain="one row per user and film",
     columns=(
         USER_KEY,
         MOVIE_KEY,
@@ -252,7 +252,7 @@ FACT_TAGS = PartitionedFact(
     schema=STAR,
     name="fact_tags",
     description="Tags given; of the same tag by one user for one film only the latest.",
-    grain="one row a user, film and tag",
+    grain="one row per user, film and tag",
     columns=(
         USER_KEY,
         MOVIE_KEY,
@@ -271,7 +271,7 @@ FACT_GENOME_SCORES = WholeFact(
     schema=STAR,
     name="fact_genome_scores",
     description="How strongly each film shows each genome tag.",
-    grain="one row a film and genome tag",
+    grain="one row per film and genome tag",
     columns=(
         MOVIE_KEY,
         TAG_KEY,

@@ -42,7 +42,7 @@ MOVIE_TITLES = RawSnapshot(
     source=SOURCE,
     name="movie_titles",
     description="Films as delivered in movie_titles.csv.",
-    grain="one row a line of the newest movie_titles file",
+    grain="one row per line of the newest movie_titles file",
     delivered=(
         MOVIE_ID,
         Column(
@@ -62,7 +62,7 @@ RATINGS = RawEvents(
     source=SOURCE,
     name="ratings",
     description="Ratings as delivered, each with the film under whose line it stands.",
-    grain="one row a rating of a loaded ratings file",
+    grain="one row per rating of a loaded ratings file",
     delivered=(
         MOVIE_ID,
         Column("customer_id", INTEGER, "Pseudonym of the customer.", rules=POSITIVE, source_name="customer"),
@@ -85,7 +85,7 @@ DIM_MOVIE = Type1Dimension(
     schema=STAR,
     name="dim_movie",
     description="Films of movie_titles.",
-    grain="one row a film",
+    grain="one row per film",
     member="film",
     natural_ids=(natural_id("movie_id", "The publisher's number of the film."),),
     attributes=(
@@ -99,7 +99,7 @@ DIM_CUSTOMER = Type1Dimension(
     schema=STAR,
     name="dim_customer",
     description="Customers, known from what they rated; the publisher says nothing else about them.",
-    grain="one row a customer",
+    grain="one row per customer",
     member="customer",
     natural_ids=(natural_id("customer_id", "Pseudonym of the customer."),),
     attributes=(
@@ -120,7 +120,7 @@ FACT_RATINGS = PartitionedFact(
     schema=STAR,
     name="fact_ratings",
     description="Ratings; of several by one customer for one film only the latest.",
-    grain="one row a customer and film",
+    grain="one row per customer and film",
     columns=(
         Column("rating_key", BIGINT, "movie_id × 2^32 + customer_id: the same in every build and every warehouse."),
         key_of("customer_key", "The customer."),
@@ -147,7 +147,7 @@ FACT_CUSTOMER_MONTHS = PartitionedFact(
     schema=STAR,
     name="fact_customer_months",
     description="Snapshot of every month: what each customer rated in it; fact_ratings summed up, for trends.",
-    grain="one row a customer and month with at least one rating",
+    grain="one row per customer and month with at least one rating",
     columns=(
         key_of("customer_key", "The customer."),
         Column("date_key", INTEGER, "The first day of the month as YYYYMMDD."),

@@ -206,7 +206,7 @@ REFUSED: list[tuple[str, dict[str, str | bytes], str]] = [
     ("new", {"a.csv": b"PK\x03\x04zip"}, "a.csv: this is a zip archive"),
     ("new", {"a.csv": "id,größe\n1,2\n".encode("utf-16")}, "a.csv: this is UTF-16 text"),
     ("new", {"a.csv": "id,größe\n1,2\n".encode("latin-1")}, "a.csv: the header line is not readable as UTF-8"),
-    ("new", {"a.csv": "id,x\n1,2\n", "notes.txt": "hello"}, "notes.txt is no CSV file"),
+    ("new", {"a.csv": "id,x\n1,2\n", "notes.txt": "hello"}, "notes.txt is not a CSV file"),
     ("new", {"2024.csv": "id,x\n1,2\n"}, "'2024.csv' cannot name a raw table"),
     ("new", {"class.csv": "id,x\n1,2\n"}, "'class.csv' cannot name a raw table"),
     ("new", {"dim_a.csv": "id,x\n1,2\n"}, "'dim_a.csv' cannot name a raw table"),

@@ -37,7 +37,7 @@ from cinestream_platform.declarations.table import Dimension, Layer, Reference, 
 from cinestream_platform.sources.movielens.tables import DAY, DIM_MOVIE, FACT_GENOME_SCORES, FACT_RATINGS, MOVIE
 
 A, B, DATE_KEY = Column("a", INTEGER, "A."), Column("b", INTEGER, "B."), Column("date_key", INTEGER, "Day.")
-RAW = {"source": "s", "name": "t", "description": "Things.", "grain": "one row a thing"}
+RAW = {"source": "s", "name": "t", "description": "Things.", "grain": "one row per thing"}
 STAR = {**RAW, "schema": "s_dw"}
 YEARS = Partitioning(PartitionUnit.YEAR)
 HISTORY = RawHistory(**RAW, delivered=(A,), row_key=("a",))
@@ -145,7 +145,7 @@ def test_a_raw_table_that_identifies_no_record_is_refused() -> None:
 
 ILLEGAL = {
     "a base": "Table(**RAW)",
-    "positions": "RawSnapshot('s', 't', 'Things.', 'one row a thing', (A,), ('a',))",
+    "positions": "RawSnapshot('s', 't', 'Things.', 'one row per thing', (A,), ('a',))",
     "a mode of one's own": "RawSnapshot(**RAW, delivered=(A,), row_key=('a',), mode=WriteMode.FILE)",
     "the latest of a snapshot": "RawSnapshot(**RAW, delivered=(A,), row_key=('a',), latest_by='a')",
     "a history by file": "RawHistory(**RAW, delivered=(A,), row_key=('a',), by_file=True)",

@@ -54,7 +54,7 @@ def test_a_fact_has_types_keys_checks_foreign_keys_and_partitions():
     assert others[0] == "CREATE INDEX fact_ratings_movie_key_idx ON movielens_dw.fact_ratings USING btree (movie_key)"
     assert others[1] == (
         "COMMENT ON TABLE movielens_dw.fact_ratings IS 'Ratings; of several by one user for one film only the latest."
-        " Grain: one row a user and film.'"
+        " Grain: one row per user and film.'"
     )
     assert "COMMENT ON COLUMN movielens_dw.fact_ratings.rating IS 'Stars, 0.5 to 5.0 in half steps.'" in others
 
