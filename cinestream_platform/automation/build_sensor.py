@@ -31,7 +31,7 @@ from cinestream_platform.automation.jobs import JOBS, build_job_names, build_job
 from cinestream_platform.automation.landing import UNFINISHED
 from cinestream_platform.automation.planning import Span, all_due, plan_builds, stale_tables
 from cinestream_platform.catalog import CATALOG, SOURCES
-from cinestream_platform.ledger import stale_look, turns
+from cinestream_platform.ledger import landed_files, stale_look
 from cinestream_platform.ledger.publications import LedgerState, read_state, state_marker
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
@@ -127,7 +127,7 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
             state = read_state(conn)
             due = all_due(nodes, state)
             stale_look.note(conn, stale_tables(nodes, state, due), seen[2])
-            returning = turns.returning_sources(conn)
+            returning = landed_files.returning_sources(conn)
             held = hold_cancelled_builds(conn, instance, nodes, state)
         plans = {source: plan_builds(source, nodes, state, held=held, due=due).runs() for source in SOURCES}
         if not held and not any(plans.values()):

@@ -17,7 +17,7 @@ from cinestream_platform.catalog import FEEDS, SOURCES
 from cinestream_platform.declarations.connector import OperationalSystem
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.partitioning import WHOLE
-from cinestream_platform.ledger import held_work
+from cinestream_platform.ledger import held_work, landed_files
 from cinestream_platform.ledger.held_work import HeldWork
 from cinestream_platform.ledger.publications import LedgerState
 from cinestream_platform.orchestration.asset import asset_key
@@ -80,7 +80,7 @@ def hold_cancelled_loads(conn: Connection[Any], instance: DagsterInstance, bucke
             ended = ended_at(record)
             file_ids = asked_files(record.dagster_run.run_config)
             for feed in [] if file_ids else _feeds_of(record):
-                file_ids |= set(held_work.waiting_files(conn, feed.source, feed.dataset, bucket, ended))
+                file_ids |= set(landed_files.waiting_since(conn, feed.source, feed.dataset, bucket, ended))
             held_work.hold_files(conn, sorted(file_ids), ended)
 
 

@@ -27,6 +27,7 @@ from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.commands.working import following
 from cinestream_platform.definitions import defs
 from cinestream_platform.lake.store import open_landing
+from cinestream_platform.ledger import landed_files
 from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import nodes_of
@@ -227,5 +228,4 @@ def _shown(step_key: str | None) -> str:
 
 
 def _unreadable(conn: Connection[Any]) -> list[str]:
-    rows = conn.execute("SELECT key, reason FROM ops.landed_file WHERE status = 'parked' ORDER BY key").fetchall()
-    return [f"{key} is parked: {reason}" for key, reason in rows]
+    return [f"{key} is parked: {reason}" for key, reason in landed_files.parked(conn)]

@@ -266,7 +266,7 @@ class ServiceChecks:
             yield Finding(SKIPPED, "files", "without a prepared warehouse")
             return
         with connect(self._target) as conn:
-            row = conn.execute("SELECT count(*) FROM ops.landed_file WHERE status = 'parked'").fetchone()
+            row = conn.execute("SELECT files_parked FROM platform.health").fetchone()
         if parked := row[0] if row else 0:
             remedy = "cinestream status says why; land them corrected, or cinestream reload KEY"
             yield Finding(WARNING, "files", f"{parked:,} parked", remedy)

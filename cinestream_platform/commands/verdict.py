@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import Connection
 
 from cinestream_platform.catalog import CATALOG
-from cinestream_platform.ledger import stale_look
+from cinestream_platform.ledger import landed_files, stale_look
 from cinestream_platform.ledger.publications import read_state, state_marker
 from cinestream_platform.processes.home import is_claimed
 from cinestream_platform.processes.runs import Runs, read_runs
@@ -133,7 +133,7 @@ def _stale(conn: Connection[Any], *, is_looked_after: bool) -> dict[str, int]:
 
 def _look_for_stale(conn: Connection[Any]) -> dict[tuple[str, str], int]:
     marker = state_marker(conn)
-    if conn.execute("SELECT 1 FROM ops.landed_file WHERE status = 'loaded' LIMIT 1").fetchone() is None:
+    if not landed_files.is_any_loaded(conn):
         return {}
     from cinestream_platform.marts.project import ensure_manifest
 

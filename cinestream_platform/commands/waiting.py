@@ -9,6 +9,7 @@ from cinestream_platform.declarations.bundle import object_key
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.lake.store_errors import explain, is_store_error
 from cinestream_platform.lake.stored import StoredObject
+from cinestream_platform.ledger import landed_files
 from cinestream_platform.settings import get_settings
 
 NOT_SEEN = "it was not seen yet: the landing sensor or `cinestream demo` enters it at the next look"
@@ -34,8 +35,5 @@ def waiting_entries(conn: Connection[Any]) -> Iterator[tuple[str, str]]:
 
 def _known(conn: Connection[Any], bucket: str, found: Sequence[StoredObject]) -> set[tuple[str, str]]:
     """Key and ETag of each of these that is the newest version of its key in the ledger."""
-    rows = conn.execute(
-        "SELECT key, etag FROM ops.landed_file WHERE bucket = %s AND is_newest AND etag = ANY (%s)",
-        (bucket, [one.etag for one in found]),
-    )
+    rows = landed_files.newest_among(conn, bucket, [one.etag for one in found])
     return {(object_key(key), etag) for key, etag in rows}

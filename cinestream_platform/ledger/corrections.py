@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from psycopg import Connection, sql
-from psycopg.rows import class_row
 
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.ledger import held_work, landed_files, turns
+from cinestream_platform.ledger import file_writes, held_work, landed_files
+from cinestream_platform.ledger.file_states import FileState
 from cinestream_platform.ledger.landed_files import LandedFile
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.raw_files import remove_rows
@@ -19,21 +19,10 @@ class UnknownFileError(CineStreamError):
 
 
 def _newest(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
-    with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
-        found = cursor.execute(
-            f"SELECT {landed_files.COLUMNS} FROM ops.landed_file WHERE bucket = %s AND key = %s"  # noqa: S608
-            " ORDER BY is_newest DESC, status = 'loaded' DESC, file_id DESC LIMIT 1",
-            (bucket, key),
-        ).fetchone()
+    found = landed_files.newest(conn, bucket, key)
     if found is None:
-        similar = conn.execute(
-            "SELECT key FROM ops.landed_file WHERE bucket = %s AND is_newest AND key LIKE '%%' || %s"
-            " ORDER BY key LIMIT 5",
-            (bucket, key.rsplit("/", 1)[-1] or key),
-        ).fetchall()
-        hint = (
-            f" Did you mean {', '.join(row[0] for row in similar)}?" if similar else " See cinestream status --files."
-        )
+        similar = landed_files.similar_keys(conn, bucket, key)
+        hint = f" Did you mean {', '.join(similar)}?" if similar else " See cinestream status --files."
         raise UnknownFileError(f"no landed file has the key {key}.{hint}")
     return found
 
@@ -52,26 +41,13 @@ def reload(conn: Connection[Any], bucket: str, key: str) -> LandedFile:
     with conn.transaction():
         locks.lock(conn, locks.LEDGER)
         # A load in progress holds the row and is waited for: its rows must be known, or they would be loaded twice.
-        conn.execute("SELECT FROM ops.landed_file WHERE bucket = %s AND key = %s FOR UPDATE", (bucket, key))
+        locks.lock_versions(conn, bucket, key)
         file = _newest(conn, bucket, key)
         held_work.release_source(conn, file.source)
-        if file.status != "loaded":
-            conn.execute(
-                "UPDATE ops.landed_file SET status = 'pending', attempts = 0, next_attempt_at = 'epoch',"
-                " reason = NULL, duplicate_of = NULL, is_reload = true, cancelled_at = NULL,"
-                " asked_at = clock_timestamp() WHERE file_id = %s",
-                (file.file_id,),
-            )
-            return file
-        conn.execute("UPDATE ops.landed_file SET is_newest = false WHERE file_id = %s", (file.file_id,))
-        conn.execute(
-            """
-            INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, is_reload)
-            SELECT source, dataset, bucket, key, etag, size_bytes, last_modified, true
-            FROM ops.landed_file WHERE file_id = %s
-            """,
-            (file.file_id,),
-        )
+        if file.status == FileState.LOADED:
+            file_writes.read_again(conn, file.file_id)
+        else:
+            file_writes.reload(conn, file.file_id)
         return file
 
 
@@ -86,21 +62,13 @@ def retract(conn: Connection[Any], bucket: str, key: str, raw_table: sql.Identif
     with conn.transaction():
         locks.lock(conn, locks.LEDGER)
         newest = _newest(conn, bucket, key)
-        # All versions, newest first: a load in progress locks its own, is waited for, and its rows are then seen.
-        versions = conn.execute(
-            "SELECT file_id, status, partitions FROM ops.landed_file WHERE bucket = %s AND key = %s"
-            " ORDER BY file_id DESC FOR UPDATE",
-            (bucket, key),
-        ).fetchall()
-        rows = {file_id: partitions for file_id, status, partitions in versions if status == "loaded"}
-        file_ids = list(rows)
-        if file_ids and raw_table:
-            remove_rows(conn, raw_table, file_ids)
-        conn.execute(
-            "UPDATE ops.landed_file SET status = 'retracted', reason = 'retracted by an operator'"
-            " WHERE file_id = ANY (%s) OR file_id = %s",
-            (file_ids, newest.file_id),
-        )
-        turns.release_duplicates(conn, file_ids)
-        turns.release_snapshots(conn)
-        return bool(file_ids), sorted({partition for partitions in rows.values() for partition in partitions})
+        # All versions: a load in progress locks its own, is waited for, and its rows are then seen.
+        versions = locks.lock_versions(conn, bucket, key)
+        loaded = [file_id for file_id, status in versions if status == FileState.LOADED]
+        partitions = landed_files.partitions_of(conn, loaded)
+        if loaded and raw_table:
+            remove_rows(conn, raw_table, loaded)
+        file_writes.retract(conn, [*loaded, newest.file_id])
+        file_writes.release_duplicates(conn, loaded)
+        file_writes.release_snapshots(conn)
+        return bool(loaded), partitions

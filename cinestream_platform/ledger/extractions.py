@@ -18,7 +18,8 @@ from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.raw_table import RawTable
-from cinestream_platform.ledger.landed_files import COLUMNS, LandedFile
+from cinestream_platform.ledger import file_writes, landed_files
+from cinestream_platform.ledger.landed_files import LandedFile
 
 BUCKET = "postgres"
 """Where the ledger says that these versions are: there is no object to fetch again."""
@@ -55,19 +56,18 @@ def begin(
 ) -> LandedFile:
     """Enter a table that is about to be written; never due, for only its own extraction can bring it."""
     key = f"{table.source}/{table.name}/{moment:%Y%m%dT%H%M%S.%fZ}"
-    with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
-        made = cursor.execute(
-            f"""
-            INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, reason,
-                attempts, next_attempt_at, lake_attempts)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, 'is being extracted', 1, 'infinity', ARRAY[%s])
-            RETURNING {COLUMNS}
-            """,  # noqa: S608 - the columns are the ledger's own
-            (table.source, table.name, BUCKET, key, sha256, size, moment, lake_path),
-        ).fetchone()
-    if made is None:
-        raise RuntimeError(f"{key} was not entered")
-    return made
+    file_id = file_writes.enter_extracted(
+        conn,
+        source=table.source,
+        dataset=table.name,
+        bucket=BUCKET,
+        key=key,
+        sha256=sha256,
+        size=size,
+        moment=moment,
+        lake_path=lake_path,
+    )
+    return landed_files.numbered(conn, file_id)
 
 
 def abandon(conn: Connection[Any], feeds: Sequence[Feed]) -> None:
@@ -75,17 +75,12 @@ def abandon(conn: Connection[Any], feeds: Sequence[Feed]) -> None:
 
     Call it while holding the right to extract: whoever began these is gone.
     """
-    conn.execute(
-        "UPDATE ops.landed_file SET status = 'gone', is_newest = false, reason = 'the extraction did not finish',"
-        " next_attempt_at = clock_timestamp()"
-        " WHERE source = %s AND dataset = ANY (%s) AND bucket = %s AND status = 'pending'",
-        (*_place(feeds), BUCKET),
-    )
+    file_writes.abandon(conn, *_place(feeds), BUCKET)
 
 
 def forget(conn: Connection[Any], table: LandedFile) -> None:
     """Take back what ``begin`` entered: the table turned out to hold nothing new."""
-    conn.execute("DELETE FROM ops.landed_file WHERE file_id = %s AND status = 'pending'", (table.file_id,))
+    file_writes.forget(conn, table.file_id)
 
 
 def known_rejects(conn: Connection[Any], loaded: Sequence[LandedFile]) -> pl.DataFrame:

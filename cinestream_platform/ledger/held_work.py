@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import class_row
 
+from cinestream_platform.ledger import file_writes
+
 if TYPE_CHECKING:
     from psycopg import Connection
 
@@ -61,28 +63,8 @@ def seen_since(conn: Connection[Any]) -> datetime:
 
 
 def hold_files(conn: Connection[Any], file_ids: Sequence[int], ended: datetime) -> int:
-    """Let files wait whose load was cancelled, unless somebody asked for them since it ended; how many.
-
-    What was attempted by the cancelled run does not count against the file.
-    """
-    return conn.execute(
-        """
-        UPDATE ops.landed_file SET cancelled_at = %s, reason = %s, attempts = 0, next_attempt_at = clock_timestamp()
-        WHERE file_id = ANY (%s) AND status = 'pending' AND cancelled_at IS NULL
-            AND (asked_at IS NULL OR asked_at < %s)
-        """,
-        (ended, FILE_REASON, list(file_ids), ended),
-    ).rowcount
-
-
-def waiting_files(conn: Connection[Any], source: str, dataset: str, bucket: str, before: datetime) -> list[int]:
-    """Files of a feed that waited when a run that was to load all of them was cancelled."""
-    rows = conn.execute(
-        "SELECT file_id FROM ops.landed_file"
-        " WHERE (source, dataset, bucket) = (%s, %s, %s) AND status = 'pending' AND first_seen_at < %s",
-        (source, dataset, bucket, before),
-    ).fetchall()
-    return [file_id for (file_id,) in rows]
+    """Let files wait whose load was cancelled, unless somebody asked for them since it ended; how many."""
+    return file_writes.hold(conn, file_ids, ended, FILE_REASON)
 
 
 def hold(conn: Connection[Any], works: Iterable[HeldWork]) -> None:

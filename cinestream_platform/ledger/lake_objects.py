@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.types.multirange import Multirange
 
-from cinestream_platform.ledger import landed_files
+from cinestream_platform.ledger import file_writes, landed_files
 from cinestream_platform.ledger.landed_files import LandedFile
 
 SHARED = ".parquet"
@@ -105,9 +105,7 @@ def announce(conn: Connection[Any], path: str) -> None:
 def replace(conn: Connection[Any], old: Sequence[str], new: str) -> int:
     """The rows of these objects are now in another one; how many files' are. The old ones are left for readers."""
     with conn.transaction():
-        moved = conn.execute(
-            "UPDATE ops.landed_file SET lake_path = %s WHERE lake_path = ANY (%s)", (new, list(old))
-        ).rowcount
+        moved = file_writes.move_in_lake(conn, old, new)
         if moved:
             conn.execute("DELETE FROM ops.lake_leftover WHERE path = %s", (new,))
             conn.execute(
@@ -139,10 +137,7 @@ def forget(conn: Connection[Any], path: str) -> None:
     """What was left at a path is deleted."""
     with conn.transaction():
         conn.execute("DELETE FROM ops.lake_leftover WHERE path = %s", (path,))
-        conn.execute(
-            "UPDATE ops.landed_file SET lake_attempts = array_remove(lake_attempts, %s) WHERE %s = ANY (lake_attempts)",
-            (path, path),
-        )
+        file_writes.forget_attempt_in_lake(conn, path)
 
 
 def every_path(conn: Connection[Any]) -> list[str]:

@@ -1,13 +1,13 @@
-"""The ledger of landed files (``ops.landed_file``): what was seen, what waits, what became of it.
+"""The ledger of landed files (``ops.landed_file``): what waits, what is loaded, what stands back for something loaded.
 
-The one place that decides which version of which file counts. What does not belong here: reading files
-(``lake``), what a listing shows (``sightings``), writing rows (``raw_publish``, ``publish``), what operators ask for
-(``corrections``).
+Whoever wants to know something of landed files asks here. What does not belong here: writing the ledger's rows
+(``file_writes``, the only one that does), what a listing shows (``sightings``), how files stand to what is loaded
+(``standing``), what operators ask for (``corrections``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,9 +16,10 @@ from psycopg import Connection, sql
 from psycopg.rows import class_row
 from psycopg.types.multirange import Multirange
 
-from cinestream_platform.ledger import turns
+from cinestream_platform.ledger import file_writes
 from cinestream_platform.ledger.deliveries import effective_at
-from cinestream_platform.messages import bounded
+from cinestream_platform.ledger.file_states import FileState
+from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.raw_files import remove_rows
 
 
@@ -175,6 +176,72 @@ def loaded_twin(conn: Connection[Any], file: LandedFile, sha256: str, *, same_de
     return None
 
 
+def returning_sources(conn: Connection[Any]) -> set[str]:
+    """Sources of files that were read before, gave way, and are due again: what replaces rows that have left.
+
+    A build before their load would publish a table without them.
+    """
+    rows = conn.execute(
+        "SELECT DISTINCT source FROM ops.landed_file WHERE status = 'pending' AND sha256 IS NOT NULL"
+        " AND next_attempt_at <= clock_timestamp() AND cancelled_at IS NULL"
+    ).fetchall()
+    return {source for (source,) in rows}
+
+
+def waiting_since(conn: Connection[Any], source: str, dataset: str, bucket: str, before: datetime) -> list[int]:
+    """Files of a feed that wait and were seen before a time."""
+    rows = conn.execute(
+        "SELECT file_id FROM ops.landed_file"
+        " WHERE (source, dataset, bucket) = (%s, %s, %s) AND status = 'pending' AND first_seen_at < %s",
+        (source, dataset, bucket, before),
+    ).fetchall()
+    return [file_id for (file_id,) in rows]
+
+
+def numbered(conn: Connection[Any], file_id: int) -> LandedFile:
+    """The version with a number.
+
+    Raises:
+        LookupError: There is none.
+    """
+    with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
+        found = cursor.execute(
+            f"SELECT {COLUMNS} FROM ops.landed_file WHERE file_id = %s",  # noqa: S608 - the columns are this module's own
+            (file_id,),
+        ).fetchone()
+    if found is None:
+        raise LookupError(f"no file has the number {file_id}")
+    return found
+
+
+def partitions_of(conn: Connection[Any], file_ids: Sequence[int]) -> list[str]:
+    """The fact partitions that any of these files touches."""
+    rows = conn.execute(
+        "SELECT DISTINCT p FROM ops.landed_file CROSS JOIN unnest(partitions) p WHERE file_id = ANY (%s)",
+        (list(file_ids),),
+    ).fetchall()
+    return sorted(partition for (partition,) in rows)
+
+
+def newest(conn: Connection[Any], bucket: str, key: str) -> LandedFile | None:
+    """The version of a key that counts, or the last one; ``None`` for a key that the ledger does not know."""
+    with conn.cursor(row_factory=class_row(LandedFile)) as cursor:
+        return cursor.execute(
+            f"SELECT {COLUMNS} FROM ops.landed_file WHERE bucket = %s AND key = %s"  # noqa: S608
+            " ORDER BY is_newest DESC, status = 'loaded' DESC, file_id DESC LIMIT 1",
+            (bucket, key),
+        ).fetchone()
+
+
+def similar_keys(conn: Connection[Any], bucket: str, key: str) -> list[str]:
+    """A few keys whose last part ends like this one's."""
+    rows = conn.execute(
+        "SELECT key FROM ops.landed_file WHERE bucket = %s AND is_newest AND key LIKE '%%' || %s ORDER BY key LIMIT 5",
+        (bucket, key.rsplit("/", 1)[-1] or key),
+    ).fetchall()
+    return [found for (found,) in rows]
+
+
 def mark_duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: int, raw_table: sql.Identifier) -> bool:
     """The same content is loaded already: this version adds nothing. Rows of the key's older versions leave.
 
@@ -184,32 +251,22 @@ def mark_duplicate(conn: Connection[Any], file: LandedFile, sha256: str, twin: i
     with conn.transaction():
         if not _stays_loaded(conn, twin):
             return False
-        marked = conn.execute(
-            """
-            UPDATE ops.landed_file SET status = 'duplicate', sha256 = %s, duplicate_of = %s,
-                reason = format('the same content is loaded as file %%s', %s::bigint)
-            WHERE file_id = %s AND status = 'pending'
-            """,
-            (sha256, twin, twin, file.file_id),
-        ).rowcount
-        if marked:
+        if file_writes.repeat(conn, file.file_id, sha256, twin):
             _supersede_older_versions(conn, file, twin, raw_table)
     return True
 
 
 def _supersede_older_versions(conn: Connection[Any], file: LandedFile, twin: int, raw_table: sql.Identifier) -> None:
     """The key's content is now that of another file: what it held before no longer counts."""
+    spared = (file.file_id, twin)
     older = [
-        row[0]
-        for row in conn.execute(
-            "SELECT file_id FROM ops.landed_file"
-            " WHERE bucket = %s AND key = %s AND status = 'loaded' AND file_id NOT IN (%s, %s) FOR UPDATE",
-            (file.bucket, file.key, file.file_id, twin),
-        )
+        file_id
+        for file_id, status in locks.lock_versions(conn, file.bucket, file.key)
+        if status == FileState.LOADED and file_id not in spared
     ]
     if older:
         remove_rows(conn, raw_table, older)
-        turns.supersede(conn, dict.fromkeys(older, file.file_id))
+        file_writes.replace(conn, dict.fromkeys(older, file.file_id))
 
 
 def mark_overtaken(conn: Connection[Any], file: LandedFile, sha256: str, by: int) -> bool:
@@ -221,67 +278,13 @@ def mark_overtaken(conn: Connection[Any], file: LandedFile, sha256: str, by: int
     with conn.transaction():
         if not _stays_loaded(conn, by):
             return False
-        conn.execute(
-            "UPDATE ops.landed_file SET status = 'superseded', superseded_by = %s, sha256 = %s,"
-            " reason = 'a snapshot that landed later is loaded' WHERE file_id = %s AND status = 'pending'",
-            (by, sha256, file.file_id),
-        )
+        file_writes.overtake(conn, file.file_id, sha256, by)
     return True
 
 
 def _stays_loaded(conn: Connection[Any], file_id: int) -> bool:
     """Whether a file is loaded; if so it stays so until this transaction ends."""
-    row = conn.execute("SELECT status FROM ops.landed_file WHERE file_id = %s FOR SHARE", (file_id,)).fetchone()
-    return bool(row and row[0] == "loaded")
-
-
-def begin_attempts(
-    conn: Connection[Any], files: Iterable[LandedFile], lake_path: str, *, backoff_seconds: float
-) -> set[int]:
-    """Count an attempt at each file before it is made, since a process that is killed cannot count it afterwards.
-
-    ``lake_path`` is where the attempt will write: what it leaves there if it dies is known to be ours.
-
-    Returns:
-        The files that still wait; of others no attempt is to be made.
-    """
-    rows = conn.execute(
-        """
-        UPDATE ops.landed_file SET attempts = attempts + 1, lake_attempts = array_append(lake_attempts, %s),
-            cancelled_at = NULL, reason = CASE WHEN cancelled_at IS NULL THEN reason END,
-            next_attempt_at = clock_timestamp() + make_interval(secs => %s * power(2, attempts))
-        WHERE file_id = ANY (%s) AND status = 'pending' RETURNING file_id
-        """,
-        (lake_path, backoff_seconds, [file.file_id for file in files]),
-    )
-    return {file_id for (file_id,) in rows}
-
-
-def end_attempts(conn: Connection[Any], files: Iterable[LandedFile]) -> None:
-    """Do not count the attempt: nothing was wrong with these files, it is only not their turn."""
-    conn.execute(
-        "UPDATE ops.landed_file SET attempts = attempts - 1, next_attempt_at = 'epoch'"
-        " WHERE file_id = ANY (%s) AND status = 'pending'",
-        ([file.file_id for file in files],),
-    )
-
-
-def mark_failed(conn: Connection[Any], file: LandedFile, reason: str, *, attempts: int) -> None:
-    """Say why the attempt failed: the file waits longer each time and is parked after ``attempts`` of them."""
-    conn.execute(
-        "UPDATE ops.landed_file SET reason = %s,"
-        " status = CASE WHEN attempts >= %s THEN 'parked' ELSE 'pending' END WHERE file_id = %s AND status = 'pending'",
-        (bounded(reason), attempts, file.file_id),
-    )
-
-
-def mark_gone(conn: Connection[Any], file: LandedFile) -> None:
-    """The object vanished before it was read."""
-    conn.execute(
-        "UPDATE ops.landed_file SET status = 'gone', reason = 'deleted before it was read', is_newest = false"
-        " WHERE file_id = %s AND status = 'pending'",
-        (file.file_id,),
-    )
+    return locks.keep_file(conn, file_id) == FileState.LOADED
 
 
 def park(
@@ -293,21 +296,35 @@ def park(
     counts: tuple[int, int] | None = None,
     sample: Sequence[tuple[int, str, str]] = (),
 ) -> None:
-    """Refuse a version for good: its content will not get better by trying again.
+    """Refuse a version for good, if it still waits: its content will not get better by trying again.
 
     ``counts`` are records read and rejected; ``sample`` holds (line, rule, raw) of rejected records.
     """
-    read, rejected = counts or (None, None)
     with conn.transaction():
-        conn.execute(
-            """
-            UPDATE ops.landed_file SET status = 'parked', reason = %s, sha256 = %s,
-                rows_read = %s, rows_loaded = 0, rows_rejected = %s
-            WHERE file_id = %s AND status = 'pending'
-            """,
-            (bounded(reason), sha256, read, rejected, file.file_id),
-        )
+        if not file_writes.park(conn, file.file_id, reason, sha256=sha256, counts=counts):
+            return
         conn.execute("DELETE FROM ops.rejected_row WHERE file_id = %s", (file.file_id,))
         conn.cursor().executemany(
             "INSERT INTO ops.rejected_row VALUES (%s, %s, %s, %s)", [(file.file_id, *row) for row in sample]
         )
+
+
+# ---- what people are told --------------------------------------------------------------------------------------------
+
+
+def parked(conn: Connection[Any]) -> list[tuple[str, str]]:
+    """Key and reason of every parked file."""
+    return conn.execute("SELECT key, reason FROM ops.landed_file WHERE status = 'parked' ORDER BY key").fetchall()
+
+
+def is_any_loaded(conn: Connection[Any]) -> bool:
+    """Whether any file of any source is loaded."""
+    return conn.execute("SELECT FROM ops.landed_file WHERE status = 'loaded' LIMIT 1").fetchone() is not None
+
+
+def newest_among(conn: Connection[Any], bucket: str, etags: Sequence[str]) -> list[tuple[str, str]]:
+    """Key and ETag of versions with one of these ETags that are the newest of their keys."""
+    return conn.execute(
+        "SELECT key, etag FROM ops.landed_file WHERE bucket = %s AND is_newest AND etag = ANY (%s)",
+        (bucket, list(etags)),
+    ).fetchall()

@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from psycopg import Connection
-from psycopg.rows import class_row
 
-from cinestream_platform.ledger import turns
+from cinestream_platform.ledger import file_writes
 from cinestream_platform.messages import bounded
 from cinestream_platform.warehouse import locks
 
@@ -99,30 +98,4 @@ def register(conn: Connection[Any], bucket: str, sightings: Sequence[Sighting]) 
             """,
             (bucket,),
         )
-        conn.execute(
-            """
-            UPDATE ops.landed_file f
-            SET is_newest = false,
-                status = CASE WHEN status IN ('pending', 'parked', 'duplicate') THEN 'superseded' ELSE status END
-            FROM news n WHERE f.bucket = %s AND f.key = n.key AND f.is_newest
-            """,
-            (bucket,),
-        )
-        turns.release_snapshots(conn)
-        with conn.cursor(row_factory=class_row(Arrival)) as cursor:
-            return cursor.execute(
-                """
-                WITH entered AS (
-                    INSERT INTO ops.landed_file
-                        (source, dataset, bucket, key, etag, size_bytes, last_modified, status, reason)
-                    SELECT source, dataset, %s, key, etag, size_bytes, last_modified,
-                           CASE WHEN problem IS NULL THEN 'pending' ELSE 'parked' END, problem
-                    FROM news ORDER BY last_modified, key
-                    RETURNING source, dataset, size_bytes, key COLLATE "C" AS key
-                )
-                SELECT source, dataset, count(*) AS files, sum(size_bytes)::bigint AS size_bytes,
-                    min(key) AS first_key, max(key) AS last_key
-                FROM entered GROUP BY source, dataset ORDER BY source, dataset
-                """,
-                (bucket,),
-            ).fetchall()
+        return [Arrival(*entered) for entered in file_writes.enter_listed(conn, bucket)]

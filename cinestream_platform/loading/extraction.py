@@ -36,6 +36,7 @@ from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger import extractions, landed_files
 from cinestream_platform.ledger.extractions import Extraction, KeyCounts, Known
+from cinestream_platform.ledger.file_results import FileResult
 from cinestream_platform.ledger.landed_files import LandedFile
 from cinestream_platform.loading.compaction import compact
 from cinestream_platform.loading.file_reading import CLOCK_SLACK
@@ -43,7 +44,7 @@ from cinestream_platform.loading.overlap import Newcomer
 from cinestream_platform.loading.publish import COMPARISONS, Compared, claim, compare
 from cinestream_platform.loading.raw_rows import RawRows, Spool
 from cinestream_platform.messages import describe
-from cinestream_platform.publishing.raw import FileResult, FileTransaction, RawTableChangedError
+from cinestream_platform.publishing.raw import FileTransaction, RawTableChangedError
 from cinestream_platform.reading.blocks import REJECT_SCHEMA
 from cinestream_platform.reading.increments import grown, newest_from
 from cinestream_platform.reading.reject_words import reject_samples, reject_words

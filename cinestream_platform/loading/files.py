@@ -26,23 +26,18 @@ from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.raw_table import RawHistory
 from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
 from cinestream_platform.lake.store_errors import explain, is_store_error
-from cinestream_platform.ledger import landed_files
+from cinestream_platform.ledger import file_writes, landed_files
+from cinestream_platform.ledger.file_results import FileResult
 from cinestream_platform.ledger.lake_objects import SHARED
 from cinestream_platform.ledger.landed_files import LandedFile
+from cinestream_platform.ledger.standing import NotToBeLoadedError, SnapshotOvertakenError, TwinLoadedError
 from cinestream_platform.loading.file_batches import file_batches
 from cinestream_platform.loading.file_reading import Reading, Refusal, read_delivery
 from cinestream_platform.loading.overlap import Newcomer
 from cinestream_platform.loading.publish import COMPARISONS, Compared, claim, compare
 from cinestream_platform.loading.raw_rows import PARTITION_KEY, put_together, scan_spools
 from cinestream_platform.messages import bounded, describe
-from cinestream_platform.publishing.raw import (
-    FileResult,
-    NotToBeLoadedError,
-    RawTableChangedError,
-    SnapshotOvertakenError,
-    TwinLoadedError,
-    file_transaction,
-)
+from cinestream_platform.publishing.raw import RawTableChangedError, file_transaction
 from cinestream_platform.reading.reject_words import reject_samples
 from cinestream_platform.regular_files import NotRegularError
 from cinestream_platform.services.disk import DiskFullError, is_for_lack_of_room, shortage
@@ -155,7 +150,9 @@ class FileLoader:
             attempt.reports.append(Report(files[0], Outcome.PARKED, reason=reason))
             return attempt
         backoff = self.settings.load_backoff_seconds
-        attempt.begun = landed_files.begin_attempts(conn, files, attempt.lake_path, backoff_seconds=backoff)
+        attempt.begun = file_writes.begin_attempts(
+            conn, [file.file_id for file in files], attempt.lake_path, backoff_seconds=backoff
+        )
         for file in files:
             if file.file_id not in attempt.begun:
                 attempt.reports.append(Report(file, Outcome.LEFT, reason="another run was faster"))
@@ -169,8 +166,8 @@ class FileLoader:
             known = [file for file in attempt.files if file.file_id in attempt.known]
             gave_way = (self._guarded(conn, file, partial(self._give_way, conn, attempt, file)) for file in known)
             reports = [*attempt.reports, *filter(None, gave_way), *self._publish(conn, attempt)]
-            left = [report.file for report in reports if report.outcome is Outcome.LEFT]
-            landed_files.end_attempts(conn, [file for file in left if file.file_id in attempt.begun])
+            left = {report.file.file_id for report in reports if report.outcome is Outcome.LEFT}
+            file_writes.take_attempts_back(conn, left & attempt.begun)
             return reports
         finally:
             attempt.scratch.cleanup()
@@ -180,7 +177,7 @@ class FileLoader:
         try:
             return do()
         except ObjectGoneError as error:
-            landed_files.mark_gone(conn, file)
+            file_writes.vanish(conn, file.file_id)
             return Report(file, Outcome.LEFT, reason=str(error))
         except NotRegularError as error:
             landed_files.park(conn, file, str(error))
@@ -193,7 +190,7 @@ class FileLoader:
                 reason = bounded(f"{type(error).__name__}: {': '.join(explain(error))}")
             if is_for_lack_of_room(error):
                 return Report(file, Outcome.LEFT, reason=reason)
-            landed_files.mark_failed(conn, file, reason, attempts=self.settings.load_attempts)
+            file_writes.fail(conn, file.file_id, reason, attempts=self.settings.load_attempts)
             return Report(file, Outcome.FAILED, reason=reason)
 
     def _prepare(self, conn: Connection[Any], attempt: _Attempt, file: LandedFile) -> Report | None:
@@ -244,8 +241,9 @@ class FileLoader:
         try:
             return self._publish_together(conn, attempt, files) if files else []
         except Exception:  # it may be the fault of one of them, or none's: whoever fails again says why
-            landed_files.end_attempts(conn, files)
-            attempt.begun -= {file.file_id for file in files}
+            tried = {file.file_id for file in files}
+            file_writes.take_attempts_back(conn, tried)
+            attempt.begun -= tried
             return [report for file in files for report in self._settle(conn, self._attempt(conn, [file]))]
 
     def _publish_together(self, conn: Connection[Any], attempt: _Attempt, files: Sequence[LandedFile]) -> list[Report]:

@@ -14,11 +14,11 @@ import polars as pl
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.ledger.file_results import Overlap
 from cinestream_platform.ledger.lake_objects import SHARED, LakeObject
 from cinestream_platform.ledger.landed_files import LandedFile
 from cinestream_platform.loading.contest import group_by_group, key_hash, ranked, repeated
 from cinestream_platform.loading.raw_rows import OBJECT, PARTITION_KEY, Spool, object_name, scan_objects, scan_spools
-from cinestream_platform.publishing.raw import Overlap
 
 LookUp = Callable[[Iterable[int]], Sequence[LandedFile]]
 """Gives those of these files that stay loaded beside the new ones."""

@@ -16,15 +16,11 @@ from psycopg.types.multirange import Multirange
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger import lake_objects
+from cinestream_platform.ledger.file_results import Overlap
 from cinestream_platform.ledger.landed_files import LandedFile
+from cinestream_platform.ledger.standing import Standing, find_standing
 from cinestream_platform.loading.overlap import Newcomer, find_overlaps
-from cinestream_platform.publishing.raw import (
-    FileTransaction,
-    Overlap,
-    RawTableChangedError,
-    Standing,
-    find_standing,
-)
+from cinestream_platform.publishing.raw import FileTransaction, RawTableChangedError
 from cinestream_platform.warehouse.groups import to_multirange
 
 COMPARISONS = 10

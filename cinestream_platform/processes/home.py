@@ -1,6 +1,5 @@
 """One ``cinestream ui`` for each home: a lock that the kernel frees, and a look for daemons that live on."""
 
-import fcntl
 import os
 import socket
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from cinestream_platform.errors import CineStreamError
+from cinestream_platform.services import file_locks
 
 LEFTOVER_SECONDS = 15.0  # children of a killed supervisor end within 8 s of it
 DAEMONS = ("dagster._daemon", "dagster-daemon", "cinestream_platform.processes.child")
@@ -30,14 +30,12 @@ def claimed(home: Path, name: str, port: int) -> Iterator[None]:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(home / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not file_locks.try_lock(descriptor):
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
             raise UiError(
                 f"another cinestream ui of {home} is alive ({holder or 'it is just starting'}): use that one, or stop "
                 "it first, or set CINESTREAM_HOME to another folder."
-            ) from None
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()}, http://127.0.0.1:{port}\n".encode(), 0)
         yield
@@ -52,12 +50,9 @@ def is_claimed(home: Path, name: str) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not file_locks.is_free(descriptor)
     finally:
         os.close(descriptor)
-    return False
 
 
 def require_free_port(port: int) -> None:

@@ -26,6 +26,7 @@ from cinestream_platform.ledger.publications import Publication, latest, publish
 from cinestream_platform.publishing import foreign_keys
 from cinestream_platform.publishing.content_hash import content_hash
 from cinestream_platform.publishing.foreign_keys import Joined
+from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.access import grant_on_relation
 from cinestream_platform.warehouse.blockers import PATIENCE_SECONDS, end_readers, holders
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -333,10 +334,7 @@ def _dimensions(table: Fact) -> list[tuple[str, str]]:
 
 def _lock(conn: Connection[Any], table: Fact) -> None:
     """All locks of a swap at once, always in the same order."""
-    conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",))
-    names = [(table.schema, table.name), *_dimensions(table)]
-    relations = SQL(", ").join(Identifier(*name) for name in names)
-    conn.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(relations))
+    locks.lock_tables(conn, [(table.schema, table.name), *_dimensions(table)], wait_ms=LOCK_TIMEOUT_MS)
 
 
 def _swap(conn: Connection[Any], table: Fact, partition_key: str) -> None:

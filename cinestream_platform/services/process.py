@@ -4,7 +4,6 @@ What belongs here: running a command as another account, telling one process fro
 What does not: anything that knows how PostgreSQL is set up.
 """
 
-import fcntl
 import os
 import pwd
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 import psutil
 
 from cinestream_platform.errors import CineStreamError
+from cinestream_platform.services import file_locks
 
 # psutil derives start times from clock ticks and /proc/stat's whole seconds: two readings differ by up to a second.
 SAME_START_SECONDS = 2.0
@@ -153,21 +153,18 @@ def exclusive_lock(path: Path, *, timeout: float) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            file_locks.unlock(descriptor)
         os.close(descriptor)
 
 
 def _wait_for_lock(descriptor: int, path: Path, timeout: float) -> None:
     deadline = time.monotonic() + timeout
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise PostgresServiceError(
-                    f"{path}: another process has been starting or stopping this PostgreSQL for over {timeout:.0f} s. "
-                    f"`fuser {path}` names it; wait for it or end it, then try again."
-                ) from None
+    while not file_locks.try_lock(descriptor):
+        if time.monotonic() > deadline:
+            raise PostgresServiceError(
+                f"{path}: another process has been starting or stopping this PostgreSQL for over {timeout:.0f} s. "
+                f"`fuser {path}` names it; wait for it or end it, then try again."
+            )
         time.sleep(0.05)
 
 

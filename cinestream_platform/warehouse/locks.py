@@ -1,18 +1,8 @@
-"""Every lock of the platform, each on what only the platform may touch: rows of ``ops.lock`` and ``ops.turn``.
+"""Every lock in Postgres that the platform takes: what it is called, who holds it, and in which order.
 
-No reader has a right on schema ``ops``, so no login but the platform's can take a lock, or keep one. Two kinds:
-
-**For a transaction** (``lock``): a row of ``ops.lock``, locked until the transaction ends. Whoever needs several takes
-them in this order, so that nobody waits in a circle:
-
-=================  =====================================  ==========================================================
-name               held by                                for
-=================  =====================================  ==========================================================
-``prepare``        preparing a warehouse                  one at a time changes tables and grants
-``raw <table>``    the transaction of one landed file     one at a time changes a raw table's rows
-``ledger``         a listing, a reload, a retraction      one at a time changes which version of a key is newest
-``mart <table>``   dbt, rebuilding a mart                 the last commit holds the newest facts
-=================  =====================================  ==========================================================
+No reader has a right on schema ``ops``, so no login but the platform's can take a lock on its rows, or keep one.
+Three kinds, and whoever needs several takes them in the order of this page, from top to bottom, so that nobody waits in
+a circle.
 
 **For a session** (``turn``, ``try_turn``): a row of ``ops.turn`` that names the session that holds it. It spans
 transactions, also of other connections, and holds nothing open that vacuum would wait for. It ends with the session,
@@ -27,21 +17,53 @@ name                           held by                      for
 ``publish <table> <key>``      a publication                one at a time builds and swaps in a partition or table
 =============================  ===========================  =========================================================
 
-Migrations lock ``ops.migration`` itself, since they make these tables (``migrate``). A **run** is alive while a session
-bears its name (``run_session``, ``living_runs``). ``load-source``, which works where there may be no schema ``ops``,
-has its turn by such a name too (``sole_session``). Names of sessions are seen by everybody, and count only where the
-session's login is the platform's.
+**For a transaction, by name** (``lock``): a row of ``ops.lock``, locked until the transaction ends:
+
+=================  =====================================  ==========================================================
+name               held by                                for
+=================  =====================================  ==========================================================
+``prepare``        preparing a warehouse                  one at a time changes tables and grants
+``raw <table>``    the transaction of one landed file     one at a time changes a raw table's rows
+``ledger``         a listing, a reload, a retraction      one at a time changes which version of a key is newest
+``mart <table>``   dbt, rebuilding a mart                 the last commit holds the newest facts
+=================  =====================================  ==========================================================
+
+(dbt takes its own in ``in_place_rebuild.sql``, by the same two statements.)
+
+**For a transaction, on what is there:**
+
+========================  ====================================  =======================================================
+function                  held by                               for
+========================  ====================================  =======================================================
+``lock_migrations``       preparing or upgrading a warehouse    one at a time runs a migration (it makes ``ops.lock``)
+``lock_files``            the transaction of landed files       whoever asks for these files waits for their load
+``lock_versions``         a reload, a retraction, a duplicate   a load of the key is waited for, and its rows are seen
+``keep_file``             a file that stands back for another   that one stays loaded until this is written down
+``lock_tables``           the swap of a partition               the fact, its dims: nobody reads half of a swap
+========================  ====================================  =======================================================
+
+Of several rows of files the one with the greatest number is locked first: a version that is being loaded before those
+that its transaction will replace. ``lock_tables`` waits at most as long as its caller says and then begins again, since
+readers queue behind it.
+
+A **run** is alive while a session bears its name (``run_session``, ``living_runs``). ``load-source``, which works where
+there may be no schema ``ops``, has its turn by such a name too (``sole_session``). Names of sessions are seen by
+everybody, and count only where the session's login is the platform's.
+
+What does not belong here: locks on files of this machine, which processes take before there is a Postgres
+(``services.file_locks``), and the time that a statement may wait for any lock (``sessions``).
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
+from psycopg.sql import SQL, Identifier
 
 from cinestream_platform import progress
 from cinestream_platform.errors import CineStreamError
@@ -89,6 +111,43 @@ def lock(conn: Connection[Any], name: str) -> None:
     """Wait for a lock and hold it until the transaction ends, in which ``conn`` must be."""
     conn.execute("INSERT INTO ops.lock (name) VALUES (%s) ON CONFLICT DO NOTHING", (name,))
     conn.execute("SELECT FROM ops.lock WHERE name = %s FOR UPDATE", (name,))
+
+
+def lock_migrations(conn: Connection[Any]) -> None:
+    """Be the only one who runs a migration, until the transaction ends; readers of the record go on."""
+    conn.execute("LOCK TABLE ops.migration IN EXCLUSIVE MODE")
+
+
+def lock_files(conn: Connection[Any], file_ids: Sequence[int]) -> None:
+    """Lock rows of landed files until the transaction ends."""
+    conn.execute(
+        "SELECT FROM ops.landed_file WHERE file_id = ANY (%s) ORDER BY file_id DESC FOR UPDATE", (list(file_ids),)
+    )
+
+
+def lock_versions(conn: Connection[Any], bucket: str, key: str) -> list[tuple[int, str]]:
+    """Lock every version of a landed file until the transaction ends; number and state of each, newest first."""
+    return conn.execute(
+        "SELECT file_id, status FROM ops.landed_file WHERE bucket = %s AND key = %s ORDER BY file_id DESC FOR UPDATE",
+        (bucket, key),
+    ).fetchall()
+
+
+def keep_file(conn: Connection[Any], file_id: int) -> str | None:
+    """Let a landed file stay in its state until the transaction ends; which that is, ``None`` for no such file."""
+    row = conn.execute("SELECT status FROM ops.landed_file WHERE file_id = %s FOR SHARE", (file_id,)).fetchone()
+    return row[0] if row else None
+
+
+def lock_tables(conn: Connection[Any], relations: Sequence[tuple[str, str]], *, wait_ms: int) -> None:
+    """Keep everybody else from tables (schema and name) until the transaction ends, all at once and in their order.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: Somebody had one of them for all of ``wait_ms``.
+    """
+    conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{wait_ms}ms",))
+    names = SQL(", ").join(Identifier(*relation) for relation in relations)
+    conn.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
 
 
 # ---- turns of sessions -----------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from typing import Any
 from psycopg import Connection, errors
 
 from cinestream_platform.errors import CineStreamError
+from cinestream_platform.warehouse import locks
 
 NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 HOME = files("cinestream_platform.warehouse").joinpath("migrations")
@@ -142,7 +143,7 @@ def _ensure_record(conn: Connection[Any]) -> None:
 def _apply_next(conn: Connection[Any], migrations: Sequence[Migration]) -> Migration | None:
     """Run the first migration that is needed; ``None`` where none is."""
     with conn.transaction():
-        conn.execute("LOCK TABLE ops.migration IN EXCLUSIVE MODE")
+        locks.lock_migrations(conn)
         for migration in needed_migrations(conn, migrations):
             conn.execute(migration.sql.encode())
             conn.execute(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey
 
-from cinestream_platform.ledger import landed_files, stale_look
+from cinestream_platform.ledger import file_writes, landed_files, stale_look
 from cinestream_platform.processes.runs import Runs, read_runs
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -53,11 +53,11 @@ def test_a_file_has_failed_when_an_attempt_did_and_not_while_the_first_goes_on(p
     failing = "SELECT files_failing, (SELECT count(*) FROM platform.file WHERE is_failing) FROM platform.health"
     with connect(platform.target) as conn:
         [file] = landed_files.pending(conn, "movielens", "ratings")
-        landed_files.begin_attempts(conn, [file], "raw/x", backoff_seconds=0)
+        file_writes.begin_attempts(conn, [file.file_id], "raw/x", backoff_seconds=0)
         assert platform.query(failing) == [(0, 0)]
-        landed_files.mark_failed(conn, file, "the store did not answer", attempts=3)
+        file_writes.fail(conn, file.file_id, "the store did not answer", attempts=3)
         assert platform.query(failing) == [(1, 1)]
-        landed_files.mark_failed(conn, file, "the store did not answer", attempts=1)
+        file_writes.fail(conn, file.file_id, "the store did not answer", attempts=1)
         assert platform.query(failing) == [(0, 0)]
 
 

@@ -19,7 +19,7 @@ from cinestream_platform.automation.landing import due_files, scan_landing
 from cinestream_platform.catalog import EXTRACTS
 from cinestream_platform.commands.files import NotLandableError, reload_key, retract_key
 from cinestream_platform.declarations.connector import SourceDriftError
-from cinestream_platform.ledger import turns
+from cinestream_platform.ledger import landed_files
 from cinestream_platform.loading import extraction
 from cinestream_platform.loading.extraction import TooManyRejectedError
 from cinestream_platform.loading.raw_rows import Spool
@@ -423,7 +423,7 @@ def test_an_extraction_killed_at_any_point_publishes_no_table_and_the_next_one_i
     scan_landing(platform.settings, platform.target, platform.landing)
     with connect(platform.target) as conn:  # nobody but an extraction may go on with these, nor wait for them
         assert due_files(conn, limit=100) == []
-        assert turns.returning_sources(conn) == set()
+        assert landed_files.returning_sources(conn) == set()
     shop.extract()
 
     source = shop.counts()
