@@ -105,7 +105,7 @@ def key_watermark(conn: Connection[Any], table: RawTable, rows: int) -> int | No
 
     Few keys that are far beyond the others do not move it.
     """
-    key, name = Identifier(table.natural_key[0]), Identifier(table.schema, table.name)
+    key, name = Identifier(table.row_key[0]), Identifier(table.schema, table.name)
     statement = SQL(
         "SELECT coalesce((SELECT {0} FROM {1} ORDER BY {0} DESC OFFSET %s LIMIT 1), (SELECT min({0}) FROM {1}))"
     ).format(key, name)

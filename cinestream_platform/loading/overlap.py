@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.raw_table import RawTable
+from cinestream_platform.declarations.raw_table import RawHistory, RawTable
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger.file_results import Overlap
 from cinestream_platform.ledger.lake_objects import SHARED, LakeObject
@@ -45,8 +45,8 @@ def find_overlaps(
         look_up: The loaded files of which contested rows are, for the order in which they landed.
     """
     mine = scan_spools(feed, [new.spool for new in newcomers]).with_columns(pl.lit(None, pl.String()).alias(OBJECT))
-    # Where the file is part of the key, no other file has a record of the same event.
-    compared = others and "_file_id" not in feed.table.natural_key
+    # Deliveries of a history stand beside one another: no other file has a record of the same event.
+    compared = others and not isinstance(feed.table, RawHistory)
     rest = scan_objects(store, feed.table, others) if compared else None
     found = {new.file.file_id: Overlap() for new in newcomers}
     groups = set().union(*(new.spool.groups for new in newcomers))

@@ -134,7 +134,7 @@ class PostgresReader:
         if increment is not None:
             margin = feed.increment_margin if types[feed.increment_by or ""].startswith("timestamp") else None
             where = condition(increment, _comparable(feed, types, self.database), margin, _key(feed))
-        key = SQL(", ").join(Identifier("t", name) for name in feed.table.natural_key if not name.startswith("_"))
+        key = SQL(", ").join(Identifier("t", name) for name in feed.table.row_key)
         return SQL("COPY (SELECT {}, {} AS {} FROM {} t {} ORDER BY {}) TO STDOUT (FORMAT text, HEADER)").format(
             chosen, _too_large(columns), Identifier(TOO_LARGE), source, where, key
         )
@@ -255,7 +255,7 @@ def _too_large(columns: Sequence[Column]) -> Composed:
 
 def _key(feed: Feed) -> Composed:
     """The column by whose ranges rows are counted."""
-    return SQL("{}").format(Identifier("t", feed.table.natural_key[0]))
+    return SQL("{}").format(Identifier("t", feed.table.row_key[0]))
 
 
 def _write(conn: Connection[Any], query: Composed, feed: Feed, path: Path, codec: str | None) -> TableCopy:
