@@ -136,8 +136,10 @@ def read_header(source: Source) -> list[str]:
         ) from error
 
 
-def match_columns(header: list[str], table: Table) -> list[str]:
+def match_columns(header: list[str], table: Table, *, supposed: Sequence[str] = ()) -> list[str]:
     """The table's names of delivered columns, which are matched without regard to case and underscores.
+
+    ``supposed`` are names that the header has though the file does not.
 
     Raises:
         FileRefusedError: A column is missing, unknown or repeated.
@@ -149,15 +151,15 @@ def match_columns(header: list[str], table: Table) -> list[str]:
     unknown = [name for name in header if folded(name) not in wanted]
     twice = [name for name in header if found[folded(name)] > 1 and folded(name) in wanted]
     # Names of a header may be shown. A line of data that stands in its place may hold anything.
-    is_header = 2 * len(wanted.keys() & found) >= len(wanted)
+    is_header = 2 * len(wanted.keys() & found.keys() - set(map(folded, supposed))) >= len(wanted)
     if unknown and is_header:
         problems += [f"column `{_shown(name)}` is not known" for name in unknown[:SHOWN_NAMES]]
         problems += [f"{len(unknown) - SHOWN_NAMES:,} more are not known"] if len(unknown) > SHOWN_NAMES else []
     elif unknown:
-        problems.append(f"unknown names in the first line: {len(unknown):,} of {len(header):,}")
+        problems.append(f"unknown names in the first line: {len(unknown):,} of {len(header) - len(supposed):,}")
     problems += [f"column `{name}` occurs twice" for name in twice[:SHOWN_NAMES]]
     if problems:
-        hint = "" if is_header else "Is the first line a header, with commas between these names? "
+        hint = "" if is_header or supposed else "Is the first line a header, with commas between these names? "
         raise FileRefusedError(
             f"{'; '.join(dict.fromkeys(problems))}; expected {', '.join(expected)}. {hint}Fix the file and land it "
             "again."

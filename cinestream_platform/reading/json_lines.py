@@ -1,13 +1,17 @@
 """Reading JSON lines: an object a line, whose names are those of the columns, in any order; any may lack some.
 
 Numbers are read as they are written, and null as the empty field of CSV, so that a record keeps and breaks the same
-rules in both. What does not belong here: types and rules (``records``), JSON with several tables (``bundle_reader``).
+rules in both. Most lines of a file are written alike, with the same names in the same order: polars cuts the fields out
+of these by one pattern, which leaves every text as it is. All others, and any line that the pattern does not fit, are
+read by Python's decoder, about ten times slower. Both find the same (tests/unit/reading/test_json_lines.py).
+What does not belong here: types and rules (``records``), JSON with several tables (``bundle_reader``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,12 @@ from cinestream_platform.reading.unpacking import open_source
 
 WANTED = "file of JSON lines in UTF-8"
 BLANKS = b" \t\r\n"
+FIRST_BYTES = 4096
+"""So much is read by Python's decoder at a time until an object is found, after which the others are cut."""
+_NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_VALUE = rf'(?:"([^"\\\x00-\x1f]*)"|({_NUMBER}|true|false)|null)'
+"""A value as JSON has it, but no text with escapes: its text, or what it is else."""
+_GAP = r"[ \t\r]*"
 SCAN: Any = getattr(DECODER, "scan_once")  # noqa: B009  what raw_decode calls; the types do not know it
 
 
@@ -86,6 +96,7 @@ class _Reader:
         self._known = {folded(column.source_name or ""): column.name for column in self._delivered}
         self.columns = [column.name for column in self._delivered]
         self.names: dict[str, str] = {}
+        self._alike, self._order = "", list[str]()
 
     @property
     def shortest(self) -> int:
@@ -95,20 +106,49 @@ class _Reader:
 
     def frame(self, block: bytes, line: int) -> tuple[pl.DataFrame, Framed]:
         """The records of some lines as text columns, and those that are none."""
-        schema: Any = {"line": pl.Int64(), **dict.fromkeys(self.columns, pl.String())}
-        frames, framed, at = [pl.DataFrame(schema=schema)], Framed(), 0
+        frames, framed, at = [pl.DataFrame(schema=self._schema)], Framed(), 0
         while at < len(block):
-            end = block.find(b"\n", at + PART_BYTES) + 1 or len(block)
+            rest = block[at:]
+            if self._alike and (cut := self._cut(rest, line)) is not None:
+                frames.append(cut[0])
+                frames += self._decoded(cut[1], framed)
+                break
+            end = block.find(b"\n", at + (PART_BYTES if self.names else FIRST_BYTES)) + 1 or len(block)
             part = block[at:end]
-            numbers, rows = self._records(part, line, framed)
-            columns = list(zip(*rows, strict=True)) or [()] * len(self.columns)
-            frames.append(pl.DataFrame([numbers, *columns], schema=schema, orient="col"))
+            frames += self._decoded(enumerate(part.split(b"\n"), line), framed)
             at, line = end, line + part.count(b"\n")
-        return pl.concat(frames), framed
+        return pl.concat(frames).sort("line"), framed
 
-    def _records(self, part: bytes, line: int, framed: Framed) -> tuple[list[int], list[list[str | None]]]:
-        numbers, rows = [], []
-        for number, raw in enumerate(part.split(b"\n"), line):
+    @property
+    def _schema(self) -> Any:
+        return {"line": pl.Int64(), **dict.fromkeys(self.columns, pl.String())}
+
+    def _cut(self, lines: bytes, first_line: int) -> tuple[pl.DataFrame, Iterator[tuple[int, bytes]]] | None:
+        """The records of lines that are written as ``_take_names`` saw one, and the other lines with their numbers.
+
+        ``None`` where the lines are no UTF-8.
+        """
+        try:
+            texts = pl.Series("text", [lines]).cast(pl.String)
+        except pl.exceptions.PolarsError:
+            return None
+        frame = texts.str.split("\n").explode().to_frame().with_row_index("line", first_line)
+        fields = pl.col("text").str.extract_groups(self._alike).alias("fields")
+        frame = frame.select(pl.col("line").cast(pl.Int64), "text", fields)
+        is_alike = pl.col("fields").struct.field("1").is_not_null()  # the opening brace
+        found = {
+            column: pl.coalesce(pl.col("fields").struct.field(f"{2 * at + 2}", f"{2 * at + 3}"))
+            for at, column in enumerate(self._order)
+        }
+        lacking = {column: pl.lit(None, pl.String()) for column in self.columns if column not in found}
+        alike = frame.filter(is_alike).select("line", **found, **lacking).select("line", *self.columns)
+        others = frame.filter(~is_alike & (pl.col("text").str.strip_chars(BLANKS.decode()) != ""))
+        return alike, ((number, text.encode()) for number, text in others.select("line", "text").iter_rows())
+
+    def _decoded(self, lines: Iterable[tuple[int, bytes]], framed: Framed) -> Iterator[pl.DataFrame]:
+        """The records of any lines, some of them at a time: as Python's objects they take much memory."""
+        numbers, rows, size = list[int](), list[list[str | None]](), 0
+        for number, raw in lines:
             body = raw.strip(BLANKS)
             if not body:  # an empty line is not a record
                 continue
@@ -116,10 +156,18 @@ class _Reader:
             fields = record if isinstance(record, str) else self._fields(record)
             if isinstance(fields, str):
                 framed.reject(number, fields, raw)
-            else:
-                numbers.append(number)
-                rows.append(fields)
-        return numbers, rows
+                continue
+            numbers.append(number)
+            rows.append(fields)
+            size += len(raw)
+            if size > PART_BYTES:
+                yield self._frame(numbers, rows)
+                numbers, rows, size = [], [], 0
+        yield self._frame(numbers, rows)
+
+    def _frame(self, numbers: list[int], rows: list[list[str | None]]) -> pl.DataFrame:
+        columns = list(zip(*rows, strict=True)) or [()] * len(self.columns)
+        return pl.DataFrame([numbers, *columns], schema=self._schema, orient="col")
 
     def _fields(self, record: Mapping[str, Any]) -> list[str | None] | str:
         """The fields in the table's order; or the rule that a name or a text breaks.
@@ -144,9 +192,13 @@ class _Reader:
 
     def _take_names(self, first: Sequence[str]) -> None:
         present = {folded(name) for name in first}
-        lacking = [column.source_name or "" for column in self._delivered]
-        header = [*first, *(name for name in lacking if folded(name) not in present)]
-        self.names = dict(zip(header, match_columns(header, self._table), strict=True))
+        names = [column.source_name or "" for column in self._delivered]
+        lacking = [name for name in names if folded(name) not in present]
+        header = [*first, *lacking]
+        self.names = dict(zip(header, match_columns(header, self._table, supposed=lacking), strict=True))
+        self._order = [self.names[name] for name in first]
+        members = rf"{_GAP},{_GAP}".join(rf'"{re.escape(name)}"{_GAP}:{_GAP}{_VALUE}' for name in first)
+        self._alike = rf"^{_GAP}(\{{){_GAP}{members}{_GAP}\}}{_GAP}$"
 
     def _learn(self, name: str) -> str | None:
         column = self._known.get(folded(name))
