@@ -74,6 +74,8 @@ def test_a_state_of_a_database_holds_from_the_moment_of_its_extraction():
             "customer_2024-05-012.csv",
         ),
         *("2024-05-01/customer_01-05-2024.csv", "customer_2024-05-01_2024-13-45.csv", "customer_20241345120000.csv"),
+        *("customer_240501.csv", "customer_24-5-1.csv", "customer_05-2024.csv", "customer_052024.csv"),
+        *("customer_2024Q1.csv", "customer_Q1-2024.csv", "customer_2024-W18.csv", "customer_2024-122.csv"),
     ],
 )
 def test_what_looks_like_a_date_and_is_none_is_said_with_the_spelling_that_is_read(name):
@@ -90,6 +92,9 @@ def test_what_looks_like_a_date_and_is_none_is_said_with_the_spelling_that_is_re
             "customer_1714521600.csv",
             "customer_12345678.csv",
             "customer_v1.4.5.csv",
+            "customer_1-2-3.csv",
+            "customer_000123.csv",
+            "customer_2024.csv",
         ),
         *("part-00000-3f2a1b4c-2024-4abc-9def-20240501abcd-c000.csv", "dt=2024-05-01/hour=05/customer.csv"),
         "20260304T050607.000000Z",
