@@ -57,6 +57,11 @@ def bounded(text: str, limit: int = MAX_MESSAGE) -> str:
     return text[: limit - len(note)] + note
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with its noun and perhaps a verb: 1 row is, 2 rows are. ``many`` is ``one`` with an s if not given."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def one_line(text: str) -> str:
     """The text without line ends and runs of blanks."""
     return " ".join(text.split())

@@ -33,7 +33,7 @@ from cinestream_platform.automation.planning import Span, all_due, plan_builds, 
 from cinestream_platform.catalog import CATALOG, SOURCES
 from cinestream_platform.ledger import landed_files, stale_look
 from cinestream_platform.ledger.publications import LedgerState, read_state, state_marker
-from cinestream_platform.messages import quotes_no_values
+from cinestream_platform.messages import counted, quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.orchestration.staleness import Node, nodes_of
 from cinestream_platform.services.disk import shortage
@@ -143,7 +143,8 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
                     tags = {**range_tags(span), BUILD_TAG: build}
                     requests.append(RunRequest(job_name=job_name, asset_selection=assets, tags=tags))
                     break
-        waits = f" {sum(map(len, held.values())):,} partitions wait: their build was cancelled by hand." if held else ""
+        waits = counted(sum(map(len, held.values())), "partition waits", "partitions wait")
+        waits = f" {waits}: the build was cancelled by hand." if held else ""
         skip = None if requests else SkipReason(f"{NOTHING}{waits}")
         return SensorResult(run_requests=requests, skip_reason=skip)
 

@@ -32,7 +32,7 @@ from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.ledger import landed_files, sightings
 from cinestream_platform.ledger.landed_files import DueFile
 from cinestream_platform.ledger.sightings import Arrival, Sighting
-from cinestream_platform.messages import quotes_no_values
+from cinestream_platform.messages import counted, quotes_no_values
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.services.disk import shortage
@@ -215,7 +215,7 @@ def landing_sensor(interval_seconds: int) -> SensorDefinition:
             due = due_files(conn, settings.files_per_run, in_flight)
         wanted = [file for file in due if len(loads.get(file.source, ())) < UNFINISHED_LOADS]
         requests = load_requests(wanted, in_flight, settings.files_per_run, BYTES_PER_RUN)
-        nothing = SkipReason(f"Nothing new to ask for; {len(in_flight):,} files are being loaded.")
+        nothing = SkipReason(f"Nothing new to ask for; {counted(len(in_flight), 'file is', 'files are')} being loaded.")
         return SensorResult(
             run_requests=[count_earlier_runs(context.instance, request).run_request() for request in requests],
             asset_events=list(arrival_events(arrivals)),

@@ -23,7 +23,7 @@ from cinestream_platform.automation.housekeeping import housekeeping
 from cinestream_platform.automation.jobs import JOBS
 from cinestream_platform.automation.reports import REPORTS_JOB
 from cinestream_platform.catalog import SOURCES
-from cinestream_platform.messages import quotes_no_values
+from cinestream_platform.messages import counted, quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.warehouse.kept_connections import kept_connection
 from cinestream_platform.warehouse.locks import living_runs
@@ -65,6 +65,6 @@ def dead_run_sensor() -> SensorDefinition:
             dead = [run for run in runs if run.run_id not in living]
         for run in dead:
             context.instance.report_run_failed(run, "The run's process is gone; its work will be asked for again.")
-        return SkipReason(f"{len(runs):,} runs looked at, {len(dead):,} were dead.")
+        return SkipReason(f"{counted(len(runs), 'run')} looked at, {len(dead):,} dead.")
 
     return evaluate

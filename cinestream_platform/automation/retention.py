@@ -20,6 +20,7 @@ from psycopg import Connection
 
 from cinestream_platform import progress
 from cinestream_platform.errors import CineStreamError
+from cinestream_platform.messages import counted
 
 FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 RUNS_AT_ONCE, ROWS_AT_ONCE = 100, 5_000
@@ -94,7 +95,7 @@ def delete_old(instance: DagsterInstance, keep: timedelta, *, seconds: float, lo
             progress.note("a run of long ago")
             runs += 1
             if runs % 1_000 == 0:
-                log(f"{runs:,} runs deleted")
+                log(f"{counted(runs, 'run')} deleted")
     return Deleted(runs, events, checks, is_complete=time.monotonic() <= deadline)
 
 

@@ -26,6 +26,7 @@ from cinestream_platform.commands.tables import say
 from cinestream_platform.commands.working import working
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.ledger.landed_files import settled_keys
+from cinestream_platform.messages import counted
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -104,9 +105,9 @@ def _feed(console: Console, target: PostgresTarget, supplies: list[Supply], *, r
             landed = _land([landing for landing in landings if landing.key not in settled])
             where = f"{get_settings().landing}/{supply.source}/"
             if landed:
-                say(console, f"landed        {landed} files in {where}")
+                say(console, f"landed        {counted(landed, 'file')} in {where}")
             if settled:
-                say(console, f"up to date    {len(settled)} files in {where}: landed and loaded before")
+                say(console, f"up to date    {counted(len(settled), 'file')} in {where}: landed and loaded before")
             keys += [landing.key for landing in landings]
             news += landed
         if supply.load:

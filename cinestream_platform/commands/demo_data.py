@@ -13,7 +13,7 @@ from pathlib import Path
 from cinestream_platform.catalog import SOURCES, landing_folders_of
 from cinestream_platform.commands.demo_sources import DemoError, Supply
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.messages import one_line
+from cinestream_platform.messages import counted, one_line
 from cinestream_platform.regular_files import irregular, is_regular
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
@@ -231,7 +231,7 @@ def _netflix(settings: Settings, folder: Path) -> Choice:
     found = release_files(folder, scratch)
     names = [path.name for _, path in found.files if path not in found.joined]
     if found.joined:
-        names.append(f"{found.films:,} files of films joined to {len(found.joined):,}")
+        names.append(f"{counted(found.films, 'file')} of films joined to {len(found.joined):,}")
     passed = tuple((name, "no file of the Netflix Prize that is to be loaded") for name in found.left_out)
     supply = Supply("netflix", str(folder), tuple(path for _, path in found.files))
     return Choice("netflix", supply, tuple(names), passed)

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from cinestream_platform.commands.findings import FAILED, OK, WARNING, Finding, mask_secrets
-from cinestream_platform.messages import describe
+from cinestream_platform.messages import counted, describe
 from cinestream_platform.services.disk import disks, shortage
 from cinestream_platform.settings import Settings, SettingsError, get_settings
 
@@ -34,7 +34,7 @@ def run_doctor() -> int:
         console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
         failed += finding.level == FAILED
         warned += finding.level == WARNING
-    console.print(f"{failed} failed, {warned} warnings." if failed or warned else "All is well.")
+    console.print(f"{failed} failed, {counted(warned, 'warning')}." if failed or warned else "All is well.")
     return 1 if failed else 0
 
 

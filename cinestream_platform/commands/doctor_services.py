@@ -19,7 +19,7 @@ from cinestream_platform.declarations.connector import OperationalSystem, Source
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
 from cinestream_platform.lake.store_errors import explain, is_store_error, location_of
 from cinestream_platform.marts.project import manifest_path
-from cinestream_platform.messages import describe
+from cinestream_platform.messages import counted, describe
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.services.process import PostgresServiceError
 from cinestream_platform.settings import Settings, SettingsError
@@ -109,7 +109,7 @@ class ServiceChecks:
             yield Finding(FAILED, "warehouse", str(error))
             return
         self._is_prepared = True
-        done = f" ({len(changes)} changes made now)" if changes else ""
+        done = f" ({counted(len(changes), 'change')} made now)" if changes else ""
         yield Finding(OK, "warehouse", f"{len(TABLES)} tables and the ledger are as declared{done}")
 
     def source_database(self, system: OperationalSystem) -> Iterator[Finding]:
@@ -197,7 +197,8 @@ class ServiceChecks:
             limits.apply_where_possible(conn, limits.wanted(conn, databases))
             left = [f"{statement.as_string(conn)};" for statement in limits.wanted(conn, databases)]
         if left:
-            text = f"{len(left)} rights and limits are not as they should be, and {self._target.user} may not set them"
+            are = counted(len(left), "right or limit is", "rights and limits are")
+            text = f"{are} not as declared, and {self._target.user} may not set that"
             yield Finding(WARNING, "server", text, f"have a DBA run in this database: {' '.join(left)}")
         else:
             yield Finding(OK, "server", "logins have limits, and nobody else is let in")

@@ -6,6 +6,7 @@ from cinestream_platform.catalog import CATALOG, TABLES, raw_tables_of, relation
 from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.errors import CineStreamError
+from cinestream_platform.messages import counted
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.warehouse import profile_text
 from cinestream_platform.warehouse.connection import connect
@@ -50,7 +51,7 @@ def show(console: Console, profile: SourceProfile) -> None:
 
 
 def _print_columns(console: Console, table: TableProfile) -> None:
-    title = f"{table.table.name}: {table.rows:,} rows"
+    title = f"{table.table.name}: {counted(table.rows, 'row')}"
     cells = [profile_text.column_cells(column, table) for column in table.columns]
     print_table(console, title, profile_text.COLUMN_HEADINGS, cells, texts=1)
     if note := profile_text.sample_note(table):

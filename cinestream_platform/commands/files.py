@@ -23,10 +23,13 @@ from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.ledger import corrections
+from cinestream_platform.messages import counted
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.regular_files import is_regular, left_out
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
+
+SHOWN_NAMES = 10
 
 
 class NotLandableError(CineStreamError):
@@ -128,12 +131,26 @@ def land_named(
     """Land what somebody named, who may have named a link; lines for people, also about what is left out."""
     if path.is_dir():
         yield from (f"left out {line}" for line in left_out(path))
+        yield from _not_taken(source, path, dataset)
     elif path.is_symlink():
         dataset = dataset or next(
             (folder.dataset for folder in landing_folders_of(source) if folder.takes(path.name)), None
         )
         path, name = path.resolve(), name or path.name
     yield from land_planned(plan_landing(source, path, dataset=dataset, name=name), replace=replace)
+
+
+def _not_taken(source: str, folder: Path, dataset: str | None) -> Iterator[str]:
+    """The entries of a folder that the source does not take, by the first few names."""
+    folders = landing_folders_of(source)
+    taken = {file for file in folder.iterdir() if is_regular(file) and _folder_for(file, folders, dataset)}
+    others = [
+        entry for entry in sorted(folder.iterdir()) if entry not in taken and (entry.is_dir() or is_regular(entry))
+    ]
+    if taken and others:
+        names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in others[:SHOWN_NAMES]]
+        more = f" and {len(others) - SHOWN_NAMES:,} more" if len(others) > SHOWN_NAMES else ""
+        yield f"passed over {', '.join(names)}{more}: no file of {dataset or source}, or a folder in the folder"
 
 
 def fetch_and_land(
@@ -211,4 +228,4 @@ def sweep() -> str:
     from cinestream_platform.automation.housekeeping import sweep_lake
 
     swept = sweep_lake(prepared_target(CATALOG), open_lake(get_settings()))
-    return f"{swept:,} folders of crashed loads deleted from {get_settings().lake}"
+    return f"{counted(swept, 'folder')} of crashed loads deleted from {get_settings().lake}"

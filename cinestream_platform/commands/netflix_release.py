@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from cinestream_platform.commands.files import land_planned, plan_landing
 from cinestream_platform.commands.replacing import Landing
+from cinestream_platform.messages import counted
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.netflix.release import RATINGS, TITLES, WHERE_IT_IS, printable, release_files
 
@@ -32,7 +33,7 @@ def fetch_netflix(archive: Path | None, *, name: str | None = None, replace: boo
             found = release_files(archive, Path(scratch), progress=advance)
         yield from _about_left_out(found.left_out)
         if found.joined:
-            yield f"joined {found.films:,} files of films to {len(found.joined):,}"
+            yield f"joined {counted(found.films, 'file')} of films to {len(found.joined):,}"
         landings = [landing for dataset, path in found.files for landing in _planned(dataset, path, name)]
         landed = land_planned(landings, replace=replace)
         for landing in landings:

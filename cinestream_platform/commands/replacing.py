@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
+from cinestream_platform.messages import counted
 from cinestream_platform.reading.record_count import count_records
 from cinestream_platform.regular_files import NotRegularError, open_below
 
@@ -57,7 +58,7 @@ class Replaced:
 
 
 def _size(rows: int | None, size: int) -> str:
-    return f"{size:,} bytes" if rows is None else f"{rows:,} rows ({size:,} bytes)"
+    return f"{size:,} bytes" if rows is None else f"{counted(rows, 'row')} ({size:,} bytes)"
 
 
 def find_replaced(store: ObjectStore, landings: Sequence[Landing]) -> dict[str, Replaced]:

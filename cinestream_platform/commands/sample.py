@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cinestream_platform.declarations.sample import SampleCounts
+from cinestream_platform.messages import counted
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.chinook.sample import generator as chinook
 from cinestream_platform.sources.movielens.sample import generator as movielens
@@ -46,7 +47,7 @@ def generate(
         write = {"movielens": movielens.generate, "chinook": chinook.generate}[source]
         made = write(folder, scale=scale, seed=seed, dirt=not clean)
     for dataset, count in made.rows.items():
-        yield f"{dataset}: {count:,} records, {sum(made.planted[dataset].values()):,} to be rejected"
+        yield f"{dataset}: {counted(count, 'record')}, {sum(made.planted[dataset].values()):,} to be rejected"
     yield f"The files are in {folder}."
 
 

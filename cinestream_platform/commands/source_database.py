@@ -5,6 +5,7 @@ from pathlib import Path
 
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.messages import counted
 from cinestream_platform.releases.fetch_release import DVDRENTAL, fetch_archive, warning_about
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, source_target
@@ -24,7 +25,7 @@ def generate(*, scale: float, seed: int, clean: bool, replace: bool) -> Iterator
     yield _outcome(sample is not None)
     if sample:
         for table, kinds in sample.planted.items():
-            yield f"{table}: {sample.rows[table]:,} rows, {sum(kinds.values()):,} to be rejected"
+            yield f"{table}: {counted(sample.rows[table], 'row')}, {sum(kinds.values()):,} to be rejected"
 
 
 def fetch_and_restore(base_url: str | None) -> Iterator[str]:
@@ -46,5 +47,5 @@ def _outcome(is_new: bool) -> str:
     )
     with connect(target, role=None) as conn:
         rows = sum(count for (count,) in conn.execute(counts))
-    found = f"{len(SOURCE_TABLES)} tables, {rows:,} rows in {target}"
+    found = f"{len(SOURCE_TABLES)} tables, {counted(rows, 'row')} in {target}"
     return f"loaded {found}" if is_new else f"left as it was: {found}; --replace makes it anew"

@@ -8,11 +8,12 @@ from rich.console import Console
 
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.commands.tables import print_table, say
-from cinestream_platform.commands.verdict import counted, described, gather
+from cinestream_platform.commands.verdict import described, gather
 from cinestream_platform.commands.waiting import waiting_entries
 from cinestream_platform.commands.working import working
 from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.ledger.held_work import BUILD_REASON
+from cinestream_platform.messages import counted
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
@@ -84,8 +85,8 @@ def _print_files(console: Console, conn: Connection[Any], *, every_file: bool) -
     for key, status, loaded, rejected, attempts, reason in files:
         # As lines and never cut: the key is what other commands ask for.
         say(console, f"  {key}")
-        numbers = f", {loaded:,} rows, {rejected:,} rejected" if status == "loaded" else ""
-        tried = f" after {counted(attempts, 'attempt', 'attempts')}" if status != "loaded" and attempts else ""
+        numbers = f", {counted(loaded, 'row')}, {rejected:,} rejected" if status == "loaded" else ""
+        tried = f" after {counted(attempts, 'attempt')}" if status != "loaded" and attempts else ""
         say(console, f"      {status}{tried}{numbers}{f': {reason}' if reason else ''}")
     if files:
         say(console, "")

@@ -16,6 +16,7 @@ from psycopg import Connection
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.ledger import landed_files, stale_look
 from cinestream_platform.ledger.publications import read_state, state_marker
+from cinestream_platform.messages import counted
 from cinestream_platform.processes.home import is_claimed
 from cinestream_platform.processes.runs import Runs, read_runs
 from cinestream_platform.services.disk import disks, shortage
@@ -50,7 +51,7 @@ class Health:
         if self.parked:
             found.append(f"{counted(self.parked, 'file is', 'files are')} parked")
         if self.failing:
-            found.append(f"{counted(self.failing, 'file', 'files')} failed and will be tried again")
+            found.append(f"{counted(self.failing, 'file')} failed and will be tried again")
         if self.runs.failed:
             found.append(f"the last run failed of {_named(self.runs.failed)}")
         idle = not self.has_daemon and not self.runs.running
@@ -93,7 +94,7 @@ def described(health: Health) -> Iterator[tuple[str, str]]:
         tables = [f"{name} ({count:,})" if count > 1 else name for name, count in sorted(health.stale.items())]
         yield "stale now", _named(tables) or "nothing"
     yield "runs", f"{health.runs.running:,} running, {health.runs.queued:,} queued{_failures(health.runs)}"
-    held = f", {counted(health.held, 'partition', 'partitions')} held after being cancelled" if health.held else ""
+    held = f", {counted(health.held, 'partition')} held after being cancelled" if health.held else ""
     failing = f" ({health.failing:,} of them failed and will be tried again)" if health.failing else ""
     yield "files", f"{health.parked:,} parked, {health.waiting:,} waiting{failing}{held}"
     if health.extracted:
@@ -107,11 +108,6 @@ def _failures(runs: Runs) -> str:
     if runs.failed_for_files:
         failed += f"; last run of {_named(runs.failed_for_files)} loaded all but the files that it could not load"
     return failed
-
-
-def counted(count: int, one: str, many: str) -> str:
-    """A number with its noun."""
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cinestream_platform.commands.tables import say
+from cinestream_platform.messages import counted
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -53,7 +54,7 @@ def following(console: Console) -> Iterator[Steps]:
     if not console.is_terminal:
         with _lines(console, lambda: str(steps)):
             yield steps
-        say(console, f"done          {steps.done:,} steps")
+        say(console, f"done          {counted(steps.done, 'step')}")
         return
     columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, get_time=time.monotonic) as progress:

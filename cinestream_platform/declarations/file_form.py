@@ -57,6 +57,7 @@ FOREIGN_FORMS = {
     b"\xfe\xff": "UTF-16 text",
 }
 """What is landed by mistake, by its first bytes."""
+EMPTY = "the file is empty: it has no bytes. Land it again."
 TAR_MAGIC, TAR_MAGIC_AT = b"ustar", 257
 
 

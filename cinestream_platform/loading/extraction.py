@@ -43,7 +43,7 @@ from cinestream_platform.loading.file_reading import CLOCK_SLACK
 from cinestream_platform.loading.overlap import Newcomer
 from cinestream_platform.loading.publish import COMPARISONS, Compared, claim, compare
 from cinestream_platform.loading.raw_rows import RawRows, Spool
-from cinestream_platform.messages import describe
+from cinestream_platform.messages import counted, describe
 from cinestream_platform.publishing.raw import FileTransaction, RawTableChangedError
 from cinestream_platform.reading.blocks import REJECT_SCHEMA
 from cinestream_platform.reading.increments import grown, newest_from
@@ -254,7 +254,7 @@ class Extractor:
         rows = spool.rows + bad.height + sum(earlier.rows_loaded or 0 for earlier in loaded)
         if feed.refuses(bad.height, rows):
             raise TooManyRejectedError(
-                f"table {feed.table.name}: {bad.height:,} of {rows:,} rows break rules, more than "
+                f"table {feed.table.name}: {bad.height:,} of {counted(rows, 'row')} break rules, more than "
                 f"{feed.reject_threshold:.0%}, e.g. {reject_words(bad, feed.table)}. Nothing was published. Mend the "
                 "source."
             )

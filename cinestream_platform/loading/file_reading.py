@@ -18,7 +18,7 @@ from cinestream_platform.declarations.raw_table import RawHistory, RawSnapshot
 from cinestream_platform.lake.store import LocalCopy
 from cinestream_platform.ledger.landed_files import LandedFile
 from cinestream_platform.loading.raw_rows import Spool
-from cinestream_platform.messages import bounded
+from cinestream_platform.messages import bounded, counted
 from cinestream_platform.reading.readers import read_records
 from cinestream_platform.reading.reject_words import reject_words
 from cinestream_platform.reading.rejects import Rejects
@@ -88,10 +88,10 @@ def _read(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) -> Readi
 
 def _too_many(rejects: Rejects, read: int, feed: Feed, *, is_all: bool) -> Refusal:
     """More records are rejected than the feed allows; unless all were read, whatever follows could not change that."""
-    which = f"{read:,} records" if is_all else f"the first {read:,} records"
+    which = counted(read, "record is", "records are") if is_all else f"the first {read:,} records are"
     rest = "" if is_all else " even if all that follow were good, so that reading stopped there"
     reason = (
-        f"{rejects.rows:,} of {which} are rejected, more than {feed.reject_threshold:.2%}{rest}; nothing was "
+        f"{rejects.rows:,} of {which} rejected, more than {feed.reject_threshold:.2%}{rest}; nothing was "
         f"published. E.g. {reject_words(rejects.first, feed.table)}. Fix the file and land it again."
     )
     sample = rejects.first.select("line", "rule", "raw").iter_rows()

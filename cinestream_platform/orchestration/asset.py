@@ -42,7 +42,7 @@ from cinestream_platform.ledger.deliveries import Input, made_from
 from cinestream_platform.ledger.publications import Publication
 from cinestream_platform.loading.files import FileLoader, Outcome, Report
 from cinestream_platform.loading.raw_rows import RawRows, Scope
-from cinestream_platform.messages import bounded, quotes_no_values
+from cinestream_platform.messages import bounded, counted, quotes_no_values
 from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.io_managers import Build, Delivery
@@ -205,7 +205,7 @@ def _fail_for_files_not_loaded(context: AssetExecutionContext, reports: list[Rep
         tag = f"{NOT_LOADED_TAG}{context.asset_key.to_python_identifier()}"
         context.instance.add_run_tags(context.run.run_id, {tag: str(len(bad))})
         raise Failure(
-            f"{len(bad):,} of {len(reports):,} files could not be loaded{others}:\n"
+            f"{len(bad):,} of {counted(len(reports), 'file')} could not be loaded{others}:\n"
             + bounded("\n".join(f"{report.file.key} {report.outcome}: {report.reason}" for report in bad), 5_000),
             metadata={"files": MetadataValue.json({r.file.key: bounded(r.reason, 500) for r in bad[:SHOWN_FILES]})},
             # The ledger knows when a file is to be tried again; repeating the run would not help.

@@ -21,6 +21,7 @@ from cinestream_platform.declarations.table import Dimension, Reference, Table
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.ledger.deliveries import BEGINNING
 from cinestream_platform.ledger.publications import publishing, record_added_members
+from cinestream_platform.messages import counted
 from cinestream_platform.warehouse.connection import PostgresTarget, connect, connect_bulk
 
 
@@ -86,10 +87,11 @@ class KeyResolver:
         known = self._members(dimension, again=True).select(member_id).to_series()
         bad = new.filter(pl.col(member_id).is_in(known.implode()) | (pl.col(valid_from) != BEGINNING))
         if bad.height:
+            lacking = counted(bad.height, "version")
             raise UnpublishedVersionError(
-                f"{dimension.qualified_name} lacks {bad.height:,} versions that the rows need: it was published anew "
-                "meanwhile, from other deliveries. Nothing of this partition is published. The staleness sensor asks "
-                "for both again; by hand, materialize the dimension together with the table."
+                f"{dimension.qualified_name} lacks {lacking} that the rows need: it was published anew meanwhile, from "
+                "other deliveries. Nothing of this partition is published. The staleness sensor asks for both again; "
+                "by hand, materialize the dimension together with the table."
             )
 
     @staticmethod

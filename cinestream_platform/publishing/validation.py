@@ -16,7 +16,7 @@ from cinestream_platform.declarations.column import Rule
 from cinestream_platform.declarations.frames import NamedRule, named_rules, polars_type, rule_expression
 from cinestream_platform.declarations.table import Table
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.messages import MAX_VALUE, bounded, form_of, one_line
+from cinestream_platform.messages import MAX_VALUE, bounded, counted, form_of, one_line
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
@@ -53,7 +53,7 @@ class BrokenRulesError(CineStreamError):
     def __init__(self, table: Table, partition_key: str, results: list[RuleResult]) -> None:
         self.results = results
         broken = "; ".join(
-            f"{r.name}: {r.failed_rows:,} rows, e.g. {bounded(str(list(r.sample)[:2]), MAX_SAMPLE)}"
+            f"{r.name}: {counted(r.failed_rows, 'row')}, e.g. {bounded(str(list(r.sample)[:2]), MAX_SAMPLE)}"
             for r in results
             if not r.passed
         )

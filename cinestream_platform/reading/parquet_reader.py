@@ -18,7 +18,13 @@ import pyarrow.parquet as pq
 
 from cinestream_platform.declarations.column import Column, Kind
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.declarations.file_form import PARQUET_MAGIC, FileRefusedError, Packing, refuse_foreign_form
+from cinestream_platform.declarations.file_form import (
+    EMPTY,
+    PARQUET_MAGIC,
+    FileRefusedError,
+    Packing,
+    refuse_foreign_form,
+)
 from cinestream_platform.reading.blocks import (
     BLOCK_BYTES,
     MAX_CELLS,
@@ -35,6 +41,8 @@ from cinestream_platform.reading.unpacking import MAX_RATIO, most_unpacked, unpa
 
 MAX_FOOTER_BYTES = 16 * 1024 * 1024
 MAX_FIXED_BYTES = 64
+LEAST_BYTES = 12
+"""Magic bytes at both ends, and the length of the footer."""
 BUFFER_BYTES = 1024 * 1024
 PLAIN_KINDS = (
     pa.types.is_string,
@@ -118,6 +126,8 @@ def _raw(records: pl.DataFrame, names: list[str]) -> pl.Series:
 
 def _require_parquet(path: Path) -> None:
     size = path.stat().st_size
+    if not size:
+        raise FileRefusedError(EMPTY)
     with path.open("rb") as file:
         begin = file.read(len(PARQUET_MAGIC))
         if begin != PARQUET_MAGIC:
@@ -127,7 +137,7 @@ def _require_parquet(path: Path) -> None:
             )
         file.seek(max(size - 8, 0))
         end = file.read(8)
-    if end[-4:] != PARQUET_MAGIC:
+    if size < LEAST_BYTES or end[-4:] != PARQUET_MAGIC:
         raise FileRefusedError("the Parquet file is cut off: its end is missing. Land it again.")
     if int.from_bytes(end[:4], "little") > MAX_FOOTER_BYTES:
         raise FileRefusedError(f"the footer of the Parquet file has more than {MAX_FOOTER_BYTES:,} bytes.")

@@ -15,7 +15,14 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from cinestream_platform.declarations.file_form import GZIP_MAGIC, PACKINGS, ZSTD_MAGIC, FileRefusedError, Packing
+from cinestream_platform.declarations.file_form import (
+    EMPTY,
+    GZIP_MAGIC,
+    PACKINGS,
+    ZSTD_MAGIC,
+    FileRefusedError,
+    Packing,
+)
 from cinestream_platform.lake.stored import CHUNK_BYTES
 from cinestream_platform.services.disk import keep_room
 from cinestream_platform.settings import get_settings
@@ -67,9 +74,13 @@ def open_source(path: Path, packing: Packing) -> Iterator[Source]:
             return
         begin = file.read(len(ZSTD_MAGIC))
         if not begin.startswith(MAGIC[packing]):
-            what = "empty" if not begin else f"not a {packing.value} archive"
+            if not begin:
+                raise FileRefusedError(EMPTY)
             ending = next(ending for ending, kind in PACKINGS.items() if kind is packing)
-            raise FileRefusedError(f"the name ends in {ending}, but the file is {what}. Land it under its right name.")
+            raise FileRefusedError(
+                f"the name ends in {ending}, but the file is not a {packing.value} archive. Land it under its right "
+                "name."
+            )
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         with pa.PythonFile(file, mode="r") as packed, pa.CompressedInputStream(packed, packing.value) as stream:

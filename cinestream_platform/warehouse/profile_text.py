@@ -7,6 +7,7 @@ look in a terminal (``commands.explore``).
 import re
 from collections.abc import Sequence
 
+from cinestream_platform.messages import counted
 from cinestream_platform.warehouse.profile import OWN, ColumnProfile, RelationProfile, SourceProfile, TableProfile
 
 SHOWN_CHARACTERS = 28
@@ -47,7 +48,8 @@ def _keys(profile: TableProfile) -> str:
     words = [_key(key) for key in candidates]
     if profile.counted and declared not in candidates:
         repeated = profile.counted - profile.natural_keys
-        words.append(f"not {_key(declared)}: {f'{repeated:,} rows repeat one' if repeated else 'a part of it is NULL'}")
+        wrong = counted(repeated, "row repeats one", "rows repeat one") if repeated else "a part of it is NULL"
+        words.append(f"not {_key(declared)}: {wrong}")
     return ", ".join(words)
 
 
@@ -94,15 +96,14 @@ def _cut(text: str) -> str:
 def relation_sentences(profile: RelationProfile) -> tuple[str, str]:
     """What a relation is like seen from its child and from its parent."""
     child, parent = profile.relation.child.name, profile.relation.parent.name
-    count = f"{profile.orphans:,}" if profile.orphans else "no"
-    orphans = f"; {count} orphan{'' if profile.orphans == 1 else 's'}"
+    orphans = f"; {counted(profile.orphans, 'orphan') if profile.orphans else 'no orphans'}"
     if profile.orphan_keys:
         orphans += f" (such as {'; '.join(map(_cut, profile.orphan_keys))})"
     nulls = f", {profile.nulls:,} NULL" if profile.nulls else ""
     most = f"; at most {profile.most_children:,}" if profile.most_children else ""
     if profile.most_children > 1 and profile.busiest is not None:
         most += f" ({' + '.join(profile.relation.parent_columns)} {_cut(profile.busiest)})"
-    lacking = f"{profile.childless:,} {'has' if profile.childless == 1 else 'have'} none"
+    lacking = f"{counted(profile.childless, 'has', 'have')} none"
     return (
         f"{child}: {_of(profile.matched, profile.rows)} have their parent{orphans}{nulls}",
         f"{parent}: {_of(profile.parents_with_children, profile.parents)} have rows in {child}, {lacking}{most}",

@@ -22,7 +22,7 @@ from tests.support.platform import MOVIES, Y2005, Platform, ratings_csv
 KEY = "movielens/ratings/ratings.csv"
 OLD = ratings_csv([(1, 1, 3.0, Y2005), (1, 2, 3.0, Y2005)])
 NEW = ratings_csv([(2, 1, 4.0, Y2005)])
-SIZES = f"{KEY} would hold 1 rows ({len(NEW)} bytes) in place of 2 rows ({len(OLD)} bytes)"
+SIZES = f"{KEY} would hold 1 row ({len(NEW)} bytes) in place of 2 rows ({len(OLD)} bytes)"
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_command_line_says_so_in_one_line_and_takes_both_ways_out(platform: 
     assert beside.output == "landed movielens/ratings/ratings-2.csv\n"
     assert (content(platform), content(platform, "movielens/ratings/ratings-2.csv")) == (OLD, NEW)
     replaced = CliRunner().invoke(cli, ["land", "movielens", str(ratings), "--replace"])
-    assert replaced.output == f"landed {KEY}: 1 rows ({len(NEW)} bytes) in place of 2 rows ({len(OLD)} bytes)\n"
+    assert replaced.output == f"landed {KEY}: 1 row ({len(NEW)} bytes) in place of 2 rows ({len(OLD)} bytes)\n"
     assert content(platform) == NEW
 
 
@@ -81,7 +81,7 @@ def test_records_of_other_forms_are_counted_too(platform: Platform, tmp_path: Pa
     path.write_bytes(gzip.compress(OLD))
     list(land_named("movielens", path))
     path.write_bytes(gzip.compress(NEW))
-    with pytest.raises(KeyTakenError, match=r"1 rows .* in place of 2 rows"):
+    with pytest.raises(KeyTakenError, match=r"1 row .* in place of 2 rows"):
         list(land_named("movielens", path))
 
 
@@ -91,13 +91,25 @@ def test_of_a_folder_nothing_lands_if_one_of_its_files_would_replace_another(pla
         list(land_named("movielens", ratings.parent))
     assert keys(platform) == {KEY}
     assert list(land_named("movielens", ratings.parent, name="march")) == [
+        "passed over lake/, landing/: no file of movielens, or a folder in the folder",
         "landed movielens/movies/march/movies.csv",
         "landed movielens/ratings/march/ratings.csv",
     ]
     assert content(platform) == OLD
     assert content(platform, "movielens/ratings/march/ratings.csv") == NEW
-    assert len(list(land_named("movielens", ratings.parent, replace=True))) == 2
+    assert len(list(land_named("movielens", ratings.parent, replace=True))) == 3
     assert content(platform) == NEW
+
+
+def test_what_a_source_does_not_take_of_a_folder_is_named(platform: Platform, tmp_path: Path) -> None:
+    folder = tmp_path / "delivery"
+    (folder / "older").mkdir(parents=True)
+    for name in ("movies.csv", "README.txt", "older/movies.csv"):
+        (folder / name).write_bytes(b"movieId,title,genres\n")
+    assert list(land_named("movielens", folder)) == [
+        "passed over README.txt, older/: no file of movielens, or a folder in the folder",
+        "landed movielens/movies/movies.csv",
+    ]
 
 
 def test_a_fetched_release_replaces_no_other_one(
@@ -125,7 +137,7 @@ def test_of_an_archive_of_netflix_nothing_lands_if_one_file_would_replace_anothe
 
     list(netflix_release.fetch_netflix(archive("1,2003,One\n")))
     (platform.landing.folder / "netflix/ratings/combined_data_1.txt").unlink()
-    with pytest.raises(KeyTakenError, match=r"1 rows \(12 bytes\) in place of 1 rows \(11 bytes\)"):
+    with pytest.raises(KeyTakenError, match=r"1 row \(12 bytes\) in place of 1 row \(11 bytes\)"):
         list(netflix_release.fetch_netflix(archive("1,2003,Two!\n")))
     assert keys(platform) == {"netflix/movie-titles/movie_titles.csv"}
 
@@ -137,7 +149,7 @@ def test_what_lies_there_is_different_if_it_cannot_be_read(
         raise PermissionError(13, "permission denied")
 
     monkeypatch.setattr(files.open_landing(get_settings()).__class__, "fetch", closed)
-    with pytest.raises(KeyTakenError, match=rf"1 rows \({len(NEW)} bytes\) in place of {len(OLD)} bytes"):
+    with pytest.raises(KeyTakenError, match=rf"1 row \({len(NEW)} bytes\) in place of {len(OLD)} bytes"):
         list(land_named("movielens", ratings))
 
 

@@ -65,4 +65,4 @@ def test_a_file_of_nothing_but_bad_rows_is_parked_however_small(platform: Platfo
     platform.land(INVOICES, HEADER + b"1,862.5,2024-01-02,,,,,,1.00\n")
     platform.load()
     assert platform.status(INVOICES) == ["parked"]
-    assert "1 of 1 records are rejected" in platform.ledger_row(INVOICES)["reason"]
+    assert "1 of 1 record is rejected" in platform.ledger_row(INVOICES)["reason"]

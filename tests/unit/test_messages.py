@@ -12,6 +12,7 @@ from cinestream_platform.messages import (
     MAX_MESSAGE,
     DescribedError,
     bounded,
+    counted,
     describe,
     form_of,
     quotes_no_values,
@@ -122,3 +123,8 @@ def test_a_decorated_function_raises_no_error_that_quotes_a_value_nor_one_behind
     assert isinstance(own.__cause__, DescribedError)
     assert SECRET not in str(own.__cause__)
     assert own.__cause__.__cause__ is None
+
+
+def test_a_count_agrees_with_its_noun() -> None:
+    assert [counted(n, "row") for n in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert [counted(n, "file is", "files are") for n in (1, 2)] == ["1 file is", "2 files are"]

@@ -71,7 +71,7 @@ def test_steps_say_how_many_are_done_and_what_goes_on(monkeypatch: pytest.Monkey
         steps.follow("movielens/movies", done=1)
         steps.follow("dbt, marts: movielens/mart_ratings")
         assert told.wait(60)
-    assert printed(console).splitlines()[-1] == "done          1 steps"
+    assert printed(console).splitlines()[-1] == "done          1 step"
 
 
 def test_lines_end_with_the_work_also_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:

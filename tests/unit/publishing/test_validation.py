@@ -150,7 +150,7 @@ def test_the_message_of_a_stopped_publish_names_table_partition_rules_counts_and
     assert message.startswith(
         "s_dw.things (2005) is not published, its rows break rules: thing_range: 2 rows, e.g. [{'thing': 0"
     )
-    assert "; place_values: 1 rows, e.g. [{'thing': 0" in message
+    assert "; place_values: 1 row, e.g. [{'thing': 0" in message
     assert str(BrokenRulesError(THINGS, "whole", results)).startswith("s_dw.things is not published")
 
 

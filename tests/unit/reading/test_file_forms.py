@@ -176,7 +176,10 @@ GOOD = as_csv(RATING_NAMES, [("1", "1", "4.5", "1112484819")] * 3)
         (".csv.gz", GOOD, r"ends in \.gz, but the file is not a gzip archive"),
         (".csv.gz", packed(GOOD, ".zst"), "not a gzip archive"),
         (".csv.zst", gzip.compress(GOOD), r"ends in \.zst, but the file is not a zstd archive"),
-        (".csv.gz", b"", "the file is empty"),
+        *(
+            (ending, b"", r"the file is empty: it has no bytes\. Land it again")
+            for ending in (".csv.gz", ".csv.zst", ".parquet")
+        ),
         (".csv.gz", gzip.compress(gzip.compress(GOOD)), "this is a gzip archive"),
         (".csv.gz", gzip.compress(GOOD)[:-9], "gzip archive is cut off"),
         (".csv.gz", gzip.compress(GOOD)[:-8] + bytes(8), "gzip archive is damaged"),
@@ -186,10 +189,11 @@ GOOD = as_csv(RATING_NAMES, [("1", "1", "4.5", "1112484819")] * 3)
         (".jsonl", b"[\n{}\n]"[:1], "no line of the file holds a JSON object"),
         (".jsonl", gzip.compress(GOOD), "this is a gzip archive"),
         (".jsonl", GOOD, "no line of the file holds a JSON object"),
-        (".jsonl", b'{"userId": 1, "colour": 2}\n', "column `colour` is not known"),
+        (".jsonl", b'{"userId": 1, "movieId": 1, "colour": 2}\n', "column `colour` is not known"),
         (".jsonl", b'{"userId": 1, "user_id": 2}\n', "occurs twice"),
         (".parquet", GOOD, "the file is none"),
         (".parquet", gzip.compress(GOOD), "this is a gzip archive"),
+        (".parquet", b"PAR1", "cut off"),
         (".parquet", as_parquet(RATING_NAMES, [])[:-3], "cut off"),
         (".parquet", b"PAR1" + bytes(40) + b"\x08\0\0\0PAR1", "damaged"),
         (".parquet", b"PAR1" + b"\xff\xff\xff\x7fPAR1", "footer"),

@@ -127,7 +127,7 @@ def test_the_declared_key_of_deliveries_is_a_key_although_one_column_of_it_is_ou
     twice = TableProfile(history, 118, 118, (ColumnProfile(ID, 0, None, 59, "1", "59"),), 118)
     assert table_cells(twice) == ("customer", "118", "rental_id (in each delivery)")
     broken = replace(twice, natural_keys=117)
-    assert table_cells(broken)[2] == "not rental_id (in each delivery): 1 rows repeat one"
+    assert table_cells(broken)[2] == "not rental_id (in each delivery): 1 row repeats one"
 
 
 def test_a_declared_key_with_a_null_in_it_repeats_nothing() -> None:
