@@ -35,8 +35,8 @@ class Stages:
         step, now = event.step_key or "", time.perf_counter()
         if event.event_type_value == "STEP_START":
             self._begun[step] = now
-        elif event.event_type_value == "HANDLED_OUTPUT":
-            self._written[step] = now
+        elif event.event_type_value == "ASSET_MATERIALIZATION":
+            self._written.setdefault(step, now)
         elif event.event_type_value == "STEP_SUCCESS":
             is_table = step in self._layers
             written = self._written.get(step, now) if is_table else now

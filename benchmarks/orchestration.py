@@ -55,7 +55,7 @@ def main() -> None:
         from cinestream_platform.commands.instance import prepare_instance
         from cinestream_platform.loading.files import FileLoader
         from cinestream_platform.marts.project import ensure_manifest
-        from cinestream_platform.orchestration.io_managers import WarehouseIOManager
+        from cinestream_platform.orchestration import asset
         from cinestream_platform.orchestration.warehouse import prepared_target
         from cinestream_platform.services.postgres import stop_postgres
         from cinestream_platform.settings import get_settings
@@ -67,7 +67,7 @@ def main() -> None:
         from cinestream_platform.marts import assets
 
         _timed(FileLoader, "_attempt", "files: read, judge, write, COPY")
-        _timed(WarehouseIOManager, "handle_output", "tables: compute, validate, COPY, constraints")
+        _timed(asset, "publish", "tables: compute, validate, COPY, constraints")
         _count_dbt(assets)
         try:
             run_demo(None, release="", scale=options.scale, fresh=False)

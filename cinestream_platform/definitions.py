@@ -80,7 +80,7 @@ def build_definitions() -> Definitions:
             "stores": stores,
             "dbt": MartsDbt(),
             "raw_io_manager": RawIOManager(warehouse=warehouse, stores=stores, catalog=catalog),
-            "warehouse_io_manager": WarehouseIOManager(warehouse=warehouse),
+            "warehouse_io_manager": WarehouseIOManager(warehouse=warehouse, catalog=catalog),
         },
     )
 

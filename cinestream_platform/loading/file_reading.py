@@ -19,6 +19,7 @@ from cinestream_platform.lake.store import LocalCopy
 from cinestream_platform.ledger.landed_files import LandedFile
 from cinestream_platform.loading.raw_rows import Spool
 from cinestream_platform.messages import bounded, counted
+from cinestream_platform.reading.blocks import LAST_RECORD_REJECTED, Batch
 from cinestream_platform.reading.readers import read_records
 from cinestream_platform.reading.reject_words import reject_words
 from cinestream_platform.reading.rejects import Rejects
@@ -79,11 +80,19 @@ def _read(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) -> Readi
         spool.add(batch.rows)
         rejects.add(batch.rejected)
         open_end = batch.ends_without_line_end
+        warnings[LAST_RECORD_REJECTED] = int(open_end and _ends_rejected(batch))
         warnings.update(batch.warnings)
         if batch.most_to_come and feed.refuses(rejects.rows, rows + rejects.rows + batch.most_to_come):
             return _too_many(rejects, rows + rejects.rows, feed, is_all=False)
     spool.flush()
-    return Reading(spool, copy.sha256, rejects, open_end, warnings)
+    return Reading(spool, copy.sha256, rejects, open_end, +warnings)
+
+
+def _ends_rejected(batch: Batch) -> bool:
+    """Whether the last record of a batch is a rejected one."""
+    if batch.rejected.is_empty():
+        return False
+    return batch.rows.is_empty() or bool((batch.rejected["line"] >= batch.rows["_line"].max()).any())
 
 
 def _too_many(rejects: Rejects, read: int, feed: Feed, *, is_all: bool) -> Refusal:

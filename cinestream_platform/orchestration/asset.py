@@ -21,10 +21,8 @@ from dagster import (
     AssetSpec,
     BackfillPolicy,
     Config,
-    Failure,
     FreshnessPolicy,
-    MetadataValue,
-    Output,
+    MaterializeResult,
     TableColumn,
     TableColumnConstraints,
     TableSchema,
@@ -39,22 +37,22 @@ from cinestream_platform.declarations.source import PLATFORM_OWNER, WEEKLY, Sour
 from cinestream_platform.declarations.star_table import PartitionedFact, StarTable, versioned_dimensions
 from cinestream_platform.declarations.table import Table
 from cinestream_platform.ledger.deliveries import Input, made_from
-from cinestream_platform.ledger.publications import Publication
-from cinestream_platform.loading.files import FileLoader, Outcome, Report
+from cinestream_platform.loading.files import FileLoader
 from cinestream_platform.loading.raw_rows import RawRows, Scope
-from cinestream_platform.messages import bounded, counted, quotes_no_values
-from cinestream_platform.orchestration import checks
+from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.beginning import begin_step
-from cinestream_platform.orchestration.io_managers import Build, Delivery
 from cinestream_platform.orchestration.partitions import partitions_of
-from cinestream_platform.orchestration.run_tags import NOT_LOADED_TAG
+from cinestream_platform.orchestration.published import report
+from cinestream_platform.orchestration.raw_checks import raw_check_results, raw_check_specs
+from cinestream_platform.orchestration.raw_load import fail_for_files_not_loaded, load_files
+from cinestream_platform.orchestration.table_checks import broken_rule_results, table_check_specs
 from cinestream_platform.orchestration.versions import with_published_versions
+from cinestream_platform.publishing.publish import Frames, publish
+from cinestream_platform.publishing.validation import BrokenRulesError
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
 Transform = Callable[..., pl.LazyFrame]
-SHOWN_FILES = 40
-"""So many files stand in the metadata of a run; the ledger has all of them."""
 
 
 class LoadConfig(Config):
@@ -178,39 +176,20 @@ def _raw_asset(source: Source, feed: Feed) -> AssetsDefinition:
             context.run.run_id,
             config.file_ids,
         )
-        delivery = Delivery(loader.load_pending())
-        yield Output(delivery)
+        loaded = load_files(context, loader)
+        yield MaterializeResult(asset_key=key, metadata=loaded.metadata())
         with connect(warehouse.target()) as conn:
-            yield from checks.raw_check_results(conn, feed, key)
-        _fail_for_files_not_loaded(context, delivery.reports)
+            yield from raw_check_results(conn, feed, key, len(loaded.loaded))
+        fail_for_files_not_loaded(context, loaded)
 
     made: AssetsDefinition = asset(
         **table_properties(feed.table, source, feed.description),
         deps=[landing_key(feed), *map(landing_key, source.bundles_of(feed))],
-        check_specs=checks.raw_check_specs(feed, key),
+        check_specs=raw_check_specs(feed, key),
         io_manager_key="raw_io_manager",
         required_resource_keys={"warehouse", "stores"},
     )(load)
     return made
-
-
-def _fail_for_files_not_loaded(context: AssetExecutionContext, reports: list[Report]) -> None:
-    """Fail the run for files that are parked or failed; all others are published by now.
-
-    A tag says that this step failed for its files alone: they are accounted for in the ledger, the run did its work.
-    """
-    bad = [report for report in reports if report.outcome in (Outcome.PARKED, Outcome.FAILED)]
-    if bad:
-        others = " (the others are)" if len(bad) < len(reports) else ""
-        tag = f"{NOT_LOADED_TAG}{context.asset_key.to_python_identifier()}"
-        context.instance.add_run_tags(context.run.run_id, {tag: str(len(bad))})
-        raise Failure(
-            f"{len(bad):,} of {counted(len(reports), 'file')} could not be loaded{others}:\n"
-            + bounded("\n".join(f"{report.file.key} {report.outcome}: {report.reason}" for report in bad), 5_000),
-            metadata={"files": MetadataValue.json({r.file.key: bounded(r.reason, 500) for r in bad[:SHOWN_FILES]})},
-            # The ledger knows when a file is to be tried again; repeating the run would not help.
-            allow_retries=False,
-        )
 
 
 def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Transform], AssetsDefinition]:
@@ -232,17 +211,15 @@ def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Tra
                 with connect(context.resources.warehouse.target()) as conn:
                     raw = with_published_versions(conn, table, raw)
             read = Inputs(table, raw)
-            built = Build(
-                table,
-                {key: function(**read.rows(key)) for key in keys},
-                read.file_ids,
-                lambda publication: context.add_asset_metadata(
-                    _published_metadata(publication), partition_key=publication.partition_key if partitions else None
-                ),
-            )
-            yield Output(built)
-            with connect(context.resources.warehouse.target()) as conn:
-                yield from checks.table_check_results(conn, built, key)
+            frames = Frames(table, {key: function(**read.rows(key)) for key in keys}, read.file_ids)
+            target, settings = context.resources.warehouse.target(), get_settings()
+            try:
+                published = publish(target, frames, run_id=context.run.run_id, settings=settings, log=context.log.info)
+            except BrokenRulesError as error:
+                yield from broken_rule_results(error, key)
+                raise
+            with connect(target) as conn:
+                yield from report(context, conn, published, key)
 
         made: AssetsDefinition = asset(
             **table_properties(table, source, getdoc(function) or ""),
@@ -250,7 +227,7 @@ def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Tra
             deps=[AssetDep(asset_key(reference.table)) for reference in table.references],
             partitions_def=partitions,
             backfill_policy=BackfillPolicy.single_run() if partitions else None,
-            check_specs=checks.table_check_specs(table, key),
+            check_specs=table_check_specs(table, key),
             io_manager_key="warehouse_io_manager",
             required_resource_keys={"warehouse"},
         )(build)
@@ -281,14 +258,3 @@ class Inputs:
     @cached_property
     def _inputs(self) -> list[Input]:
         return [rows.as_input(is_whole=name in self.table.reads_whole) for name, rows in self.raw.items()]
-
-
-def _published_metadata(publication: Publication) -> dict[str, Any]:
-    """What a stakeholder sees of a publication; the ledger has the rest (``ops.v_lineage``)."""
-    return {
-        "dagster/row_count": publication.rows,
-        "content_hash": publication.content_hash,
-        "changed": publication.changed,
-        "files": len(publication.file_ids),
-        "file_ids": MetadataValue.json(list(publication.file_ids)[:SHOWN_FILES]),
-    }

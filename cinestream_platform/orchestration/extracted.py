@@ -7,16 +7,15 @@ assets are asked for.
 from collections.abc import Iterator
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetOut, AssetsDefinition, Config, Failure, Output, multi_asset
+from dagster import AssetExecutionContext, AssetOut, AssetsDefinition, Config, Failure, MaterializeResult, multi_asset
 
 from cinestream_platform.declarations.connector import OperationalSystem, SourceDriftError
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.loading.extraction import Extractor, TooManyRejectedError
 from cinestream_platform.messages import quotes_no_values
-from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.asset import asset_key, table_properties
 from cinestream_platform.orchestration.beginning import begin_step
-from cinestream_platform.orchestration.io_managers import Delivery
+from cinestream_platform.orchestration.raw_checks import raw_check_results, raw_check_specs
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
@@ -27,7 +26,7 @@ class ExtractConfig(Config):
     full: bool = False
     """Read everything, also tables that grow: finds rows that were deleted or changed without a trace."""
     report_unchanged: bool = True
-    """Materialize tables that had not changed too; 17 checks a table take longer than a small extraction."""
+    """Materialize tables that had not changed too; its checks take longer than a small extraction."""
 
 
 DESCRIPTION = "All tables as they were at one moment; nothing is written of those that had not changed."
@@ -70,10 +69,10 @@ def _extraction(source: Source, system: OperationalSystem) -> AssetsDefinition:
                 "is_full": extracted.is_full,
                 "taken_at": extracted.moment.taken_at.isoformat(),
             }
-            yield Output(Delivery(iter(())), output_name=feed.table.name, metadata=metadata)
+            yield MaterializeResult(asset_key=asset_key(feed.table), metadata=metadata)
         with connect(target) as conn:
             for feed in news:
-                yield from checks.raw_check_results(conn, feed, asset_key(feed.table))
+                yield from raw_check_results(conn, feed, asset_key(feed.table), 1)
 
     made: AssetsDefinition = multi_asset(
         name=system.step,
@@ -85,7 +84,7 @@ def _extraction(source: Source, system: OperationalSystem) -> AssetsDefinition:
             )
             for feed in feeds
         },
-        check_specs=[spec for feed in feeds for spec in checks.raw_check_specs(feed, asset_key(feed.table))],
+        check_specs=[spec for feed in feeds for spec in raw_check_specs(feed, asset_key(feed.table))],
         required_resource_keys={"warehouse", "stores"},
         can_subset=True,
     )(extract)

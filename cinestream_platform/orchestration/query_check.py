@@ -15,7 +15,7 @@ from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.table import Table
 from cinestream_platform.ledger.publications import unsettled_partitions
 from cinestream_platform.messages import quotes_no_values
-from cinestream_platform.orchestration.checks import SAMPLE_ROWS, check_result
+from cinestream_platform.orchestration.check_results import SAMPLE_ROWS, check_result
 from cinestream_platform.warehouse.connection import connect
 
 

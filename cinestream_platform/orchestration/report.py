@@ -9,8 +9,8 @@ from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Materiali
 
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.messages import MAX_METADATA, bounded, quotes_no_values
-from cinestream_platform.orchestration import checks
 from cinestream_platform.orchestration.asset import asset_key, freshness_of, owners_of
+from cinestream_platform.orchestration.table_checks import report_check_result, report_check_spec
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.profile import profile_source
 from cinestream_platform.warehouse.profile_text import markdown
@@ -28,7 +28,7 @@ def report_asset(source: Source) -> AssetsDefinition:
         group_name=f"{source.name}_reports",
         kinds={"postgres", REPORT_KIND},
         deps=[asset_key(table) for table in source.raw_tables],
-        check_specs=[checks.report_check_spec(key)],
+        check_specs=[report_check_spec(key)],
         required_resource_keys={"warehouse"},
         owners=owners_of(source),
         freshness_policy=freshness_of(source),
@@ -43,7 +43,7 @@ def report_asset(source: Source) -> AssetsDefinition:
                 "raw_rows": sum(table.rows for table in profile.tables),
                 "orphans": profile.orphans,
             },
-            check_results=[checks.report_check_result(profile, key)],
+            check_results=[report_check_result(profile, key)],
         )
 
     return relationship_report

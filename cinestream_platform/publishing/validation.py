@@ -51,7 +51,7 @@ class BrokenRulesError(CineStreamError):
     """Rows that break the rules of their table: nothing of them was published."""
 
     def __init__(self, table: Table, partition_key: str, results: list[RuleResult]) -> None:
-        self.results = results
+        self.table, self.partition_key, self.results = table, partition_key, results
         broken = "; ".join(
             f"{r.name}: {counted(r.failed_rows, 'row')}, e.g. {bounded(str(list(r.sample)[:2]), MAX_SAMPLE)}"
             for r in results

@@ -36,6 +36,8 @@ FILE_WARNINGS = {
     REPEATED_HEADER: "lines that repeat the header, which are not records",
 }
 """What else than a value may be accepted though it is not as declared."""
+LAST_RECORD_REJECTED = "(last record rejected)"
+"""Counted along with the warnings: a file without a last line end whose last record is rejected was probably cut."""
 
 
 @dataclass(frozen=True)

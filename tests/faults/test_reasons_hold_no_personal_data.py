@@ -168,7 +168,12 @@ def test_samples_of_checks_show_where_records_stand_and_not_what_they_say(platfo
     [result] = platform.load()
     assert result.success
     found = [e for e in result.get_asset_check_evaluations() if e.check_name == "record_format"]
-    assert found[-1].metadata["sample"].value == [{"file": "chinook/employee/employee.csv", "line": "202"}]
+    [sample] = [record.data for record in found[-1].metadata["samples"].records]
+    assert (sample["file"], sample["line"], sample["rule"]) == (
+        "chinook/employee/employee.csv",
+        "202",
+        "a record has as many fields as the header",
+    )
     assert_nobody_is_named(said_by_dagster(platform), "events")
 
 
@@ -183,7 +188,7 @@ def test_however_much_is_wrong_a_message_and_a_metadata_value_stay_short(platfor
     events = [entry for entry in platform.instance.all_logs(result.run_id) if entry.is_dagster_event]
     assert max(len(entry.user_message) for entry in events) < 10_000
     values = [
-        len(json.dumps(value.value, default=str))
+        len(str([record.data for record in value.records]) if hasattr(value, "records") else json.dumps(value.value))
         for event in result.get_asset_check_evaluations()
         for value in event.metadata.values()
     ]

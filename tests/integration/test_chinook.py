@@ -21,7 +21,7 @@ from cinestream_platform.declarations.star_table import WholeFact
 from cinestream_platform.ledger.corrections import UnknownFileError
 from cinestream_platform.ledger.deliveries import BEGINNING
 from cinestream_platform.orchestration.asset import asset_key
-from cinestream_platform.orchestration.checks import one_version_at_a_time, table_check_specs
+from cinestream_platform.orchestration.table_checks import one_version_at_a_time, table_check_specs
 from cinestream_platform.orchestration.versions import DimensionOutdatedError
 from cinestream_platform.publishing.keys import KeyResolver, UnpublishedVersionError
 from cinestream_platform.settings import get_settings

@@ -90,8 +90,8 @@ def test_the_asset_carries_the_report_and_warns_of_orphans(platform: Platform) -
     assert "  - ratings: 3 of 4 (75.0 %) have their parent; 1 orphan (such as 99)" in report
     assert (made.metadata["raw_rows"].value, made.metadata["orphans"].value) == (10, 1)
     [check] = [found for found in done.get_asset_check_evaluations() if found.asset_key.path[0] == "movielens"]
-    assert (check.check_name, check.passed, check.severity.value) == ("relations_hold", False, "WARN")
-    assert check.metadata["sample"].value == [
+    assert (check.check_name, check.passed, check.severity.value) == ("no_orphans", False, "WARN")
+    assert [record.data for record in check.metadata["samples"].records] == [
         {"relation": "ratings.movie_id → movies.movie_id", "orphans": "1", "keys": "99"}
     ]
 

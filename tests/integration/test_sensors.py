@@ -231,7 +231,7 @@ def test_a_build_that_fails_is_asked_for_again_after_longer_and_longer_waits(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr("cinestream_platform.orchestration.io_managers.publish_table", fail)
+    monkeypatch.setattr("cinestream_platform.publishing.publish.publish_table", fail)
     now = time.time()
     monkeypatch.setattr("cinestream_platform.automation.build_sensor.time.time", lambda: now)
     for wait in (10, 20, 40):
