@@ -119,8 +119,9 @@ def connection_environment(target: PostgresTarget) -> dict[str, str]:
         "CINESTREAM_DBT_PASSWORD": target.password.get_secret_value(),
         "CINESTREAM_DBT_DBNAME": target.database,
         "CINESTREAM_DBT_SSLMODE": target.sslmode,
-        "CINESTREAM_DBT_SESSION": f"{process_name()}dbt",
         "CINESTREAM_DBT_SSLROOTCERT": target.sslrootcert,
+        # No variable of the profile: dbt parses everything anew when the profile is another one, by its name too.
+        "PGAPPNAME": f"{process_name()}dbt",
         **session_environment(),
     }
 

@@ -39,13 +39,14 @@ def test_the_connection_fills_every_variable_of_the_profile_but_the_role() -> No
         "CINESTREAM_DBT_DBNAME": "warehouse",
         "CINESTREAM_DBT_SSLMODE": "verify-full",
         "CINESTREAM_DBT_SSLROOTCERT": "",
-        "CINESTREAM_DBT_SESSION": f"{process_name()}dbt",
+        "PGAPPNAME": f"{process_name()}dbt",
         **session_environment(),
     }
     profile = (PROJECT_DIR / "profiles.yml").read_text()
-    read = environment.keys() - session_environment().keys()
+    read = environment.keys() - session_environment().keys() - {"PGAPPNAME"}
     assert all(f"env_var('{name}'" in profile for name in read)
     assert profile.count("env_var(") == len(read) + 1
+    assert all(process_name() not in environment[name] for name in read), "each process would parse the project anew"
 
 
 def test_the_environment_is_as_before_also_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
