@@ -99,7 +99,7 @@ def test_a_rule_that_stops_a_publish_fails_its_check_in_dagster_and_publishes_no
     validation.pandera_schema.cache_clear()
     star = [AssetKey(["movielens", name]) for name in ("dim_movie", "dim_user", "fact_ratings")]
     try:
-        with pytest.raises(validation.BrokenRulesError, match="rating_range: 1 rows"):
+        with pytest.raises(validation.BrokenRulesError, match="rating_range: 1 row"):
             platform.run([AssetKey(["conformed", "dim_date"]), *star], ("2005", "2005"))
     finally:
         monkeypatch.undo()

@@ -16,6 +16,7 @@ RAN = {
     "0030_platform_views": "9915b08c88694a4d",
     "0045_stale_tables_in_views": "b7c6c4fe7dc3e791",
     "0048_mart_names": "f718b5feaa2ff622",
+    "0050_rejected_by_rule": "2947a3c6c9c77d70",
 }
 """Name to the beginning of the hash that ``ops.migration`` has. A new migration joins once it is on the main branch."""
 
