@@ -52,8 +52,8 @@ class Type1Dimension(Dimension):
     """A dimension that holds what is so now: one row per ``member`` (a noun, ``film``).
 
     A member is identified by ``natural_ids``, and has the surrogate key ``<name>_key``. Changed members are updated in
-    place, new ones get the next keys, vanished ones are marked and never deleted (``upsert``). ``inferred_means``
-    what that flag means here.
+    place, new ones get the next keys, vanished ones are marked and never deleted (``upsert``). ``inferred_means`` is
+    the description of the flag ``is_inferred``.
     """
 
     member: str
