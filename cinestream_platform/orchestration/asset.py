@@ -144,6 +144,7 @@ def table_properties(table: Table, source: Source | None, what: str) -> dict[str
             "dagster/table_name": table.qualified_name,
             "dagster/column_schema": column_schema(table),
             "grain": table.grain,
+            "write_mode": str(table.mode),
         },
         "owners": owners_of(source),
         "freshness_policy": freshness_of(source),

@@ -55,9 +55,8 @@ def raw_check_specs(feed: Feed, key: AssetKey) -> list[AssetCheckSpec]:
         WRITTEN_AS_DECLARED: "Nothing was accepted that is written in another form than declared: 862.0 in a column of "
         f"whole numbers, the noise of binary floats in decimals, {', '.join(FILE_WARNINGS.values())}. Such values are "
         f"read exactly.{UNUSUAL}",
+        EVENTS_AGREE: f"Records of the same event say the same; else the latest counts.{UNUSUAL}",
     }
-    if feed.table.natural_key:
-        descriptions[EVENTS_AGREE] = f"Records of the same event say the same; else the latest counts.{UNUSUAL}"
     return [AssetCheckSpec(name, asset=key, description=text) for name, text in descriptions.items()]
 
 
@@ -72,8 +71,7 @@ def raw_check_results(conn: Connection[Any], feed: Feed, key: AssetKey, newest: 
     yield _parked(conn, feed, key)
     yield deliveries.cut()
     yield deliveries.written_as_declared()
-    if feed.table.natural_key:
-        yield deliveries.events_agree()
+    yield deliveries.events_agree()
 
 
 @dataclass(frozen=True)
