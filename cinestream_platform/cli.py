@@ -9,13 +9,10 @@ from typing import Any
 
 import click
 
-from cinestream_platform.commands.grouped import EXAMPLES, GroupedCommands, completed_from
+from cinestream_platform.commands.grouped import EXAMPLES, GroupedCommands
+from cinestream_platform.commands.source_names import NamingCommand, SourceChoice, completed
 
 ROLES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
-
-
-SOURCES = ("movielens", "chinook", "dvdrental", "netflix")
-"""Named here too: importing the catalogue would make every command wait."""
 
 
 @click.group(
@@ -37,16 +34,17 @@ def cli() -> None:
 
 
 @cli.command(
+    cls=NamingCommand,
     epilog="""\b
 Examples:
-  cinestream demo --source chinook
-  cinestream demo --data ~/films --release ml-25m
-"""
+  cinestream demo --source {source}
+  cinestream demo --data ~/films --release {release}
+""",
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with one sub-folder per source.")
-@click.option("--release", help="Folder of a MovieLens release below --data; by default ml-latest-small.")
+@click.option("--release", help="Folder of a release below --data, of a source that has several.")
 @click.option("--scale", type=float, help="Size of the generated sample, 1 by default.")
-@click.option("--source", "sources", multiple=True, type=click.Choice(SOURCES), help="Only this source (repeatable).")
+@click.option("--source", "sources", multiple=True, type=SourceChoice("sources"), help="Only this source (repeatable).")
 @click.option("--fresh", is_flag=True, help="Empty the warehouse first, whatever it holds.")
 def demo(data: Path | None, release: str | None, scale: float | None, sources: tuple[str, ...], fresh: bool) -> None:
     """Land files, materialize everything, and say what was done."""
@@ -56,7 +54,7 @@ def demo(data: Path | None, release: str | None, scale: float | None, sources: t
         raise click.UsageError("--scale is the size of generated files; those of --data are taken as they are")
     from cinestream_platform.commands.demo import run_demo
 
-    sys.exit(run_demo(data, release=release, scale=scale or 1.0, sources=sources or SOURCES, fresh=fresh))
+    sys.exit(run_demo(data, release=release, scale=scale or 1.0, sources=sources, fresh=fresh))
 
 
 @cli.command()
@@ -72,14 +70,14 @@ def ui(port: int | None, read_only: bool) -> None:
 
 
 @cli.command(
+    cls=NamingCommand,
     epilog="""\b
 Examples:
-  cinestream land movielens ml-latest-small/
-  cinestream land movielens mine.csv --dataset ratings --as more/mine.csv
-  cinestream land chinook Chinook_Sqlite.sqlite
-"""
+  cinestream land {source} {release}/
+  cinestream land {source} mine.csv --dataset {dataset} --as more/mine.csv
+""",
 )
-@click.argument("source", shell_complete=completed_from("movielens", "chinook", "netflix"))
+@click.argument("source", shell_complete=completed("landing"))
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--dataset", help="Dataset of the files; by default known from their names.")
 @click.option("--as", "--name", "name", help="Name to land a file under, or a folder's files below.")
@@ -87,7 +85,7 @@ Examples:
 def land(source: str, path: Path, dataset: str | None, name: str | None, replace: bool) -> None:
     """Put a file, or a folder of files, into the landing zone of SOURCE.
 
-    SOURCE is movielens, chinook or netflix; dvdrental is a database (load-source).
+    SOURCE is one of {landing}. Others are operational databases (load-source).
     """
     from cinestream_platform.commands.files import land_named
 
@@ -95,10 +93,10 @@ def land(source: str, path: Path, dataset: str | None, name: str | None, replace
         click.echo(line)
 
 
-@cli.command()
-@click.argument("source", type=click.Choice(["movielens", "dvdrental", "netflix"]))
+@cli.command(cls=NamingCommand)
+@click.argument("source", type=SourceChoice("fetched"))
 @click.argument("archive", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option("--release", help="Of MovieLens: ml-latest-small (the default), ml-25m, ml-32m.")
+@click.option("--release", help="Of {several_releases}; the first is the default.")
 @click.option("--base-url", help="Where the archive is, if not at the publisher.")
 @click.option("--as", "name", help="Folder of the landing zone to land its files in, beside those of the same names.")
 @click.option("--replace", is_flag=True, help="Put its files in the place of others under the same keys.")
@@ -107,37 +105,18 @@ def fetch(
 ) -> None:
     """Download the publisher's archive and unpack it safely; land its files, or restore its database.
 
-    The Netflix Prize cannot be downloaded for you: give its ARCHIVE, or the unpacked folder; without one, the command
-    says where it is to be had.
+    What cannot be downloaded for you ({taken}) needs its ARCHIVE, or the unpacked folder. Without one, the command says
+    where it is to be had.
     """
-    if source != "movielens" and release:
-        raise click.UsageError(f"--release is of movielens; {source} has one only")
-    if source == "netflix":
-        if base_url:
-            raise click.UsageError("netflix is not downloaded, so that --base-url has no use; give an ARCHIVE")
-        from cinestream_platform.commands.netflix_release import fetch_netflix
+    from cinestream_platform.commands.fetch import fetch as fetch_source
 
-        for line in fetch_netflix(archive, name=name, replace=replace):
-            click.echo(line)
-        return
-    if archive:
-        raise click.UsageError(f"{source} is downloaded and takes no ARCHIVE; only netflix does")
-    if source == "dvdrental":
-        if name or replace:
-            raise click.UsageError("dvdrental is restored as a database: --as and --replace have no use")
-        from cinestream_platform.commands.source_database import fetch_and_restore
-
-        for line in fetch_and_restore(base_url):
-            click.echo(line)
-        return
-    from cinestream_platform.commands.files import fetch_and_land
-
-    for line in fetch_and_land(source, release or "ml-latest-small", base_url, name=name, replace=replace):
+    lines = fetch_source(source, archive, release=release, base_url=base_url, as_name=name, replace=replace)
+    for line in lines:
         click.echo(line)
 
 
 @cli.command("load-source")
-@click.argument("source", type=click.Choice(["dvdrental"]))
+@click.argument("source", type=SourceChoice("own_systems"))
 @click.argument("archive", required=False, type=click.Path(path_type=Path))
 @click.option("--sample", "is_sample", is_flag=True, help="Generate rows instead, with known dirt among them.")
 @click.option("--scale", type=float, default=1.0, show_default=True, help="1.0 is about the published size.")
@@ -149,29 +128,29 @@ def load_source(
 ) -> None:
     """Make the operational database of SOURCE from ARCHIVE, or with --sample.
 
-    ARCHIVE is dvdrental.tar or .zip, an .sql script as pg_dump writes it, or a folder with Pagila's two scripts.
+    ARCHIVE is an archive of pg_dump (also in a .zip), an .sql script as pg_dump writes it, or a folder with such
+    scripts of schema and data.
     """
     if (archive is None) != is_sample:
         raise click.UsageError("give either an ARCHIVE or --sample")
     from cinestream_platform.commands.source_database import generate, restore
+    from cinestream_platform.declarations.sample import SampleSize
 
-    made = (
-        restore(archive, replace=replace) if archive else generate(scale=scale, seed=seed, clean=clean, replace=replace)
-    )
-    for line in made:
+    size = SampleSize(scale=scale, seed=seed, dirt=not clean)
+    for line in restore(source, archive, replace=replace) if archive else generate(source, size, replace=replace):
         click.echo(line)
 
 
 @cli.command()
-@click.argument("source", type=click.Choice(["movielens", "chinook", "netflix"]))
+@click.argument("source", type=SourceChoice("sampled"))
 @click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--scale", type=float, default=1.0, show_default=True, help="1.0 is about 100,000 ratings, or 412 invoices."
 )
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--clean", is_flag=True, help="Without the planted dirt.")
-@click.option("--ratings", type=int, help="Of netflix: how many good ratings; the published set has 100480507.")
-@click.option("--dirty", type=float, help="Of netflix: bad records per good rating, 0.0001 by default.")
+@click.option("--ratings", type=int, help="How many good ratings, of a sample that can be of any size.")
+@click.option("--dirty", type=float, help="Bad records per good one, of such a sample.")
 def sample(
     source: str, folder: Path | None, scale: float, seed: int, clean: bool, ratings: int | None, dirty: float | None
 ) -> None:
@@ -179,22 +158,23 @@ def sample(
 
     FOLDER is sample/SOURCE in CINESTREAM_HOME if it is not given.
     """
-    if source != "netflix" and (ratings is not None or dirty is not None):
-        raise click.UsageError(f"--ratings and --dirty are options of netflix; the size of {source} is its --scale")
     if clean and dirty:
         raise click.UsageError("give either --clean or --dirty")
     from cinestream_platform.commands.sample import generate
+    from cinestream_platform.declarations.sample import SampleSize
 
-    for line in generate(source, folder, scale=scale, seed=seed, clean=clean, ratings=ratings, dirty=dirty):
+    size = SampleSize(scale=scale, seed=seed, dirt=not clean, ratings=ratings, dirty=dirty)
+    for line in generate(source, folder, size):
         click.echo(line)
 
 
 @cli.command(
+    cls=NamingCommand,
     epilog="""\b
 Examples:
-  cinestream status | grep movielens/ratings
+  cinestream status | grep {source}/{dataset}
   cinestream status --files | grep -A1 mine.csv
-"""
+""",
 )
 @click.option("--files", is_flag=True, help="Every file, with its state and the reason for it.")
 @click.option("--quick", is_flag=True, help="Without what is stale: that comparison takes some seconds.")
@@ -205,12 +185,12 @@ def status(files: bool, quick: bool) -> None:
     print_status(every_file=files, quick=quick)
 
 
-@cli.command()
-@click.argument("source", shell_complete=completed_from(*SOURCES))
+@cli.command(cls=NamingCommand)
+@click.argument("source", shell_complete=completed("sources"))
 def explore(source: str) -> None:
     """What the raw tables of SOURCE hold: rows, NULLs, distinct values, key candidates, relations.
 
-    SOURCE is movielens, chinook, dvdrental or netflix.
+    SOURCE is one of {sources}.
     """
     from cinestream_platform.commands.explore import print_report
 
@@ -236,7 +216,7 @@ def new_source_(name: str, folder: Path) -> None:
         click.echo(line)
 
 
-@cli.command(epilog="Example: cinestream reload movielens/ratings/ratings.csv")
+@cli.command(cls=NamingCommand, epilog="Example: cinestream reload {source}/{dataset}/{file}")
 @click.argument("key")
 def reload(key: str) -> None:
     """Have a file read again, for instance after it was parked."""
@@ -245,7 +225,7 @@ def reload(key: str) -> None:
     click.echo("\n".join(reload_key(key)))
 
 
-@cli.command(epilog="Example: cinestream retract movielens/ratings/ratings.csv")
+@cli.command(cls=NamingCommand, epilog="Example: cinestream retract {source}/{dataset}/{file}")
 @click.argument("key")
 def retract(key: str) -> None:
     """Undo a file: its rows leave the raw table, and the partitions that it touched are rebuilt."""
@@ -272,11 +252,12 @@ def dsn(role: str | None) -> None:
 
 
 @cli.command(
+    cls=NamingCommand,
     context_settings={"ignore_unknown_options": True},
     epilog="""\b
 Examples:
   cinestream psql --role data_analyst
-  cinestream psql --role data_analyst -c "SELECT count(*) FROM movielens_dw.fact_ratings"
+  cinestream psql --role data_analyst -c "SELECT count(*) FROM {fact}"
   cinestream psql -f report.sql
 """,
 )

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from cinestream_platform.catalog import CATALOG, table_keys
 from cinestream_platform.commands.demo_data import choose, described
-from cinestream_platform.commands.demo_sources import DemoError, Supply, generated
+from cinestream_platform.commands.demo_sources import DemoError, generated
 from cinestream_platform.commands.files import land_planned, plan_landing
 from cinestream_platform.commands.instance import prepare_instance
 from cinestream_platform.commands.next_steps import next_steps
@@ -24,23 +24,24 @@ from cinestream_platform.commands.replacing import KeyTakenError, Landing, find_
 from cinestream_platform.commands.reset import empty_warehouse, foreign_files
 from cinestream_platform.commands.tables import say
 from cinestream_platform.commands.working import working
+from cinestream_platform.declarations.release import Supply
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.ledger.landed_files import settled_keys
 from cinestream_platform.messages import counted
 from cinestream_platform.settings import get_settings
-from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 MARKER = "demo.json"
 
 
 def run_demo(data: Path | None, *, release: str | None, scale: float, sources: Collection[str], fresh: bool) -> int:
-    """Run the demo of these sources; 0 if everything was loaded, built and checked as it should be.
+    """Run the demo of these sources, or of all; 0 if everything was loaded, built and checked as it should be.
 
     What was made by an earlier one and is not stale is left as it is.
     """
     console = Console(file=sys.stdout)
     started = time.monotonic()
+    sources = sources or CATALOG.names
     settings = get_settings()
     choices = choose(settings, data, release, sources) if data else []
     for line in described(data, choices) if data else ():
@@ -111,9 +112,9 @@ def _feed(console: Console, target: PostgresTarget, supplies: list[Supply], *, r
             keys += [landing.key for landing in landings]
             news += landed
         if supply.load:
-            with working(console, f"filling the database {get_settings().own(DvdrentalSettings).database}"):
+            with working(console, f"filling the database {supply.place}"):
                 supply.load(replace)
-            say(console, f"database      {get_settings().own(DvdrentalSettings).database}: {supply.what}")
+            say(console, f"database      {supply.place}: {supply.what}")
     settle = get_settings().landing_settle_seconds if news and open_landing(get_settings()).is_folder else 0
     time.sleep(settle + 0.1 if settle else 0)
     return keys

@@ -57,7 +57,7 @@ class ServiceChecks:
         yield "dagster database", self.dagster_database
         yield "dagster", self.dagster
         yield "dbt", self.dbt
-        for system in (system for source in CATALOG.sources for system in source.systems):
+        for system in CATALOG.systems:
             yield "source database", partial(self.source_database, system)
         yield "files", self.files
 

@@ -1,4 +1,4 @@
-"""Commands about landed files: land, fetch, reload, retract."""
+"""Commands about landed files: land, reload, retract."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
@@ -151,16 +151,6 @@ def _not_taken(source: str, folder: Path, dataset: str | None) -> Iterator[str]:
         names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in others[:SHOWN_NAMES]]
         more = f" and {len(others) - SHOWN_NAMES:,} more" if len(others) > SHOWN_NAMES else ""
         yield f"passed over {', '.join(names)}{more}: no file of {dataset or source}, or a folder in the folder"
-
-
-def fetch_and_land(
-    source: str, release: str, base_url: str | None, *, name: str | None = None, replace: bool = False
-) -> Iterator[str]:
-    """Download a release into ``<home>/downloads`` and land its files; lines for people."""
-    from cinestream_platform.releases.fetch_release import fetch_release
-
-    folder = fetch_release(release, get_settings().home_dir / "downloads", base_url=base_url)
-    yield from land_planned(plan_landing(source, folder, name=name), replace=replace)
 
 
 def _full_key(key: str) -> str:

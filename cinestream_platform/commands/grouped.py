@@ -1,7 +1,5 @@
 """``cinestream --help``: the commands in groups, each with its whole first sentence, and examples below."""
 
-from collections.abc import Callable
-
 import click
 
 GROUPS = {
@@ -17,7 +15,7 @@ EXAMPLES = """\b
 Examples:
   cinestream demo                        sample files, loaded and built
   cinestream ui                          Dagster; sensors load what lands
-  cinestream land movielens ratings.csv  a file, or a folder of files
+  cinestream land SOURCE ratings.csv     a file, or a folder of files
   cinestream status                      is all well? what landed, waits, failed?
   cinestream psql --role data_analyst    SQL on stars and marts
   cinestream COMMAND --help              options and examples of a command
@@ -33,11 +31,6 @@ class GroupedCommands(click.Group):
             commands = [(name, command) for name in names if (command := self.get_command(ctx, name))]
             with formatter.section(title):
                 formatter.write_dl([(name, command.get_short_help_str(limit=1_000)) for name, command in commands])
-
-
-def completed_from(*names: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """What a shell completes an argument from; the command itself says what is wrong with any other."""
-    return lambda context, parameter, begun: [name for name in names if name.startswith(begun)]
 
 
 def completion_script(command: click.Command, shell: str) -> str:

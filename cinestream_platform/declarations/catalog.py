@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cinestream_platform.declarations.bundle import Bundle
+from cinestream_platform.declarations.connector import OperationalSystem
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.prediction import Prediction
 from cinestream_platform.declarations.relation import Relation
@@ -38,6 +39,11 @@ class Catalog:
     def extracts(self) -> tuple[Feed, ...]:
         """What is extracted from operational databases; no landed file belongs to them."""
         return tuple(feed for source in self.sources for feed in source.extracts)
+
+    @cached_property
+    def systems(self) -> tuple[OperationalSystem, ...]:
+        """Every operational system that tables are extracted from."""
+        return tuple(system for source in self.sources for system in source.systems)
 
     @cached_property
     def bundles(self) -> tuple[Bundle, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cinestream_platform.declarations.feed import Feed
+from cinestream_platform.declarations.release import Supply
 from cinestream_platform.declarations.sample import SampleCounts, SampleSize
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.settings import Settings
@@ -165,8 +166,8 @@ class OwnSystem(Protocol):
         """Make it with generated rows; None if it was there and is left alone."""
         ...
 
-    def planted(self) -> int:
-        """How many bad records a generated one has."""
+    def supply(self, settings: Settings, scale: float) -> Supply:
+        """What the demo feeds its source with: a generated system, or the one that the settings name."""
         ...
 
     def describe(self, settings: Settings) -> str:

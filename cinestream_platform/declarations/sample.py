@@ -78,3 +78,20 @@ class Sample:
     least_demo_scale: float = 0.0
     has_options: bool = False
     records: Callable[[SampleSize], int | None] = field(default=_unknown)
+
+
+class GenerateByScale(Protocol):
+    """Writes the files of a sample whose size is its scale, and that takes no time to speak of."""
+
+    def __call__(self, folder: Path, *, scale: float = 1.0, seed: int = 1, dirt: bool = True) -> SampleCounts:
+        """Write them; files of the same name are replaced."""
+        ...
+
+
+def sample_by_scale(generate: GenerateByScale) -> Sample:
+    """The sample that such a generator makes."""
+
+    def made(folder: Path, size: SampleSize, progress: Progress | None = None) -> SampleCounts:
+        return generate(folder, scale=size.scale, seed=size.seed, dirt=size.dirt)
+
+    return Sample(generate=made)

@@ -7,6 +7,7 @@ objects themselves are ``SOURCE`` in ``sources/<name>/source.py``; ``catalog`` l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,6 +20,8 @@ from cinestream_platform.declarations.partitioning import Partitioning
 from cinestream_platform.declarations.prediction import Prediction
 from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.declarations.release import Release
+from cinestream_platform.declarations.sample import Sample
 from cinestream_platform.declarations.star_table import StarTable
 from cinestream_platform.declarations.table import Table
 
@@ -50,6 +53,8 @@ class Source:
         bundles: Files that hold several of these tables.
         systems: Operational systems that tables are extracted from, instead of files that land.
         settings: Settings of its own (``Settings.own``), if it has any.
+        sample: Gives how its files are made up. A function, like the next: what it gives imports much.
+        release: Gives what its publisher offers.
         relations: What relates its raw tables, for reports.
         predictions: Tables that data scientists write; the platform only makes them.
         monthly_marts: The months of its marts that are rebuilt month by month, if it has such marts.
@@ -65,6 +70,8 @@ class Source:
     bundles: tuple[Bundle, ...] = ()
     systems: tuple[OperationalSystem, ...] = ()
     settings: type[BaseSettings] | None = None
+    sample: Callable[[], Sample] | None = None
+    release: Callable[[], Release] | None = None
     relations: tuple[Relation, ...] = ()
     predictions: tuple[Prediction, ...] = ()
     monthly_marts: Partitioning | None = None

@@ -1,97 +1,28 @@
-"""Download and unpack what a source's publisher offers: MovieLens' releases, and dvdrental's archive.
+"""Download and unpack what a source's publisher offers.
 
-What belongs here: which releases there are, where they lie, and how a download becomes a folder of files that can be
-trusted. Landing or restoring those files is the command line's work; what they hold is the business of the source.
+What belongs here: how a download becomes a folder of files that can be trusted. Which archives there are, and what they
+hold, is the business of the source (``sources/<name>/release.py``); landing or restoring them that of the commands.
 """
 
 import hashlib
 import io
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
-from cinestream_platform.errors import CineStreamError
+from cinestream_platform.declarations.release import Archive, ReleaseError
 from cinestream_platform.releases.archives import CorruptArchiveError, unpack_zip
 from cinestream_platform.releases.download import CONNECT_SECONDS, SILENCE_SECONDS, Download
-
-GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 
 # ml-32m, the largest release, unpacks to 0.9 GB and ml-25m to 1.2 GB, both at about 5:1.
 _MAX_BYTES = 8 * 1024**3
 _MAX_RATIO = 50.0
-
-_SMALL = ("links.csv", "movies.csv", "ratings.csv", "tags.csv")
-_WITH_GENOME = (*_SMALL, "genome-scores.csv", "genome-tags.csv")
-
-
-@dataclass(frozen=True)
-class Release:
-    """One archive of the publisher.
-
-    Attributes:
-        archive: File name below the base URL. A file ``<archive>.md5`` may lie beside it.
-        folder: Folder inside the archive that holds the files.
-        files: The files that must be in that folder.
-        md5: Checksum of a release that never changes; None = read the publisher's ``.md5`` file each time.
-        known_sha256: Checksum of an archive for which its publisher gives none. Another archive is taken as well, for
-            it may be a newer one; ``warning_about`` says so.
-        base_url: Address of the publisher's folder.
-        page: Where people find the archive.
-        by_hand: What to do with an archive that was downloaded by hand.
-    """
-
-    archive: str
-    folder: str
-    files: tuple[str, ...]
-    md5: str | None = None
-    known_sha256: str | None = None
-    base_url: str = GROUPLENS
-    page: str = "https://grouplens.org/datasets/movielens/"
-    by_hand: str = "unpack it and run `cinestream land movielens <folder>`"
-
-
-RELEASES: Mapping[str, Release] = MappingProxyType(
-    {
-        # Upstream replaces "latest" from time to time, so that no checksum can be built in.
-        "ml-latest-small": Release("ml-latest-small.zip", "ml-latest-small", _SMALL),
-        "ml-25m": Release("ml-25m.zip", "ml-25m", _WITH_GENOME, md5="6b51fb2759a8657d3bfcbfc42b592ada"),
-        "ml-32m": Release("ml-32m.zip", "ml-32m", _SMALL, md5="d472be332d4daa821edc399621853b57"),
-    }
-)
-
-DVDRENTAL = Release(
-    "dvdrental.zip",
-    "",
-    ("dvdrental.tar",),
-    known_sha256="0be42f2d70a613ecd9f50b92b9a3d0dc97c37c6d0af8105022e1e1bd193f5b56",
-    base_url="https://neon.com/postgresqltutorial/",
-    page="https://www.postgresqltutorial.com/, PostgreSQL Sample Database",
-    by_hand="run `cinestream load-source dvdrental <dvdrental.zip>`",
-)
-
-
-class ReleaseError(CineStreamError):
-    """A release could not be fetched; the message says what to do."""
 
 
 class _NotPublishedError(Exception):
     """The server answers that there is no such file (404)."""
 
 
-def fetch_release(release: str, destination: Path, *, base_url: str | None = None, progress: bool = True) -> Path:
-    """Download a release of MovieLens and unpack it, as ``fetch_archive`` does.
-
-    Raises:
-        ReleaseError: There is no such release.
-    """
-    if release not in RELEASES:
-        raise ReleaseError(f"there is no release {release!r}; there are {', '.join(RELEASES)}")
-    return fetch_archive(RELEASES[release], destination, base_url=base_url, progress=progress)
-
-
-def fetch_archive(wanted: Release, destination: Path, *, base_url: str | None = None, progress: bool = True) -> Path:
+def fetch_archive(wanted: Archive, destination: Path, *, base_url: str | None = None, progress: bool = True) -> Path:
     """Download a release and unpack it.
 
     The archive stays in ``destination`` and is used again while its checksum is the expected one; an archive put there
@@ -121,7 +52,7 @@ def fetch_archive(wanted: Release, destination: Path, *, base_url: str | None = 
     return _unpack(wanted, archive, destination)
 
 
-def warning_about(release: Release, destination: Path) -> str | None:
+def warning_about(release: Archive, destination: Path) -> str | None:
     """What to tell people of a fetched archive that is not the known one; None when it is, or when none is known."""
     with (destination / release.archive).open("rb") as archive:
         found = hashlib.file_digest(archive, "sha256").hexdigest()
@@ -133,7 +64,7 @@ def warning_about(release: Release, destination: Path) -> str | None:
     )
 
 
-def _download(release: Release, url: str, destination: Path, progress: bool) -> Path:
+def _download(release: Archive, url: str, destination: Path, progress: bool) -> Path:
     import pooch  # imports requests: 0.2 s that only a download should cost
 
     md5 = release.md5 or (None if release.known_sha256 else _published_md5(url, release.archive))
@@ -199,14 +130,14 @@ def _explained(error: OSError, url: str) -> Exception:
     )
 
 
-def _by_hand(release: Release, destination: Path) -> str:
+def _by_hand(release: Archive, destination: Path) -> str:
     return (
         f"Download {release.archive} by hand ({release.page}), then either put it into {destination} and repeat this "
         f"command, or {release.by_hand}."
     )
 
 
-def _unpack(release: Release, archive: Path, destination: Path) -> Path:
+def _unpack(release: Archive, archive: Path, destination: Path) -> Path:
     try:
         unpacked = unpack_zip(archive, destination, max_bytes=_MAX_BYTES, max_ratio=_MAX_RATIO)
     except CorruptArchiveError as error:

@@ -10,12 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from cinestream_platform.cli import cli
-from cinestream_platform.commands import files, netflix_release
+from cinestream_platform.commands import fetch, files
 from cinestream_platform.commands.demo import _land, settled_landings
 from cinestream_platform.commands.demo_sources import DemoError
-from cinestream_platform.commands.files import fetch_and_land, land_named, land_path, plan_landing
+from cinestream_platform.commands.files import land_named, land_path, plan_landing
 from cinestream_platform.commands.replacing import KeyTakenError
-from cinestream_platform.releases import fetch_release
 from cinestream_platform.settings import get_settings
 from tests.support.platform import MOVIES, Y2005, Platform, ratings_csv
 
@@ -115,14 +114,15 @@ def test_what_a_source_does_not_take_of_a_folder_is_named(platform: Platform, tm
 def test_a_fetched_release_replaces_no_other_one(
     platform: Platform, ratings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch_release, "fetch_release", lambda *_, **__: ratings.parent)
+    monkeypatch.setattr(fetch, "fetch_archive", lambda *_, **__: ratings.parent)
+    monkeypatch.setattr(fetch, "warning_about", lambda *_: None)
     with pytest.raises(KeyTakenError):
-        list(fetch_and_land("movielens", "ml-25m", None))
+        list(fetch.fetch("movielens", release="ml-25m"))
     assert content(platform) == OLD
-    assert list(fetch_and_land("movielens", "ml-25m", None, name="ml-25m")) == [
+    assert list(fetch.fetch("movielens", release="ml-25m", as_name="ml-25m")) == [
         "landed movielens/ratings/ml-25m/ratings.csv"
     ]
-    assert list(fetch_and_land("movielens", "ml-25m", None, replace=True))
+    assert list(fetch.fetch("movielens", release="ml-25m", replace=True))
     assert content(platform) == NEW
 
 
@@ -135,10 +135,10 @@ def test_of_an_archive_of_netflix_nothing_lands_if_one_file_would_replace_anothe
             packed.writestr("movie_titles.csv", titles)
         return tmp_path / "a.zip"
 
-    list(netflix_release.fetch_netflix(archive("1,2003,One\n")))
+    list(fetch.fetch("netflix", archive("1,2003,One\n")))
     (platform.landing.folder / "netflix/ratings/combined_data_1.txt").unlink()
     with pytest.raises(KeyTakenError, match=r"1 row \(12 bytes\) in place of 1 row \(11 bytes\)"):
-        list(netflix_release.fetch_netflix(archive("1,2003,Two!\n")))
+        list(fetch.fetch("netflix", archive("1,2003,Two!\n")))
     assert keys(platform) == {"netflix/movie-titles/movie_titles.csv"}
 
 

@@ -7,7 +7,6 @@ from cinestream_platform.catalog import (
     FEEDS,
     MART_SCHEMAS,
     RELATIONS,
-    SOURCES,
     TABLES,
     raw_tables_of,
     relations_of,
@@ -121,9 +120,3 @@ def test_dims_keep_their_keys_and_mark_what_vanished():
             assert len(versioned) == (3 if isinstance(table, Type2Dimension) else 0)
             assert table.primary_key == (table.surrogate_key,)
             assert {"is_inferred", "is_in_source"} <= {column.name for column in table.columns}
-
-
-def test_the_command_line_names_the_sources_of_the_catalogue():
-    from cinestream_platform.cli import SOURCES as NAMED
-
-    assert set(NAMED) == set(SOURCES)

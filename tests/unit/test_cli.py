@@ -37,7 +37,7 @@ def test_the_help_cuts_no_sentence(width: int) -> None:
 
 
 def test_the_help_has_examples_and_the_version_is_told() -> None:
-    assert "  cinestream land movielens ratings.csv " in output("--help")
+    assert "  cinestream land SOURCE ratings.csv " in output("--help")
     assert re.fullmatch(r"cinestream \d+\.\d+\.\d+\n", output("--version"))
     assert "cinestream psql --role data_analyst -c" in output("psql", "--help")
 

@@ -4,10 +4,13 @@ from pathlib import Path
 
 from psycopg.sql import SQL, Identifier
 
+from cinestream_platform.declarations.release import Supply
 from cinestream_platform.declarations.sample import SampleCounts, SampleSize
+from cinestream_platform.messages import counted
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.database import SOURCE_TABLES, source_target
 from cinestream_platform.sources.dvdrental.load_database import load_archive, load_sample
+from cinestream_platform.sources.dvdrental.raw_tables import SOURCE
 from cinestream_platform.sources.dvdrental.sample.content import DIRT
 from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import connect
@@ -32,9 +35,17 @@ class OwnDatabase:
         """Make it with generated rows (``load_sample``)."""
         return load_sample(settings, scale=size.scale, seed=size.seed, dirt=size.dirt, replace=replace)
 
-    def planted(self) -> int:
-        """How many bad rows a generated one has, whatever its size."""
-        return sum(map(len, DIRT.values()))
+    def supply(self, settings: Settings, scale: float) -> Supply:
+        """A database of at most the published size; or the one that the settings name."""
+        if host := self.named_host(settings):
+            return Supply(SOURCE, f"database at {host}")
+        size = SampleSize(scale=min(scale, 1.0))
+
+        def load(replace: bool) -> SampleCounts | None:
+            return self.generate(settings, size, replace=replace)
+
+        planted = sum(map(len, DIRT.values()))  # also of one that is left alone
+        return Supply(SOURCE, f"sample at scale {scale:g}", load=load, place=self.place(settings), planted=planted)
 
     def describe(self, settings: Settings) -> str:
         """Tables and rows, as its reader sees them."""
@@ -44,4 +55,4 @@ class OwnDatabase:
         )
         with connect(target, role=None) as conn:
             rows = sum(count for (count,) in conn.execute(counts))
-        return f"{len(SOURCE_TABLES)} tables, {rows:,} rows in {target}"
+        return f"{len(SOURCE_TABLES)} tables, {counted(rows, 'row')} in {target}"

@@ -1,6 +1,7 @@
 """dvdrental as one object: what the platform knows about this source."""
 
 from cinestream_platform.declarations.connector import Connector, OperationalSystem, OwnSystem
+from cinestream_platform.declarations.release import Release
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental import feeds, raw_tables, tables
@@ -19,6 +20,12 @@ def _own() -> OwnSystem:
     return OwnDatabase()
 
 
+def _release() -> Release:
+    from cinestream_platform.sources.dvdrental.release import RELEASE
+
+    return RELEASE
+
+
 RENTAL_SHOP = OperationalSystem(name=raw_tables.SOURCE, feeds=feeds.EXTRACTS, connect=_connect, own=_own)
 
 SOURCE = Source(
@@ -30,4 +37,5 @@ SOURCE = Source(
     relations=raw_tables.RELATIONS,
     predictions=(tables.PREDICTED_PRICES,),
     mart_schema="dvdrental_marts",
+    release=_release,
 )

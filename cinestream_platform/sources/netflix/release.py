@@ -7,13 +7,15 @@ film's file opens with the line ``movieid:``, so that such files one after anoth
 
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from errno import ENOSPC
 from pathlib import Path
 
-from cinestream_platform.errors import CineStreamError
+from cinestream_platform.declarations.release import Choice, Release, ReleaseError, Supply, Taken
+from cinestream_platform.messages import counted
 from cinestream_platform.regular_files import irregular, open_file
 from cinestream_platform.releases.archives import (
     CorruptArchiveError,
@@ -23,6 +25,9 @@ from cinestream_platform.releases.archives import (
     is_archive,
     unpack,
 )
+from cinestream_platform.releases.looking import none_in
+from cinestream_platform.settings import Settings
+from cinestream_platform.sources.netflix.tables import SOURCE
 
 WHERE_IT_IS = """\
 The Netflix Prize data set has to be downloaded by hand:
@@ -56,10 +61,6 @@ _ARCHIVE_IN_FOLDER = re.compile(
 _CHUNK = 1024 * 1024
 
 
-class ReleaseError(CineStreamError):
-    """The archive or folder cannot be taken; the message says why and what to do. Nothing was landed."""
-
-
 @dataclass(frozen=True)
 class ReleaseFiles:
     """What is in an archive or folder.
@@ -75,6 +76,11 @@ class ReleaseFiles:
     left_out: list[str]
     films: int
     joined: list[Path]
+
+    @property
+    def notes(self) -> list[str]:
+        """What was joined, for people."""
+        return [f"joined {counted(self.films, 'file')} of films to {len(self.joined):,}"] if self.joined else []
 
 
 def release_files(
@@ -286,3 +292,29 @@ def _join(
             if path.is_relative_to(scratch):
                 path.unlink()  # else the disk would have to hold everything twice
     return target
+
+
+def take(archive: Path, scratch: Path, *, progress: Callable[[int], None] | None = None) -> Taken:
+    """The files of an archive, or of an unpacked folder, as they are landed."""
+    found = release_files(archive, scratch, progress=progress)
+    lacking = [dataset for dataset in (RATINGS, TITLES) if dataset not in dict(found.files)]
+    return Taken(found.files, found.left_out, found.notes, lacking)
+
+
+def choose(settings: Settings, data: Path, release: str | None) -> Choice:
+    """The files of both layouts, at any depth; those of single films joined if they are many."""
+    folder = data / SOURCE
+    if not folder.is_dir():
+        return Choice(SOURCE, passed=none_in(folder))
+    scratch = settings.home_dir / "downloads" / f"{SOURCE}-demo"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    found = release_files(folder, scratch)
+    names = [path.name for _, path in found.files if path not in found.joined]
+    names += [note.removeprefix("joined ").replace(" to ", " joined to ") for note in found.notes]
+    passed = tuple((name, "no file of the Netflix Prize that is to be loaded") for name in found.left_out)
+    supply = Supply(SOURCE, str(folder), tuple(path for _, path in found.files))
+    return Choice(SOURCE, supply, tuple(names), passed)
+
+
+RELEASE = Release(take=take, where=WHERE_IT_IS, choose=choose)

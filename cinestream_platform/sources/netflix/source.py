@@ -1,7 +1,22 @@
 """The Netflix Prize as one object: what the platform knows about this source."""
 
+from cinestream_platform.declarations.release import Release
+from cinestream_platform.declarations.sample import Sample
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.sources.netflix import feeds, tables
+
+
+def _sample() -> Sample:
+    from cinestream_platform.sources.netflix.sample.generator import SAMPLE
+
+    return SAMPLE
+
+
+def _release() -> Release:
+    from cinestream_platform.sources.netflix.release import RELEASE
+
+    return RELEASE
+
 
 SOURCE = Source(
     name=tables.SOURCE,
@@ -11,4 +26,6 @@ SOURCE = Source(
     relations=tables.RELATIONS,
     mart_schema="netflix_marts",
     monthly_marts=tables.MONTHS,
+    sample=_sample,
+    release=_release,
 )

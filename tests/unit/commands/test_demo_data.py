@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from cinestream_platform.catalog import SOURCES
-from cinestream_platform.commands.demo_data import Choice, choose, described
+from cinestream_platform.commands.demo_data import choose, described
 from cinestream_platform.commands.demo_sources import DemoError
 from cinestream_platform.commands.next_steps import next_steps
+from cinestream_platform.declarations.release import Choice
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 

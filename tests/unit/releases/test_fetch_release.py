@@ -12,17 +12,14 @@ from typing import Any
 
 import pytest
 
-from cinestream_platform.releases import fetch_release as module
 from cinestream_platform.releases.archives import UnsafeArchiveError
 from cinestream_platform.releases.fetch_release import (
-    DVDRENTAL,
-    RELEASES,
-    Release,
     ReleaseError,
     fetch_archive,
-    fetch_release,
     warning_about,
 )
+from cinestream_platform.sources.dvdrental.release import ARCHIVE as DVDRENTAL
+from cinestream_platform.sources.movielens.release import RELEASE as MOVIELENS
 
 NAMES = ("links", "movies", "ratings", "tags")
 
@@ -89,7 +86,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetch(publisher: Publisher, destination: Path, release: str = "ml-latest-small") -> Path:
-    return fetch_release(release, destination, base_url=publisher.url, progress=False)
+    return fetch_archive(MOVIELENS.archive(release), destination, base_url=publisher.url, progress=False)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +114,7 @@ def test_the_progress_bar_goes_to_stderr(
     publisher: Publisher, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     publisher.put(archive_of())
-    fetch_release("ml-latest-small", tmp_path, base_url=publisher.url)
+    fetch_archive(MOVIELENS.archive(None), tmp_path, base_url=publisher.url)
     assert "100%" in capfd.readouterr().err
 
 
@@ -134,14 +131,12 @@ def test_an_archive_that_is_there_is_used_again_until_the_published_md5_changes(
     assert publisher.asked.count("/ml/ml-latest-small.zip") == 2
 
 
-def test_a_built_in_md5_needs_no_network_when_the_archive_is_there(
-    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_built_in_md5_needs_no_network_when_the_archive_is_there(publisher: Publisher, tmp_path: Path) -> None:
     content = archive_of()
-    fixed = Release("ml-fixed.zip", "ml-latest-small", tuple(f"{name}.csv" for name in NAMES), md5=md5(content))
-    monkeypatch.setattr(module, "RELEASES", {"ml-fixed": fixed})
+    fixed = replace(MOVIELENS.archive(None), archive="ml-fixed.zip", md5=md5(content))
     (tmp_path / "ml-fixed.zip").write_bytes(content)
-    assert (fetch(publisher, tmp_path, "ml-fixed") / "movies.csv").exists()
+    folder = fetch_archive(fixed, tmp_path, base_url=publisher.url, progress=False)
+    assert (folder / "movies.csv").exists()
     assert publisher.asked == []
 
 
@@ -192,7 +187,7 @@ def test_a_server_error_is_not_taken_for_a_missing_file(publisher: Publisher, tm
 
 def test_a_refused_connection_names_the_address(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=r"http://127\.0\.0\.1:9/ml-latest-small\.zip.* could not be downloaded"):
-        fetch_release("ml-latest-small", tmp_path, base_url="http://127.0.0.1:9", progress=False)
+        fetch_archive(MOVIELENS.archive(None), tmp_path, base_url="http://127.0.0.1:9", progress=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -234,10 +229,10 @@ def test_an_archive_of_something_else_is_named_as_such(publisher: Publisher, tmp
         fetch(publisher, tmp_path)
 
 
-def test_an_unknown_release_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_release_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ReleaseError, match="no release 'ml-1m'; there are ml-latest-small, ml-25m, ml-32m"):
-        fetch_release("ml-1m", tmp_path)
-    assert all(release.archive == f"{name}.zip" for name, release in RELEASES.items())
+        MOVIELENS.archive("ml-1m")
+    assert all(release.archive == f"{name}.zip" for name, release in MOVIELENS.archives.items())
 
 
 def zipped(*entries: tuple[str, bytes]) -> bytes:

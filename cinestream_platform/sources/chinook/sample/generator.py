@@ -18,7 +18,7 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
-from cinestream_platform.declarations.sample import SampleCounts
+from cinestream_platform.declarations.sample import SampleCounts, sample_by_scale
 from cinestream_platform.samples.planting import LF, SampleSizeError, write_table
 from cinestream_platform.sources.chinook.sample.content import (
     DIRT,
@@ -167,3 +167,6 @@ def _templates(dataset: str, header: str) -> Iterator[tuple[str, bytes]]:
     for kind, (column, bad) in DIRT.get(dataset, {}).items():
         fields = [bad if name == column else place for name, place in zip(columns, places, strict=True)]
         yield kind, b",".join(text for text in fields if text is not None)
+
+
+SAMPLE = sample_by_scale(generate)

@@ -21,7 +21,7 @@ from typing import TypeVar
 import polars as pl
 from polars import col
 
-from cinestream_platform.declarations.sample import SampleCounts
+from cinestream_platform.declarations.sample import SampleCounts, sample_by_scale
 from cinestream_platform.samples.mixing import mixed
 from cinestream_platform.samples.planting import (
     SampleSizeError,
@@ -363,3 +363,6 @@ def _genome_scores(films: Sequence[int], tags: int, rng: Random) -> Iterator[_Re
             # Steps of 0.00025 less a rounding error, as upstream: up to 18 digits, 0.028749999999999998.
             relevance = 1 - (4_000 - int(3_999 * rng.random() ** 3)) * 0.00025
             yield str(film), str(tag), repr(max(relevance, 0.00025))
+
+
+SAMPLE = sample_by_scale(generate)

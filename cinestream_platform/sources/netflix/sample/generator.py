@@ -20,7 +20,8 @@ from pathlib import Path
 import polars as pl
 from polars import col
 
-from cinestream_platform.declarations.sample import SampleCounts
+from cinestream_platform.declarations import sample
+from cinestream_platform.declarations.sample import Progress, SampleCounts, SampleSize
 from cinestream_platform.samples.mixing import mixed
 from cinestream_platform.samples.planting import LF, SampleSizeError, filled, spread, whole_file
 from cinestream_platform.sources.netflix.sample.content import (
@@ -248,3 +249,22 @@ def _write_titles(path: Path, listed: list[tuple[str, str]], *, dirt: bool) -> N
             if at in places:
                 out.write(filled(TITLE_DIRT[places[at]], {"id": str(at + 1), "year": year, "title": title}, LF))
         out.detach()
+
+
+USUAL_RATINGS = 100_000
+USUAL_DIRT = 0.0001
+"""Bad records per good one."""
+
+
+def _ratings(size: SampleSize) -> int:
+    return round(USUAL_RATINGS * size.scale) if size.ratings is None else size.ratings
+
+
+def _generate(folder: Path, size: SampleSize, progress: Progress | None = None) -> Sample:
+    share = USUAL_DIRT if size.dirty is None else size.dirty
+    return generate(
+        folder, ratings=_ratings(size), seed=size.seed, dirty=share if size.dirt else 0.0, progress=progress
+    )
+
+
+SAMPLE = sample.Sample(generate=_generate, least_demo_scale=0.2, has_options=True, records=_ratings)

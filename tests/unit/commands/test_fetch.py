@@ -1,4 +1,4 @@
-"""``cinestream fetch netflix``: what it says, what it lands, and what it leaves behind. No network, no database."""
+"""``cinestream fetch`` of what cannot be downloaded: what it says, what it lands, and what it leaves behind. No network, no database."""
 
 import sys
 import time
@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from cinestream_platform.cli import cli
-from cinestream_platform.commands import netflix_release as module
+from cinestream_platform.commands import fetch as module
 from cinestream_platform.commands.replacing import Landing
-from cinestream_platform.sources.netflix.release import ReleaseError
+from cinestream_platform.declarations.release import ReleaseError
 
 Landed = list[tuple[str, str, str | None, bytes]]
 
@@ -79,7 +79,7 @@ def test_an_archives_files_land_and_the_others_are_named(tmp_path: Path, home: P
 
 def test_many_films_land_as_one_file(tmp_path: Path, home: Path, landed: Landed) -> None:
     archive = zip_of(tmp_path / "a.zip", *(f"training_set/mv_{number:07}.txt" for number in range(1, 102)))
-    lines = list(module.fetch_netflix(archive))
+    lines = list(module.fetch("netflix", archive))
     assert lines == [
         "joined 101 files of films to 1",
         "landed netflix/ratings/mv_0000001-0000101.txt",
@@ -90,7 +90,7 @@ def test_many_films_land_as_one_file(tmp_path: Path, home: Path, landed: Landed)
 
 def test_under_another_name_the_files_land_in_a_folder_of_that_name(tmp_path: Path, home: Path, landed: Landed) -> None:
     archive = zip_of(tmp_path / "a.zip", "combined_data_1.txt", "movie_titles.csv")
-    assert list(module.fetch_netflix(archive, name="kaggle")) == [
+    assert list(module.fetch("netflix", archive, as_name="kaggle")) == [
         "landed netflix/ratings/kaggle/combined_data_1.txt",
         "landed netflix/movie-titles/kaggle/movie_titles.csv",
     ]
@@ -98,7 +98,7 @@ def test_under_another_name_the_files_land_in_a_folder_of_that_name(tmp_path: Pa
 
 def test_of_very_many_names_left_out_the_first_are_shown(tmp_path: Path, home: Path, landed: Landed) -> None:
     archive = zip_of(tmp_path / "a.zip", "mv_1.txt", *(f"x{number:02}" for number in range(30)))
-    lines = list(module.fetch_netflix(archive))
+    lines = list(module.fetch("netflix", archive))
     assert lines[19:21] == ["left out x19", "left out 10 more"]
 
 
@@ -106,7 +106,7 @@ def test_a_bad_archive_lands_nothing_and_leaves_nothing(tmp_path: Path, home: Pa
     archive = zip_of(tmp_path / "a.zip", "combined_data_1.txt", "combined_data_2.txt")
     archive.write_bytes(archive.read_bytes()[:-10])
     with pytest.raises(ReleaseError, match="Nothing was landed"):
-        list(module.fetch_netflix(archive))
+        list(module.fetch("netflix", archive))
     assert landed == []
     assert list((home / "downloads").iterdir()) == []
 
