@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cinestream_platform.commands.new_source.code import quoted
-from cinestream_platform.commands.new_source.inference import KEY_KINDS, KEY_TEXT, Draft, is_id
+from cinestream_platform.commands.new_source.inference import KEY_KINDS, Draft, is_id, key_rules
 from cinestream_platform.commands.new_source.names import LONGEST_TABLE, NewSourceError, singular, words
 from cinestream_platform.declarations.column import BOOLEAN, TEXT, Column, Kind
 from cinestream_platform.warehouse.profile import ColumnProfile
@@ -127,7 +127,7 @@ def _dimension(draft: Draft, noun: str, key: str, *, is_distinct: bool = False) 
                 name=name,
                 description=f"{words(name).capitalize()}.",
                 nullable=not is_key,
-                rules=(KEY_TEXT,) if is_key and column.type == TEXT else (),
+                rules=key_rules(f"dim_{noun}", replace(column, name=name)) if is_key else (),
                 source_name=None,
                 time_zone=None,
                 may_be_future=False,

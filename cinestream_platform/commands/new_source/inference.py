@@ -18,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from cinestream_platform.commands.new_source.names import (
+    LONGEST_IN_POSTGRES,
     NewSourceError,
     column_names,
     singular,
@@ -289,7 +290,7 @@ def _with_key(
     """The feed with its key: columns that are never empty and never repeated together, else the line."""
     profile = _profile(_feed(source, name, file_name, columns).table, rows)
     key = _best_key(profile, rows, singular(name)) or ("_line",)
-    keyed = [replace(c, rules=(KEY_TEXT,)) if c.name in key and c.type == TEXT else c for c in columns]
+    keyed = [replace(c, rules=key_rules(name, c)) if c.name in key else c for c in columns]
     return _feed(source, name, file_name, keyed, key, null_words)
 
 
@@ -316,6 +317,12 @@ def _best_key(profile: TableProfile, rows: pl.DataFrame, noun: str) -> tuple[str
         [(name,) for name in singles],
     )
     return next((keys[0] for keys in ranked if keys), None)
+
+
+def key_rules(table: str, column: Column) -> tuple[MaxLength, ...]:
+    """The rule of a text in a key, unless the name of its constraint would be too long for Postgres."""
+    is_nameable = len(f"{table}_{column.name}_{KEY_TEXT.name}") <= LONGEST_IN_POSTGRES
+    return (KEY_TEXT,) if column.type == TEXT and is_nameable else ()
 
 
 def is_id(name: str) -> bool:

@@ -13,7 +13,8 @@ from cinestream_platform.errors import CineStreamError
 from cinestream_platform.messages import MAX_VALUE, form_of
 
 LONGEST_SOURCE, LONGEST_TABLE, LONGEST_COLUMN = 24, 30, 40
-"""Characters. A constraint is named after its table, its column and its rule, and Postgres cuts names at 63."""
+"""Characters."""
+LONGEST_IN_POSTGRES = 63
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 DATED = re.compile(r"[-_ ]?[12][0-9]{3}[-_]?[0-9]{2}[-_]?[0-9]{2}$")
 """The end of a name of daily files: ``views_2024-05-01``."""

@@ -36,6 +36,8 @@ USED_CONSTANTS = frozenset(
     {"SOURCE", "STAR", "FEEDS", "RAW_TABLES", "STAR_TABLES", "RELATIONS", "TIMESTAMP", *(kind.name for kind in Kind)}
 )
 """What a source's modules call something else."""
+LONGEST_MART = 50
+"""Characters: names of its tests and of temporary tables begin with it."""
 NO_COLUMNS = RESERVED_WORDS | {"collation", "concurrently", "tablesample"}
 """Names that SQL takes for a column only in quotes."""
 NO_YAML_TEXTS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
@@ -85,7 +87,8 @@ class Plan:
     @property
     def mart(self) -> str:
         """Name of the mart; models of two sources may not share one."""
-        return f"mart_{self.name}_by_{self.category.name}"
+        name = f"mart_{self.name}_by_{self.category.name}"
+        return name if len(name) <= LONGEST_MART else f"mart_{self.name}_counts"
 
     @cached_property
     def constants(self) -> dict[str, str]:

@@ -338,12 +338,14 @@ from pathlib import Path
 import cinestream_platform.sources as sources
 from cinestream_platform.declarations.sample import SampleSize
 from cinestream_platform.reading.csv_reader import read_csv
+from cinestream_platform.warehouse.ddl import create_statements
 
 root = Path(sys.argv[1])
 sources.__path__.append(str(root / "cinestream_platform" / "sources"))
 for name in sys.argv[2:]:
     source = import_module(f"cinestream_platform.sources.{name}.source").SOURCE
     generator = import_module(f"cinestream_platform.sources.{name}.sample.generator")
+    assert all(create_statements(table) for table in source.tables)
     made, again = root / "sample" / name, root / "again" / name
     counts = generator.generate(made, SampleSize())
     assert counts == generator.generate(again, SampleSize())
