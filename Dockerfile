@@ -16,9 +16,10 @@ RUN pip install --require-hashes -r requirements.lock
 COPY pyproject.toml dagster.yaml ./
 COPY docker/workspace.yaml docker/
 COPY dbt_project dbt_project
+COPY cinestream cinestream
 COPY cinestream_platform cinestream_platform
 RUN pip install --no-deps --no-build-isolation --editable . \
-    && python -m compileall -q cinestream_platform \
+    && python -m compileall -q cinestream cinestream_platform \
     && groupadd --gid 10001 cinestream \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/cinestream cinestream \
     && install --directory --owner=cinestream --group=cinestream /var/lib/cinestream

@@ -78,6 +78,14 @@ class Catalog:
     def _source_of_schema(self) -> dict[str, Source]:
         return {schema: source for source in self.sources for schema in source.schemas}
 
+    @cached_property
+    def _table_of_key(self) -> dict[tuple[str, str], Table]:
+        return {(table.source, table.name): table for table in (*self.tables, *self.predictions)}
+
+    def table(self, source: str, name: str) -> Table | None:
+        """The declared table of that name; ``None`` for a mart, which dbt declares."""
+        return self._table_of_key.get((source, name))
+
     def feed_of_table(self, source: str, name: str) -> Feed:
         """The feed that fills a raw table.
 

@@ -51,7 +51,8 @@ def marts_assets(
     manifest: Path | None = None,
     ledger: LedgerFactory = MartLedger,
 ) -> list[dg.AssetsDefinition]:
-    """The marts of the parsed dbt project; they need the resources ``dbt`` (`MartsDbt`) and ``warehouse``.
+    """The marts of the parsed dbt project; they need the resources ``dbt`` (`MartsDbt`),
+    ``warehouse`` and ``warehouse_io_manager``.
 
     Args:
         years: partitions of the marts rebuilt by year, keys ``YYYY``, the same object as the facts'.
@@ -90,7 +91,13 @@ def _step(
     """The models that one dbt process builds, as one step."""
     database = next(iter(manifest["nodes"].values()))["database"]
 
-    @dbt_assets(name=name, manifest=manifest, dagster_dbt_translator=MartsTranslator(), **options)
+    @dbt_assets(
+        name=name,
+        manifest=manifest,
+        dagster_dbt_translator=MartsTranslator(),
+        io_manager_key="warehouse_io_manager",  # hands marts to assets that read them; dbt writes them
+        **options,
+    )
     def marts(
         context: dg.AssetExecutionContext, config: MartsRun, dbt: MartsDbt, warehouse: Warehouse
     ) -> Iterator[Any]:

@@ -1,24 +1,20 @@
 """By which partitions a mart can be rebuilt: for each unit what dbt, SQL and the ledger call a partition.
 
-What belongs here: the one place that says how a year or a month is named where. The macros that read these variables
-are in ``dbt_project/macros/requested_partitions.sql``.
+What belongs here: how a year or a month is named for dbt; its column in a mart is declared in
+``declarations.mart_periods``. The macros that read these variables are in
+``dbt_project/macros/requested_partitions.sql``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
+from cinestream_platform.declarations.mart_periods import MART_PERIODS, MartPeriod
 from cinestream_platform.declarations.partitioning import PartitionUnit
 
 
 @dataclass(frozen=True)
-class Rebuild:
+class Rebuild(MartPeriod):
     """Marts that are rebuilt by one unit: their dbt tag, and the column that says to which partition a row belongs."""
-
-    unit: PartitionUnit
-    column: str
-    value_of: Callable[[str], int | date]
-    """The column's value in all rows of a partition, from the partition's key."""
 
     @property
     def tag(self) -> str:
@@ -34,10 +30,7 @@ class Rebuild:
         return {f"{name}_FROM": str(min(numbers)), f"{name}_TO": str(max(numbers))}
 
 
-REBUILDS = (
-    Rebuild(PartitionUnit.YEAR, "year", int),
-    Rebuild(PartitionUnit.MONTH, "month_start", lambda key: PartitionUnit.MONTH.first_days(key)[0]),
-)
+REBUILDS = tuple(Rebuild(period.unit, period.column, period.value_of) for period in MART_PERIODS.values())
 """Every unit by which marts are rebuilt; all other marts are rebuilt as a whole."""
 
 

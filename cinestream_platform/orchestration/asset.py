@@ -23,6 +23,7 @@ from dagster import (
     Config,
     FreshnessPolicy,
     MaterializeResult,
+    PythonObjectDagsterType,
     TableColumn,
     TableColumnConstraints,
     TableSchema,
@@ -53,6 +54,8 @@ from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
 Transform = Callable[..., pl.LazyFrame]
+RAW_ROWS = PythonObjectDagsterType(RawRows)
+"""An input of this type is a raw table file by file, of which each partition takes what it is made from."""
 
 
 class LoadConfig(Config):
@@ -153,7 +156,8 @@ def table_properties(table: Table, source: Source | None, what: str) -> dict[str
 
 def contract_asset(table: Table, source: Source) -> AssetSpec:
     """A table that others write, as an external asset: only its contract is ours."""
-    return AssetSpec(**table_properties(table, source, "The platform makes the table and never writes it."))
+    properties = table_properties(table, source, "The platform makes the table and never writes it.")
+    return AssetSpec(**properties).with_io_manager_key("warehouse_io_manager")
 
 
 def raw_assets_of(source: Source) -> list[AssetsDefinition]:
@@ -201,7 +205,10 @@ def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Tra
 
     def decorate(function: Transform) -> AssetsDefinition:
         key = asset_key(table)
-        inputs = {name: AssetIn(AssetKey([table.source, name])) for name in signature(function).parameters}
+        inputs = {
+            name: AssetIn(AssetKey([table.source, name]), dagster_type=RAW_ROWS)
+            for name in signature(function).parameters
+        }
         partitions = partitions_of(table.partitioning if isinstance(table, PartitionedFact) else None)
 
         @quotes_no_values

@@ -1,4 +1,4 @@
-"""The two IO managers: frames of declared tables are published by them, and raw rows are handed on.
+"""The two IO managers: frames of declared tables are published by them, and tables are handed to assets that read them.
 
 What does not belong here: publishing itself (``publishing.publish``), and loading landed files (``raw_load``).
 """
@@ -13,11 +13,11 @@ from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.declarations.star_table import Bridge, Fact, StarTable
 from cinestream_platform.declarations.table import Dimension
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.ledger import landed_files
 from cinestream_platform.loading.raw_rows import RawRows
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.published import metadata_of
 from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.orchestration.table_inputs import raw_input, table_input
 from cinestream_platform.publishing.publish import Frames, publish
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
@@ -28,7 +28,7 @@ class NotPublishableError(CineStreamError):
 
 
 class RawIOManager(ConfigurableIOManager):
-    """Hands downstream the rows of raw tables that count, lazily, from the lake."""
+    """Hands downstream the rows of raw tables, lazily, from the lake."""
 
     warehouse: ResourceDependency[Warehouse]
     stores: ResourceDependency[Stores]
@@ -41,12 +41,9 @@ class RawIOManager(ConfigurableIOManager):
         )
 
     @quotes_no_values
-    def load_input(self, context: InputContext) -> RawRows:
-        """The current rows of the raw table; which files they are from is settled here, once a step."""
-        feed = self.catalog.feed_of_table(*context.asset_key.path)
-        with connect(self.warehouse.target()) as conn:
-            files = landed_files.loaded(conn, feed.source, feed.dataset)
-        return RawRows(self.stores.lake(), feed, files)
+    def load_input(self, context: InputContext) -> RawRows | pl.LazyFrame | pl.DataFrame:
+        """All rows of the raw table; an input of the type ``RawRows`` gets it file by file."""
+        return raw_input(context, self.warehouse.target(), self.stores.lake(), self.catalog)
 
 
 Rows = pl.DataFrame | pl.LazyFrame
@@ -97,9 +94,11 @@ class WarehouseIOManager(ConfigurableIOManager):
             raise NotPublishableError(f"{name} is not a declared dim, bridge or fact: declare it first.")
         return found
 
-    def load_input(self, context: InputContext) -> None:
-        """Dims and facts are read by SQL (dbt) or through their keys, not as inputs in Python."""
-        raise NotImplementedError(
-            f"{context.asset_key.to_user_string()} is no input: name it in a reference of the table that needs its "
-            "keys, or read it in a dbt model."
-        )
+    @quotes_no_values
+    def load_input(self, context: InputContext) -> pl.LazyFrame | pl.DataFrame:
+        """A dim, bridge, fact or mart, or the partitions of it that the asset needs; read when it is collected.
+
+        Raises:
+            UnknownInputError: The asset is not a table of the warehouse.
+        """
+        return table_input(context, self.warehouse.target(), self.catalog)

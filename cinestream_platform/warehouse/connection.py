@@ -217,13 +217,18 @@ def connect(
 
 
 @contextmanager
-def connect_bulk(target: PostgresTarget) -> Iterator[dbapi.Connection]:
-    """An ADBC connection in one transaction, acting as the owner: for reading rows as Arrow."""
+def connect_bulk(
+    target: PostgresTarget, *, role: str | None = OWNER_ROLE, more: str = ""
+) -> Iterator[dbapi.Connection]:
+    """An ADBC connection in one transaction, acting as ``role``: for reading rows as Arrow.
+
+    ``more`` are options of this session alone.
+    """
     from adbc_driver_postgresql import dbapi
 
-    parameters = {**NETWORK_LIMITS, **session_parameters(), "application_name": session_name()}
+    parameters = {**NETWORK_LIMITS, **session_parameters(more), "application_name": session_name()}
     with dbapi.connect(f"{target.uri()}&{urlencode(parameters, quote_via=quote)}") as conn:
         with conn.cursor() as cursor:
-            cursor.execute(beginning(OWNER_ROLE).as_string())
+            cursor.execute(beginning(role).as_string())
         conn.commit()
         yield conn

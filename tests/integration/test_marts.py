@@ -330,7 +330,7 @@ class World:
         options.setdefault("selection", dg.AssetSelection.groups("movielens_marts"))
         return dg.materialize(
             [assets],
-            resources={"dbt": self.dbt, "warehouse": NoLedger()},
+            resources={"dbt": self.dbt, "warehouse": NoLedger(), "warehouse_io_manager": dg.mem_io_manager},
             instance=self.instance,
             tags=tags,
             raise_on_error=False,

@@ -241,7 +241,7 @@ def test_a_manifest_of_another_database_stops_the_run_before_dbt_starts(
             return PostgresTarget("nowhere.invalid", 1, "u", SecretStr(""), "another")
 
     monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("dbt was started"))
-    resources = {"dbt": Elsewhere(), "warehouse": NoWarehouse()}
+    resources = {"dbt": Elsewhere(), "warehouse": NoWarehouse(), "warehouse_io_manager": dg.mem_io_manager}
     result = dg.materialize([assets[0]], resources=resources, raise_on_error=False)
     assert not result.success
     [failure] = [event for event in result.all_events if event.is_step_failure]

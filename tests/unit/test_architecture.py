@@ -19,6 +19,7 @@ LAYERS = [
     r"definitions$",
     r"automation\.",
     r"marts\.",
+    r"reader$",
     r"catalog$",
     r"sources\.\w+\.assets$",
     r"orchestration\.",
