@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +22,7 @@ from polars.testing import assert_frame_equal
 
 import cinestream
 from cinestream_platform.catalog import CATALOG, TABLES
+from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.declarations.column import (
     BIGINT,
     BOOLEAN,
@@ -31,13 +33,15 @@ from cinestream_platform.declarations.column import (
     TEXT,
     TEXT_ARRAY,
     TIMESTAMP,
+    Between,
     Column,
     numeric,
 )
 from cinestream_platform.declarations.frames import polars_schema
 from cinestream_platform.declarations.partitioning import WHOLE
-from cinestream_platform.declarations.star_table import WholeFact
+from cinestream_platform.declarations.star_table import PartitionedFact, WholeFact
 from cinestream_platform.declarations.table import Table
+from cinestream_platform.ledger.publications import latest
 from cinestream_platform.orchestration.calendar import dim_date
 from cinestream_platform.orchestration.io_managers import RawIOManager, WarehouseIOManager
 from cinestream_platform.orchestration.partitions import YEARS, partitions_of
@@ -114,9 +118,9 @@ def add_month(conn: psycopg.Connection[Any], month: str, rows: list[tuple[int, i
     conn.execute(attach.encode())
 
 
-def resources() -> dict[str, Any]:
+def resources(of: Catalog = CATALOG) -> dict[str, Any]:
     """As ``definitions`` makes them."""
-    catalog = declared(CATALOG)
+    catalog = declared(of)
     warehouse, stores = Warehouse(catalog=catalog), Stores()
     return {
         "warehouse": warehouse,
@@ -432,3 +436,71 @@ def test_what_is_published_is_read_back_equal(built: Platform, rows: list[dict[s
     assert_frame_equal(
         scan(built.target, relation_of(EVERY_KIND)).collect(), frame, check_row_order=False, abs_tol=0, rel_tol=0
     )
+
+
+FILM_MONTHS = PartitionedFact(
+    source="netflix",
+    schema="netflix_dw",
+    name="fact_film_months",
+    description="Ratings of films by month, beside the mean of all films.",
+    grain="one row per film and month",
+    columns=(
+        Column("movie_key", INTEGER, "The film."),
+        Column("date_key", INTEGER, "The first day of the month as YYYYMMDD."),
+        Column("rating_count", BIGINT, "Its ratings in the month.", rules=(Between(1),)),
+        Column("mean_of_all", numeric(7, 6), "Mean of all ratings of the month."),
+    ),
+    row_key=("movie_key",),
+    partitioning=FACT_RATINGS.partitioning,
+)
+"""The example of docs/io-managers.md, as its reader writes it."""
+
+
+@dg.asset(
+    key=["netflix", "fact_film_months"],  # source and name of the declared table
+    ins={
+        "ratings": dg.AssetIn(["netflix", "fact_ratings"]),
+        "days": dg.AssetIn(["netflix", "mart_daily_ratings"]),
+    },
+    partitions_def=partitions_of(FILM_MONTHS.partitioning),
+    io_manager_key="warehouse_io_manager",
+)
+def fact_film_months(ratings: pl.LazyFrame, days: pl.LazyFrame) -> pl.LazyFrame:
+    """Both inputs hold the month of the run."""
+    films = ratings.group_by("movie_key", date_key=pl.col("date_key") // 100 * 100 + 1)
+    mean = days.select(mean_of_all="rating_mean").head(1)
+    return films.agg(rating_count=pl.len().cast(pl.Int64)).join(mean, how="cross")
+
+
+def test_the_guides_asset_reads_a_fact_and_a_mart_and_its_frame_is_published(built: Platform) -> None:
+    with connect(built.target) as conn:
+        ensure_tables(conn, [FILM_MONTHS])
+    source = CATALOG.source("netflix")
+    assert source is not None
+    mine = replace(source, star_tables=(*source.star_tables, FILM_MONTHS))
+    with_mine = Catalog(sources=tuple(mine if one is source else one for one in CATALOG.sources), shared=CATALOG.shared)
+    facts = [netflix.fact_ratings, mart("netflix", "mart_daily_ratings", MONTHS)]
+    for month in ("2005-01", "2004-12"):
+        result = dg.materialize(
+            [fact_film_months, *facts],
+            selection=[fact_film_months],
+            resources=resources(with_mine),
+            partition_key=month,
+        )
+        assert result.success
+    rows = "SELECT * FROM netflix_dw.fact_film_months ORDER BY date_key, movie_key"
+    mean, december = Decimal("3.500001"), Decimal("2.500000")
+    assert built.query(rows) == [(2, 20041201, 1, december), (1, 20050101, 1, mean), (2, 20050101, 1, mean)]
+    with connect(built.target) as conn:
+        published = latest(conn, "netflix_dw", "fact_film_months", "2005-01")
+    assert published is not None
+    assert published.rows == 2
+
+
+def test_the_guide_shows_the_example_that_is_tested() -> None:
+    guide = Path(__file__).parents[2].joinpath("docs", "io-managers.md").read_text(encoding="utf-8")
+    here = Path(__file__).read_text(encoding="utf-8")
+    blocks = [block for block in guide.split("```") if block.startswith("python") and "@dg.asset" in block]
+    shown = "\n\n".join(block.removeprefix("python").strip() for block in blocks)
+    assert shown
+    assert all(part.strip() in here for part in shown.split("\n\n\n"))
