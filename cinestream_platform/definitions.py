@@ -30,7 +30,7 @@ from cinestream_platform.declarations.source import Source  # noqa: E402
 from cinestream_platform.marts.assets import marts_assets  # noqa: E402
 from cinestream_platform.marts.exports import export_assets  # noqa: E402
 from cinestream_platform.marts.resource import MartsDbt  # noqa: E402
-from cinestream_platform.marts.user_item_matrix import user_item_assets  # noqa: E402
+from cinestream_platform.marts.user_item_matrix import all_user_item_assets  # noqa: E402
 from cinestream_platform.orchestration import calendar  # noqa: E402
 from cinestream_platform.orchestration.io_managers import RawIOManager, WarehouseIOManager  # noqa: E402
 from cinestream_platform.orchestration.partitions import YEARS, time_window  # noqa: E402
@@ -62,7 +62,7 @@ def build_definitions() -> Definitions:
             *load_assets_from_modules([calendar, *modules], include_specs=True),
             *marts_assets(years=YEARS, months=_months_of_marts()),
             *export_assets(),
-            *user_item_assets(),
+            *all_user_item_assets(),
         ],
         asset_checks=load_asset_checks_from_modules(modules),
         jobs=[*JOBS, housekeeping, REPORTS_JOB],

@@ -39,7 +39,7 @@ STEPS = {
     "marts": "dbt, marts",
     "marts_by_year": "dbt, marts by year",
     "marts_by_month": "dbt, marts by month",
-    "dvdrental_extraction": "extraction of dvdrental",
+    **{system.step: f"extraction of {system.name}" for system in CATALOG.systems},
 }
 """Steps that make several tables; only the step has a duration."""
 

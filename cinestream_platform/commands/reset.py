@@ -1,4 +1,4 @@
-"""Emptying a warehouse, for the demo: a release of MovieLens is its own world of users."""
+"""Emptying a warehouse, for the demo: a release is its own world, with users of its own."""
 
 from psycopg.sql import SQL, Identifier
 

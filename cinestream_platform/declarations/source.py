@@ -24,6 +24,7 @@ from cinestream_platform.declarations.release import Release
 from cinestream_platform.declarations.sample import Sample
 from cinestream_platform.declarations.star_table import StarTable
 from cinestream_platform.declarations.table import Table
+from cinestream_platform.declarations.user_item_matrix import UserItemMatrix
 
 PLATFORM_OWNER = "team:data-platform"
 """Owner of what belongs to no source, and of every source that names no other."""
@@ -58,6 +59,7 @@ class Source:
         relations: What relates its raw tables, for reports.
         predictions: Tables that data scientists write; the platform only makes them.
         monthly_marts: The months of its marts that are rebuilt month by month, if it has such marts.
+        user_item_matrix: Ratings that recommenders get as files.
         owner: Owner of its assets, as Dagster shows it.
         freshness: How old its assets may be.
     """
@@ -75,6 +77,7 @@ class Source:
     relations: tuple[Relation, ...] = ()
     predictions: tuple[Prediction, ...] = ()
     monthly_marts: Partitioning | None = None
+    user_item_matrix: UserItemMatrix | None = None
     owner: str = PLATFORM_OWNER
     freshness: Freshness = WEEKLY
 

@@ -22,7 +22,7 @@ BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 def effective_at(key: str, last_modified: datetime) -> datetime:
     """From when on a delivery holds: the day that its key names last (in UTC), else when it landed.
 
-    ``chinook/customer/customer_2024-05-01.csv`` holds from 2024-05-01 00:00 on, and so does ``customer_20240501.csv``.
+    ``shop/customer/customer_2024-05-01.csv`` holds from 2024-05-01 00:00 on, and so does ``customer_20240501.csv``.
     """
     day = next(named_days(key), None)
     return datetime.combine(day, time(), UTC) if day else last_modified

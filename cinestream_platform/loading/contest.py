@@ -12,7 +12,7 @@ from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.ledger.landed_files import LandedFile
 
 GROUPS_AT_A_TIME = 1_000
-"""Repeated events are looked for in so many groups at once (of the Netflix Prize: 5.7 million ratings)."""
+"""Repeated events are looked for in so many groups at once (5.7 million rows each of 100 million)."""
 
 
 def key_hash(table: RawTable) -> pl.Expr:

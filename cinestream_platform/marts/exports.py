@@ -2,7 +2,7 @@
 
 Which marts are exported is said where they are: by dbt's tag ``export``. An export is an asset of its own, which
 staleness treats like a mart: it is made after its mart in the same run, and again until it holds the mart's last
-publication. (The ratings of the Netflix Prize, a fact, are written by ``user_item_matrix``.)
+publication. (Ratings, a fact, are written by ``user_item_matrix``.)
 """
 
 import hashlib

@@ -14,7 +14,7 @@ from cinestream_platform.declarations.source import PLATFORM_OWNER
 
 
 def source_of_schema(schema: str) -> str:
-    """The source system that a schema belongs to, the first part of an asset key: ``movielens_dw`` -> ``movielens``."""
+    """The source system that a schema belongs to, the first part of an asset key: ``shop_dw`` -> ``shop``."""
     source = CATALOG.source_of_schema(schema)
     return source.name if source else schema.removesuffix("_dw")
 
@@ -32,11 +32,11 @@ class MartsTranslator(DagsterDbtTranslator):
         super().__init__(DagsterDbtTranslatorSettings(enable_source_metadata=False))
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        """``movielens_dw.dim_movie`` -> ``movielens/dim_movie``; a mart -> ``movielens/mart_…``."""
+        """``shop_dw.dim_film`` -> ``shop/dim_film``; a mart -> ``shop/mart_…``."""
         return dg.AssetKey([source_of_schema(dbt_resource_props["schema"]), table_of(dbt_resource_props)])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """The schema, for a mart: ``movielens_marts``."""
+        """The schema, for a mart: ``shop_marts``."""
         return str(dbt_resource_props["schema"])
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:

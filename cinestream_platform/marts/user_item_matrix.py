@@ -1,4 +1,4 @@
-"""The ratings of the Netflix Prize as files for recommenders: ``exports/user_item_matrix/`` in the lake.
+"""Ratings as files for recommenders: ``exports/user_item_matrix/`` in the lake, of the source that declares them.
 
 A Parquet file a month, which hold together every published rating once, and two files that say what the keys in them
 stand for. A month is an export like any other: staleness has it written again when its part of the fact has changed.
@@ -25,7 +25,9 @@ from dagster import (
 
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.declarations.frames import polars_type
+from cinestream_platform.declarations.source import Source
 from cinestream_platform.declarations.table import Table
+from cinestream_platform.declarations.user_item_matrix import UserItemMatrix
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.orchestration.asset import asset_key, freshness_of, owners_of
@@ -34,20 +36,20 @@ from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.publishing.content_hash import content_hash
 from cinestream_platform.publishing.parallel import MAX_AT_ONCE, in_parallel
-from cinestream_platform.sources.netflix.tables import DIM_CUSTOMER, DIM_MOVIE, FACT_RATINGS, SOURCE
 from cinestream_platform.warehouse.connection import PostgresTarget, connect_bulk
 
 FOLDER = "exports/user_item_matrix"
-MATRIX = AssetKey([SOURCE, "export_user_item_matrix"])
-DIMENSIONS = AssetKey([SOURCE, "export_user_item_dimensions"])
 CHECK = "files_hold_the_table"
 
-RATING_COLUMNS = ("customer_key", "movie_key", "rating", "date_key")
-FILES: dict[str, tuple[Table, tuple[str, ...]]] = {
-    "customers": (DIM_CUSTOMER, ("customer_key", "customer_id")),
-    "movies": (DIM_MOVIE, ("movie_key", "movie_id", "title", "release_year")),
-}
-"""File to the dim and its columns, of which the first is the key."""
+
+def matrix_key(source: str) -> AssetKey:
+    """The export of the ratings."""
+    return AssetKey([source, "export_user_item_matrix"])
+
+
+def dimensions_key(source: str) -> AssetKey:
+    """The export of what the keys in them stand for."""
+    return AssetKey([source, "export_user_item_dimensions"])
 
 
 def month_file(partition_key: str) -> str:
@@ -55,67 +57,88 @@ def month_file(partition_key: str) -> str:
     return f"{FOLDER}/month={partition_key}/ratings.parquet"
 
 
-def user_item_assets() -> list[AssetsDefinition]:
+def all_user_item_assets() -> list[AssetsDefinition]:
+    """The exports of every source that declares such ratings."""
+    declared = [(source, source.user_item_matrix) for source in CATALOG.sources if source.user_item_matrix]
+    return [made for source, matrix in declared for made in user_item_assets(source, matrix)]
+
+
+def user_item_assets(source: Source, matrix: UserItemMatrix) -> list[AssetsDefinition]:
     """The export of the ratings and that of the keys; they need the resources ``warehouse`` and ``stores``."""
+    fact = matrix.fact
+
+    def export_months(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+        yield from _export_months(context, source, matrix)
+
+    def export_dimensions(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+        yield from _export_dimensions(context, source, matrix)
+
     months: AssetsDefinition = asset(
         **_properties(
-            MATRIX,
-            [FACT_RATINGS],
-            f"`{FACT_RATINGS.qualified_name}` as files, one a month: `{month_file('YYYY-MM')}` in the lake, with "
-            "`customer_key`, `movie_key` (int32), `rating` (int8) and `date`, in the order of the keys.",
+            source,
+            matrix_key(source.name),
+            [fact],
+            f"`{fact.qualified_name}` as files, one a month: `{month_file('YYYY-MM')}` in the lake, with "
+            f"`{matrix.user_key}`, `{matrix.item_key}` (int32), `{matrix.rating}` (int8) and `date`, in the order of "
+            "the keys.",
         ),
-        partitions_def=partitions_of(FACT_RATINGS.partitioning),
+        partitions_def=partitions_of(fact.partitioning),
         backfill_policy=BackfillPolicy.single_run(),
-    )(_export_months)
-    # Apart from the months, which a new customer of one of them must not make stale.
+    )(export_months)
+    files = (f"`{FOLDER}/{name}.parquet` ({', '.join(columns)})" for name, (_, columns) in matrix.files.items())
+    # Apart from the months, which a new user of one of them must not make stale.
     dimensions: AssetsDefinition = asset(
         **_properties(
-            DIMENSIONS,
-            [DIM_CUSTOMER, DIM_MOVIE],
-            "What the keys of the user-item matrix stand for: "
-            + " and ".join(f"`{FOLDER}/{name}.parquet` ({', '.join(columns)})" for name, (_, columns) in FILES.items())
-            + " in the lake.",
+            source,
+            dimensions_key(source.name),
+            matrix.dims,
+            f"What the keys of the user-item matrix stand for: {' and '.join(files)} in the lake.",
         )
-    )(_export_dimensions)
+    )(export_dimensions)
     return [months, dimensions]
 
 
-def _properties(key: AssetKey, tables: list[Table], description: str) -> dict[str, Any]:
+def _properties(source: Source, key: AssetKey, tables: list[Table], description: str) -> dict[str, Any]:
     compared_with = " and ".join(f"`{table.qualified_name}`" for table in tables)
     check = AssetCheckSpec(CHECK, asset=key, description=f"What was written reads back as {compared_with}.")
     return {
         "key": key,
         "deps": [asset_key(table) for table in tables],
         "description": description,
-        "group_name": f"{SOURCE}_exports",
+        "group_name": f"{source.name}_exports",
         "kinds": {"parquet", EXPORT_KIND},
         "check_specs": [check],
         "required_resource_keys": {"warehouse", "stores"},
-        "owners": owners_of(CATALOG.source(SOURCE)),
-        "freshness_policy": freshness_of(CATALOG.source(SOURCE)),
+        "owners": owners_of(source),
+        "freshness_policy": freshness_of(source),
     }
 
 
-def _export_months(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+def _export_months(
+    context: AssetExecutionContext, source: Source, matrix: UserItemMatrix
+) -> Iterator[MaterializeResult[None]]:
     """Some months at a time, so that memory is bounded by these."""
     begin_step(FOLDER)
     target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
     ledger = MartLedger(context, target)
     differing: dict[str, Any] = {}
-    for month in in_parallel(partial(export_month, target, lake), context.partition_keys, workers=MAX_AT_ONCE):
+    export = partial(export_month, target, lake, matrix)
+    for month in in_parallel(export, context.partition_keys, workers=MAX_AT_ONCE):
         if month.written != month.totals:
             differing[month.key] = {"fact": month.totals, "file": month.written}
-        ledger.record_export(MATRIX, month.totals[0], month.content_hash, month.key)
+        ledger.record_export(matrix_key(source.name), month.totals[0], month.content_hash, month.key)
         context.add_asset_metadata({"dagster/row_count": month.totals[0]}, partition_key=month.key)
         context.log.info("%s: %s ratings", month.key, f"{month.totals[0]:,}")
     yield MaterializeResult(metadata={"dagster/uri": f"{lake.url}/{FOLDER}"}, check_results=[_checked(differing)])
 
 
-def _export_dimensions(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+def _export_dimensions(
+    context: AssetExecutionContext, source: Source, matrix: UserItemMatrix
+) -> Iterator[MaterializeResult[None]]:
     begin_step(FOLDER)
     target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
     ledger = MartLedger(context, target)
-    frames = {name: read_dimension(target, *columns) for name, columns in FILES.items()}
+    frames = {name: read_dimension(target, *columns) for name, columns in matrix.files.items()}
     differing: dict[str, Any] = {}
     for name, rows in frames.items():
         write(lake, f"{FOLDER}/{name}.parquet", rows)
@@ -123,7 +146,8 @@ def _export_dimensions(context: AssetExecutionContext) -> Iterator[MaterializeRe
         if rows.height and not pl.read_parquet(location, storage_options=lake.storage_options()).equals(rows):
             differing[name] = rows.height
     height = sum(rows.height for rows in frames.values())
-    ledger.record_export(DIMENSIONS, height, " ".join(content_hash(rows) for rows in frames.values()))
+    hashes = " ".join(content_hash(rows) for rows in frames.values())
+    ledger.record_export(dimensions_key(source.name), height, hashes)
     counts = {name: rows.height for name, rows in frames.items()}
     yield MaterializeResult(
         metadata={"dagster/uri": f"{lake.url}/{FOLDER}", **counts}, check_results=[_checked(differing)]
@@ -134,27 +158,30 @@ def _checked(differing: dict[str, Any]) -> AssetCheckResult:
     return AssetCheckResult(passed=not differing, check_name=CHECK, metadata={"differing": differing})
 
 
-def read_month(target: PostgresTarget, partition_key: str) -> tuple[pl.DataFrame, tuple[int, int]]:
+def read_month(
+    target: PostgresTarget, matrix: UserItemMatrix, partition_key: str
+) -> tuple[pl.DataFrame, tuple[int, int]]:
     """A month's published ratings in the order of the keys, and Postgres' own count and sum of stars, of one moment."""
-    bounds = FACT_RATINGS.bounds(partition_key)
+    fact = matrix.fact
+    bounds = fact.bounds(partition_key)
     if bounds is None:
-        raise ValueError(f"{FACT_RATINGS.qualified_name} has no months")
-    where = f"{FACT_RATINGS.qualified_name} WHERE date_key >= {bounds[0]} AND date_key < {bounds[1]}"
+        raise ValueError(f"{fact.qualified_name} has no months")
+    where = f"{fact.qualified_name} WHERE date_key >= {bounds[0]} AND date_key < {bounds[1]}"
     with connect_bulk(target) as conn, conn.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        cursor.execute(f"SELECT {', '.join(RATING_COLUMNS)} FROM {where}")  # noqa: S608 - declared names, integers
-        read = _fetched(cursor, FACT_RATINGS, RATING_COLUMNS)
-        cursor.execute(f"SELECT count(*), coalesce(sum(rating), 0)::bigint FROM {where}")  # noqa: S608
+        cursor.execute(f"SELECT {', '.join(matrix.columns)} FROM {where}")  # noqa: S608 - declared names, integers
+        read = _fetched(cursor, fact, matrix.columns)
+        cursor.execute(f"SELECT count(*), coalesce(sum({matrix.rating}), 0)::bigint FROM {where}")  # noqa: S608
         [totals] = cursor.fetchall()
         conn.rollback()
     day = pl.col("date_key")
     rows = read.select(
-        "customer_key",
-        "movie_key",
-        pl.col("rating").cast(pl.Int8),
+        matrix.user_key,
+        matrix.item_key,
+        pl.col(matrix.rating).cast(pl.Int8),
         pl.date(day // 10_000, day // 100 % 100, day % 100).alias("date"),
     )
-    return rows.sort("customer_key", "movie_key"), (totals[0], totals[1])
+    return rows.sort(matrix.user_key, matrix.item_key), (totals[0], totals[1])
 
 
 @dataclass(frozen=True)
@@ -167,11 +194,14 @@ class ExportedMonth:
     content_hash: str
 
 
-def export_month(target: PostgresTarget, lake: ObjectStore, partition_key: str) -> ExportedMonth:
+def export_month(
+    target: PostgresTarget, lake: ObjectStore, matrix: UserItemMatrix, partition_key: str
+) -> ExportedMonth:
     """Write a month's file."""
-    rows, totals = read_month(target, partition_key)
+    rows, totals = read_month(target, matrix, partition_key)
     write(lake, month_file(partition_key), rows)
-    return ExportedMonth(partition_key, totals, totals_written(lake, partition_key), content_hash(rows))
+    written = totals_written(lake, partition_key, matrix.rating)
+    return ExportedMonth(partition_key, totals, written, content_hash(rows))
 
 
 def read_dimension(target: PostgresTarget, table: Table, columns: tuple[str, ...]) -> pl.DataFrame:
@@ -199,13 +229,13 @@ def write(lake: ObjectStore, key: str, rows: pl.DataFrame) -> None:
         lake.put_file(key, path)
 
 
-def totals_written(lake: ObjectStore, partition_key: str) -> tuple[int, int]:
+def totals_written(lake: ObjectStore, partition_key: str, rating: str) -> tuple[int, int]:
     """Rows and sum of stars of a month's file, read back; zeros where there is none."""
     key = month_file(partition_key)
     if not _present(lake, key):
         return 0, 0
     scan = pl.scan_parquet(lake.location(key), storage_options=lake.storage_options(), hive_partitioning=False)
-    [(rows, stars)] = scan.select(pl.len(), pl.col("rating").cast(pl.Int64).sum()).collect().rows()
+    [(rows, stars)] = scan.select(pl.len(), pl.col(rating).cast(pl.Int64).sum()).collect().rows()
     return rows, stars
 
 

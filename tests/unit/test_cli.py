@@ -83,3 +83,11 @@ def test_a_terminal_that_knows_only_ascii_stops_no_command() -> None:
     plain = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", program], env=plain, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "? ? end\n"), done.stderr
+
+
+def test_the_help_imports_neither_the_catalogue_nor_the_settings() -> None:
+    program = "import sys; from cinestream_platform.cli import cli; cli(['--help'], standalone_mode=False); " + (
+        "print([name for name in ('cinestream_platform.catalog', 'pydantic', 'polars', 'dagster') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr

@@ -3,6 +3,7 @@
 from cinestream_platform.declarations.release import Release
 from cinestream_platform.declarations.sample import Sample
 from cinestream_platform.declarations.source import Source
+from cinestream_platform.declarations.user_item_matrix import UserItemMatrix
 from cinestream_platform.sources.netflix import feeds, tables
 
 
@@ -26,6 +27,16 @@ SOURCE = Source(
     relations=tables.RELATIONS,
     mart_schema="netflix_marts",
     monthly_marts=tables.MONTHS,
+    user_item_matrix=UserItemMatrix(
+        fact=tables.FACT_RATINGS,
+        user_key="customer_key",
+        item_key="movie_key",
+        rating="rating",
+        files={
+            "customers": (tables.DIM_CUSTOMER, ("customer_key", "customer_id")),
+            "movies": (tables.DIM_MOVIE, ("movie_key", "movie_id", "title", "release_year")),
+        },
+    ),
     sample=_sample,
     release=_release,
 )

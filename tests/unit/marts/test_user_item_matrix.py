@@ -10,17 +10,19 @@ import pytest
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.marts.user_item_matrix import (
     CHECK,
-    DIMENSIONS,
     FOLDER,
-    MATRIX,
+    dimensions_key,
+    matrix_key,
     month_file,
     totals_written,
     user_item_assets,
     write,
 )
 from cinestream_platform.orchestration.partitions import partitions_of
+from cinestream_platform.sources.netflix.source import SOURCE
 from cinestream_platform.sources.netflix.tables import FACT_RATINGS
 
+MATRIX, DIMENSIONS = matrix_key(SOURCE.name), dimensions_key(SOURCE.name)
 MONTH = pl.DataFrame(
     {"customer_key": [1, 1, 2], "movie_key": [3, 4, 3], "rating": [5, 1, 2], "date": [date(2005, 12, 1)] * 3},
     schema={"customer_key": pl.Int32, "movie_key": pl.Int32, "rating": pl.Int8, "date": pl.Date},
@@ -35,7 +37,8 @@ def lake(tmp_path: Path) -> ObjectStore:
 
 
 def test_the_months_follow_the_fact_and_the_keys_their_dims() -> None:
-    months, keys = user_item_assets()
+    assert SOURCE.user_item_matrix
+    months, keys = user_item_assets(SOURCE, SOURCE.user_item_matrix)
     assert months.partitions_def is partitions_of(FACT_RATINGS.partitioning)
     assert months.backfill_policy == dg.BackfillPolicy.single_run()
     assert months.asset_deps[MATRIX] == {dg.AssetKey(["netflix", "fact_ratings"])}
@@ -50,7 +53,7 @@ def test_the_months_follow_the_fact_and_the_keys_their_dims() -> None:
 
 def test_a_month_reads_back_as_it_was_written(lake: ObjectStore) -> None:
     write(lake, month_file("2005-12"), MONTH)
-    assert totals_written(lake, "2005-12") == (3, 8)
+    assert totals_written(lake, "2005-12", "rating") == (3, 8)
     path = lake.folder / "exports" / "user_item_matrix" / "month=2005-12" / "ratings.parquet"
     assert pl.read_parquet(path, hive_partitioning=False).equals(MONTH)
 
@@ -59,7 +62,7 @@ def test_a_month_without_ratings_has_no_file(lake: ObjectStore) -> None:
     write(lake, month_file("2005-12"), MONTH)
     for _ in range(2):  # also where there is none
         write(lake, month_file("2005-12"), MONTH.clear())
-        assert totals_written(lake, "2005-12") == (0, 0)
+        assert totals_written(lake, "2005-12", "rating") == (0, 0)
         assert [stored.key for stored in lake.list(FOLDER)] == []
 
 
