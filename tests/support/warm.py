@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import io
 import multiprocessing
 import os
-from contextlib import suppress
+import tempfile
+from contextlib import redirect_stdout, suppress
 from functools import cache
 from importlib import import_module
 
@@ -23,10 +25,25 @@ def dbt_executable() -> str:
     """A dbt for this process and those that it starts; what has another parent has the real one."""
     if multiprocessing.parent_process():
         return os.environ.get(WARM_DBT) or project.dbt_executable()
-    zygote = Zygote("dbt", "dbt.cli.main:cli", ["dbt.adapters.postgres", "dbt.task.build"]).start()
+    imports = ["dbt.adapters.postgres", "dbt.task.build"]
+    zygote = Zygote("dbt", "dbt.cli.main:cli", imports, "tests.support.warm:prepare_dbt").start()
     atexit.register(zygote.stop)
     os.environ[WARM_DBT] = str(zygote.executable)
     return str(zygote.executable)
+
+
+def prepare_dbt() -> None:
+    """What dbt's zygote does before it forks: it parses, so that the classes of all nodes are made (2 s of each start).
+
+    The second time it reads what the first has written. Without its static parser, whose threads no fork has.
+    """
+    cli = import_module("dbt.cli.main").cli
+    with tempfile.TemporaryDirectory(prefix="zygote-") as folder, redirect_stdout(io.StringIO()):
+        places = ["--project-dir", project.PROJECT_DIR, "--profiles-dir", project.PROJECT_DIR]
+        places += ["--target-path", folder, "--log-path", folder]
+        for _ in range(2):
+            cli(["parse", "--no-static-parser", *map(str, places)], standalone_mode=False)
+    import_module("dbt.adapters.factory").reset_adapters()
 
 
 @cache
