@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, cached_property
+from datetime import UTC, date, datetime
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class Platform:
     @cached_property
     def nodes(self) -> Any:
         """The assets as the build sensor sees them."""
-        return nodes_of(self.defs.resolve_asset_graph(), CATALOG)
+        return _nodes(self.defs.resolve_asset_graph(), datetime.now(UTC).date())
 
     def land(self, key: str, content: bytes) -> str:
         """Put an object into the landing zone as any S3 client would; the key."""
@@ -299,6 +300,12 @@ def _instance() -> DagsterInstance:
     return instance
 
 
+@lru_cache(maxsize=8)
+def _nodes(asset_graph: Any, _: date) -> Any:
+    """The same for a day: to list all partitions takes 0.1 s."""
+    return nodes_of(asset_graph, CATALOG)
+
+
 @cache
 def _definitions(_: frozenset[tuple[str, str]]) -> Any:
     """Of these settings and this environment (importing them needs the dbt manifest)."""
@@ -316,7 +323,8 @@ def database(server: PostgresTarget, name: str, template: str | None = None) -> 
     # Each statement has its own session, in a database that nobody drops: another fixture drops ``cinestream``.
     admin = replace(server, database="postgres")
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    # The other strategy writes every page to the WAL: four times the CPU.
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
     with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
         conn.execute(drop)
         copying = create.format(sql.Identifier(name), sql.Identifier(template or "template1"))
