@@ -39,7 +39,7 @@ ENOUGH_SECONDS = 120
 @pytest.fixture
 def store(proxy: Proxy, s3_server: S3Server) -> ObjectStore:
     """A bucket behind the proxy with a Parquet file; no byte for a second is silence."""
-    store = ObjectStore(f"s3://{s3_server.create_bucket()}/zone", impatient(proxy.endpoint, s3_server, retries=1))
+    store = impatient(proxy, s3_server, "zone", retries=1)
     buffer = io.BytesIO()
     pl.DataFrame({"n": range(1000)}).write_parquet(buffer)
     obstore.put(store._store, "rows/a.parquet", buffer.getvalue())

@@ -27,7 +27,7 @@ def store(proxy: Proxy, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) ->
     """A bucket behind the proxy; no byte for a second is silence, and a range has 1 MB."""
     monkeypatch.setattr(s3, "RANGE_BYTES", RANGE)
     monkeypatch.setattr(s3, "STREAM_BYTES", 50_000)
-    return ObjectStore(f"s3://{s3_server.create_bucket()}/landing", impatient(proxy.endpoint, s3_server, retries=2))
+    return impatient(proxy, s3_server, "landing", retries=2)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.sources.dvdrental.sample import activity
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
 from cinestream_platform.warehouse.connection import PostgresTarget
-from tests.support.platform import Platform, database, environment_of, settled
-from tests.support.shop import Shop, copy_of
+from tests.support.platform import Platform
+from tests.support.shop import Shop, built_shop
 
 RATES = "SELECT timestamp, price FROM dvddw.stock_prices WHERE stock_id = %s AND payment_id = 0 ORDER BY 1"
 NEVER_RENTED = """
@@ -61,17 +61,8 @@ def built(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Shop]:
     """Extracted and built once; the tests go on from one another's state, each with a copy or customer of its own."""
-    with (
-        copy_of(generated_source[0], postgres, "dvdrental_left") as source,
-        database(postgres, "dvdrental_left_warehouse", calendar_template) as target,
-        settled(
-            environment_of(target, manifest_home) | {"CINESTREAM_DVDRENTAL_DATABASE": source.database},
-            tmp_path_factory.mktemp("left"),
-        ),
-    ):
-        shop = Shop(source)
-        shop.extract()
-        shop.platform.build()
+    stores = tmp_path_factory.mktemp("left")
+    with built_shop(postgres, "dvdrental_left", generated_source[0], calendar_template, manifest_home, stores) as shop:
         yield shop
 
 

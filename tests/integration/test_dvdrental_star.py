@@ -18,8 +18,8 @@ from cinestream_platform.sources.dvdrental.sample import activity
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.predictions import ensure_prediction_tables
-from tests.support.platform import Platform, database, environment_of, settled
-from tests.support.shop import Shop, copy_of
+from tests.support.platform import Platform
+from tests.support.shop import Shop, built_shop
 
 MOVER, IN_A_RENAMED_CITY, QUIET = 5, 9, 20
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
@@ -49,17 +49,8 @@ def story(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Story]:
     """A customer who moves twice and rents meanwhile; a city that is renamed; four extractions and two builds."""
-    with (
-        copy_of(generated_source[0], postgres, "dvdrental_story") as source,
-        database(postgres, "dvdrental_story_warehouse", calendar_template) as target,
-        settled(
-            environment_of(target, manifest_home) | {"CINESTREAM_DVDRENTAL_DATABASE": source.database},
-            tmp_path_factory.mktemp("story"),
-        ),
-    ):
-        shop = Shop(source)
-        shop.extract()
-        shop.platform.build()
+    stores = tmp_path_factory.mktemp("story")
+    with built_shop(postgres, "dvdrental_story", generated_source[0], calendar_template, manifest_home, stores) as shop:
         keys = dict(shop.platform.query("SELECT customer_id, customer_key FROM dvddw.dim_customer"))
         rentals, moved_at = {}, []
         with shop.clerk() as conn:

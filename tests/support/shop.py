@@ -31,7 +31,7 @@ from cinestream_platform.sources.dvdrental.load_database import OWNER
 from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.sources.dvdrental.source import RENTAL_SHOP
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
-from tests.support.platform import Platform, database
+from tests.support.platform import Platform, database, environment_of, settled
 
 FEEDS = {feed.dataset: feed for feed in EXTRACTS}
 
@@ -58,6 +58,27 @@ def copy_of(template: str, server: PostgresTarget, name: str) -> Iterator[Postgr
         with connect(replace(server, database="postgres"), role=None) as conn:
             conn.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(Identifier(name), Identifier(OWNER)))
         yield target
+
+
+@contextmanager
+def built_shop(
+    server: PostgresTarget, name: str, source: str, warehouse: str, manifest_home: Path, stores: Path
+) -> Iterator[Shop]:
+    """A copy of an operational database, extracted and built into a copy of a warehouse, for all tests of a module.
+
+    ``source`` and ``warehouse`` are the templates, ``name`` begins the copies' names, ``stores`` has lake and landing.
+    """
+    with (
+        copy_of(source, server, name) as operational,
+        database(server, f"{name}_warehouse", warehouse) as target,
+        settled(
+            environment_of(target, manifest_home) | {"CINESTREAM_DVDRENTAL_DATABASE": operational.database}, stores
+        ),
+    ):
+        shop = Shop(operational)
+        shop.extract()
+        shop.platform.build()
+        yield shop
 
 
 @contextmanager
