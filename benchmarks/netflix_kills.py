@@ -85,8 +85,9 @@ def load_and_build() -> None:
     from cinestream_platform.orchestration.warehouse import prepared_target
     from cinestream_platform.settings import get_settings
 
-    settings, target = get_settings(), prepared_target(CATALOG)
-    ensure_manifest()
+    settings = get_settings()
+    target = prepared_target(CATALOG, settings)
+    ensure_manifest(settings)
     prepare_instance(settings)
     from dagster import DagsterInstance
 
@@ -95,7 +96,7 @@ def load_and_build() -> None:
     from cinestream_platform.lake.store import open_landing
 
     with DagsterInstance.get() as instance:
-        results = load_landed(defs, instance=instance, target=target, landing=open_landing(settings))
+        results = load_landed(defs, instance=instance, settings=settings, target=target, landing=open_landing(settings))
         while all(result.success for result in results):
             if not (results := build_stale(defs, instance=instance, target=target, sources=[SOURCE])):
                 return

@@ -77,8 +77,9 @@ def main() -> None:
     from cinestream_platform.orchestration.warehouse import prepared_target
     from cinestream_platform.settings import get_settings
 
-    settings, target = get_settings(), prepared_target(CATALOG)
-    ensure_manifest()
+    settings = get_settings()
+    target = prepared_target(CATALOG, settings)
+    ensure_manifest(settings)
     prepare_instance(settings)
     from dagster import DagsterInstance
 
@@ -100,7 +101,7 @@ def main() -> None:
     with DagsterInstance.get() as instance, (settings.home_dir / "dbt.log").open("w") as log, redirect_stdout(log):
         instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)
         run: dict[str, Any] = {"instance": instance, "target": target, "follow": stages.follow}
-        results = load_landed(defs, landing=open_landing(settings), **run)
+        results = load_landed(defs, settings=settings, landing=open_landing(settings), **run)
         if not (found := problems(results)):
             results += build_stale(defs, sources=[SOURCE], at_once=True, **run)
             found = problems(results)

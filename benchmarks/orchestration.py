@@ -60,9 +60,9 @@ def main() -> None:
         from cinestream_platform.services.postgres import stop_postgres
         from cinestream_platform.settings import get_settings
 
-        prepared_target(CATALOG)
+        prepared_target(CATALOG, get_settings())
         prepare_instance(get_settings())
-        ensure_manifest()
+        ensure_manifest(get_settings())
         installed = time.perf_counter() - started
         from cinestream_platform.marts import assets
 

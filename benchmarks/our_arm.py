@@ -12,7 +12,8 @@ from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.movielens.feeds import RATINGS
 
-settings, target = get_settings(), prepared_target(CATALOG)
+settings = get_settings()
+target = prepared_target(CATALOG, settings)
 landing = open_landing(settings)
 list(land_path("movielens", Path(sys.argv[1]), dataset="ratings"))
 scan_landing(settings, target, landing)

@@ -168,7 +168,7 @@ def prepared_template(
     """A database with roles, ledger, tables and grants, prepared once as every process does it at its start."""
     with database(postgres, "prepared_template") as target:
         with settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("prepared")):
-            prepared_target(CATALOG)
+            prepared_target(CATALOG, get_settings())
         yield target.database
 
 

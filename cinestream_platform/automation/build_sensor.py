@@ -37,7 +37,6 @@ from cinestream_platform.messages import counted, quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.orchestration.staleness import Node, nodes_of
 from cinestream_platform.services.disk import shortage
-from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.kept_connections import kept_connection
 
 BUILD_TAG = "cinestream/build"
@@ -112,7 +111,7 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
     )
     @quotes_no_values
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SensorResult:
-        if reason := shortage(get_settings()):
+        if reason := shortage(warehouse.settings):
             return SensorResult(skip_reason=SkipReason(reason))
         if context.repository_def is None:
             raise RuntimeError("the sensor needs its repository; evaluate it through Definitions")

@@ -16,7 +16,7 @@ from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import nodes_of
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 Begin = Callable[[int], None]
@@ -56,13 +56,14 @@ def _execute(
 def load_landed(
     defs: Definitions,
     instance: DagsterInstance,
+    settings: Settings,
     target: PostgresTarget,
     landing: ObjectStore,
     begin: Begin = _ignore,
     follow: Follow = _ignore,
 ) -> list[ExecuteInProcessResult]:
     """Enter and load everything that landed and is due, one run a source."""
-    for event in arrival_events(scan_landing(get_settings(), target, landing)):
+    for event in arrival_events(scan_landing(settings, target, landing)):
         instance.report_runless_asset_event(event)
     with connect(target) as conn:
         due = due_files(conn, limit=1_000_000)
@@ -77,6 +78,7 @@ def load_landed(
 def extract_databases(
     defs: Definitions,
     instance: DagsterInstance,
+    settings: Settings,
     target: PostgresTarget,
     sources: Sequence[str],
     begin: Begin = _ignore,
@@ -86,7 +88,7 @@ def extract_databases(
     results = []
     for source in [source for source in CATALOG.sources if source.name in sources]:
         for system in source.systems:
-            if is_extracted(system, target):
+            if is_extracted(system, settings, target):
                 continue
             assets = [asset_key(feed.table) for feed in system.feeds]
             results.append(_execute(defs, load_job_name(source.name), instance, assets, {}, {}, begin, follow))

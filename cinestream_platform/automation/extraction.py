@@ -31,7 +31,7 @@ from cinestream_platform.messages import describe, quotes_no_values
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.services.disk import shortage
-from cinestream_platform.settings import Settings, SettingsError, get_settings
+from cinestream_platform.settings import Settings, SettingsError
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.kept_connections import kept_connection
 
@@ -41,9 +41,8 @@ def change_sensor(source: Source, system: OperationalSystem, interval_seconds: i
     found: list[tuple[Settings, Connector]] = []
     job = next(job for job in JOBS if job.name == load_job_name(source.name))
 
-    def find() -> Connector:
+    def find(settings: Settings) -> Connector:
         # Finding it may make sure of the embedded server, which starts programs: once a process.
-        settings = get_settings()
         if not found or found[0][0] is not settings:
             found[:] = [(settings, system.connect(settings))]
         return found[0][1]
@@ -57,11 +56,11 @@ def change_sensor(source: Source, system: OperationalSystem, interval_seconds: i
     )
     @quotes_no_values
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SensorResult:
-        if reason := shortage(get_settings()):
+        if reason := shortage(warehouse.settings):
             return SensorResult(skip_reason=SkipReason(reason))
         if is_running(context.instance, job.name):
             return SensorResult(skip_reason=SkipReason("An extraction is running."))
-        now, problem = _look(system, find)
+        now, problem = _look(system, lambda: find(warehouse.settings))
         if problem is not None:
             return SensorResult(skip_reason=SkipReason(problem))
         with kept_connection(warehouse.target()) as conn:
@@ -83,9 +82,9 @@ def change_sensor(source: Source, system: OperationalSystem, interval_seconds: i
     return evaluate
 
 
-def is_extracted(system: OperationalSystem, target: PostgresTarget) -> bool:
+def is_extracted(system: OperationalSystem, settings: Settings, target: PostgresTarget) -> bool:
     """Whether a system looks as it did at its last extraction; one that cannot be asked does not."""
-    now, problem = _look(system, lambda: system.connect(get_settings()))
+    now, problem = _look(system, lambda: system.connect(settings))
     if problem is not None:
         return False  # the extraction says what is wrong
     with connect(target) as conn:

@@ -17,7 +17,6 @@ from cinestream_platform.ledger import lake_objects
 from cinestream_platform.loading.raw_rows import object_keys
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.services.postgres import shorten_server_log
-from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
@@ -46,9 +45,9 @@ def sweep(context: OpExecutionContext, warehouse: Warehouse, stores: Stores) -> 
 
 
 @op(description="Deletes old runs, events, check evaluations and logs, but no last state of an asset or check.")
-def forget(context: OpExecutionContext) -> None:
+def forget(context: OpExecutionContext, warehouse: Warehouse) -> None:
     """``delete_old`` with its result in the run's log; what is too much for one night goes on in the next."""
-    settings = get_settings()
+    settings = warehouse.settings
     if settings.postgres_host is None and shorten_server_log(settings.home_dir):
         context.log.info("the log of the embedded Postgres was long, and is set aside")
     keep = timedelta(days=settings.keep_days)

@@ -36,7 +36,7 @@ from cinestream_platform.messages import counted, quotes_no_values
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.services.disk import shortage
-from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.kept_connections import kept_connection
 
@@ -204,9 +204,10 @@ def landing_sensor(interval_seconds: int) -> SensorDefinition:
     )
     @quotes_no_values
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse, stores: Stores) -> SensorResult:
-        if reason := shortage(get_settings()):
+        settings = warehouse.settings
+        if reason := shortage(settings):
             return SensorResult(skip_reason=SkipReason(reason))
-        settings, target = get_settings(), warehouse.target()
+        target = warehouse.target()
         arrivals = scan_landing(settings, target, stores.landing())
         loads = unfinished_loads(context.instance)  # before cancelled runs are looked at, and before what is due
         in_flight = set(chain.from_iterable(chain.from_iterable(loads.values())))

@@ -51,7 +51,8 @@ def is_login_setting(name: str) -> bool:
 
 
 def _target_of(role: str | None) -> PostgresTarget:
-    settings, target = get_settings(), prepared_target(CATALOG)
+    settings = get_settings()
+    target = prepared_target(CATALOG, settings)
     if role is None:
         return target
     secrets = login_secrets(settings)
@@ -64,7 +65,8 @@ def _target_of(role: str | None) -> PostgresTarget:
 
 def report_grants(*, apply: bool) -> int:
     """Print how grants, memberships and roles differ from what is declared; 1 if anything does and is left so."""
-    console, settings, target = Console(), get_settings(), prepared_target(CATALOG)
+    console, settings = Console(), get_settings()
+    target = prepared_target(CATALOG, settings)
     with connect(target) as conn, connect(target, role=None) as as_login:
         missing, surplus = drift(conn, TABLES, MART_SCHEMAS)
         others = differences(as_login, TABLES, MART_SCHEMAS, settings.role_members)

@@ -18,11 +18,12 @@ def make_docs() -> Path:
     Raises:
         DbtFailedError: dbt failed; the page is as it was.
     """
-    page = get_settings().home_dir / "docs" / "index.html"
-    target_dir().mkdir(parents=True, exist_ok=True)
+    settings = get_settings()
+    page = settings.home_dir / "docs" / "index.html"
+    target_dir(settings).mkdir(parents=True, exist_ok=True)
     page.parent.mkdir(parents=True, exist_ok=True)
-    environment = connection_environment(prepared_target(CATALOG))
-    with tempfile.TemporaryDirectory(prefix="docs-", dir=target_dir()) as scratch:
+    environment = connection_environment(prepared_target(CATALOG, settings))
+    with tempfile.TemporaryDirectory(prefix="docs-", dir=target_dir(settings)) as scratch:
         run_dbt(["docs", "generate", "--static"], Path(scratch), environment)
         Path(scratch, STATIC_PAGE).replace(page)
     return page

@@ -49,7 +49,7 @@ def run_demo(data: Path | None, *, release: str | None, scale: float, sources: C
     with working(console, "starting Postgres"):
         from cinestream_platform.orchestration.warehouse import prepared_target
 
-        target = prepared_target(CATALOG)
+        target = prepared_target(CATALOG, settings)
     say(console, f"Postgres      {target}")
     supplies = [choice.supply for choice in choices if choice.supply]
     if data is None:
@@ -60,11 +60,11 @@ def run_demo(data: Path | None, *, release: str | None, scale: float, sources: C
     with working(console, "loading the definitions"):
         from cinestream_platform.marts.project import ensure_manifest
 
-        ensure_manifest()
+        ensure_manifest(settings)
         prepare_instance(settings)
         from cinestream_platform.commands.demo_summary import Summary
 
-    summary = Summary(console, [supply.source for supply in supplies])
+    summary = Summary(console, settings, [supply.source for supply in supplies])
     summary.run(settings.home_dir / "demo.log")
     planted = [supply.planted for supply in supplies if supply.planted is not None]
     problems = summary.print(sum(planted) if len(planted) == len(supplies) else None)

@@ -32,7 +32,7 @@ from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import prepared_target
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import connect
 
 STEPS = {
@@ -64,9 +64,9 @@ class _Line:
 class Summary:
     """Runs everything and keeps what the runs did."""
 
-    def __init__(self, console: Console, sources: Sequence[str]) -> None:
-        self._console, self._sources = console, sources
-        self._target = prepared_target(CATALOG)
+    def __init__(self, console: Console, settings: Settings, sources: Sequence[str]) -> None:
+        self._console, self._settings, self._sources = console, settings, sources
+        self._target = prepared_target(CATALOG, settings)
         self._results: list[ExecuteInProcessResult] = []
         self._nodes = nodes_of(defs.resolve_asset_graph(), CATALOG)
         self._last_checks: list[AssetCheckEvaluation] = []
@@ -85,8 +85,8 @@ class Summary:
 
             run: Any = {"instance": instance, "target": self._target, "begin": steps.begin, "follow": follow}
             with log.open("w", encoding="utf-8") as sink, redirect_stdout(sink):  # dbt talks to stdout
-                self._results += load_landed(defs, landing=open_landing(get_settings()), **run)
-                self._results += extract_databases(defs, sources=self._sources, **run)
+                self._results += load_landed(defs, settings=self._settings, landing=open_landing(self._settings), **run)
+                self._results += extract_databases(defs, settings=self._settings, sources=self._sources, **run)
                 self._results += build_stale(defs, sources=self._sources, at_once=True, **run)
             self._last_checks = _last_checks(instance)
 

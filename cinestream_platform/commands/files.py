@@ -181,12 +181,13 @@ def reload_key(key: str) -> list[str]:
         NotLandableError: No feed takes that key, so it can never be loaded; or it is no file's.
     """
     done = []
-    with connect(prepared_target(CATALOG)) as conn:
+    settings = get_settings()
+    with connect(prepared_target(CATALOG, settings)) as conn:
         for table_key, feed in _table_keys(key):
-            corrections.require_landed(conn, get_settings().landing, table_key)
+            corrections.require_landed(conn, settings.landing, table_key)
             if problem := placement_problem(object_key(table_key)) or day_problem(table_key, feed):
                 raise NotLandableError(f"{table_key!r} stays parked: {problem}. Land it under another key.")
-            file = corrections.reload(conn, get_settings().landing, table_key)
+            file = corrections.reload(conn, settings.landing, table_key)
             done.append(
                 f"{file.key} waits to be read again (it was {file.status}); the landing sensor or `cinestream demo` "
                 "loads it."
@@ -201,10 +202,11 @@ def retract_key(key: str) -> list[str]:
         NotLandableError: The key is no file's.
     """
     done = []
-    with connect(prepared_target(CATALOG)) as conn:
+    settings = get_settings()
+    with connect(prepared_target(CATALOG, settings)) as conn:
         for table_key, feed in _table_keys(key):
             table = Identifier(feed.table.schema, feed.table.name) if feed else None
-            had_rows, partitions = corrections.retract(conn, get_settings().landing, table_key, table)
+            had_rows, partitions = corrections.retract(conn, settings.landing, table_key, table)
             if not had_rows or feed is None:
                 done.append(f"{table_key} is retracted; it had no rows loaded.")
                 continue
@@ -217,5 +219,6 @@ def sweep() -> str:
     """Delete what crashed loads left in the lake over a day ago."""
     from cinestream_platform.automation.housekeeping import sweep_lake
 
-    swept = sweep_lake(prepared_target(CATALOG), open_lake(get_settings()))
-    return f"{counted(swept, 'folder')} of crashed loads deleted from {get_settings().lake}"
+    settings = get_settings()
+    swept = sweep_lake(prepared_target(CATALOG, settings), open_lake(settings))
+    return f"{counted(swept, 'folder')} of crashed loads deleted from {settings.lake}"

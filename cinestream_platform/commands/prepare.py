@@ -16,7 +16,7 @@ def prepare_everything() -> Iterator[str]:
     settings = get_settings()
     for name, store in (("landing zone", open_landing(settings)), ("lake", open_lake(settings))):
         yield f"{name}: {location_of(store)}{' (made)' if store.ensure() else ''}"
-    yield f"warehouse: {prepared_target(CATALOG)}"
+    yield f"warehouse: {prepared_target(CATALOG, settings)}"
     prepare_instance(settings)
     yield f"Dagster: database {settings.postgres_dagster_database}, configuration in {settings.home_dir / 'dagster'}"
     yield f"dbt: {ensure_manifest(settings)}"

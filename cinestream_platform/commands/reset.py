@@ -24,13 +24,15 @@ def empty_warehouse(keys: list[str]) -> None:
         | {table.staging_schema for table in TABLES}
         | {*MART_SCHEMAS, PLATFORM_SCHEMA, "ops"}
     )
-    target = warehouse.prepared_target(CATALOG)
+    settings = get_settings()
+    target = warehouse.prepared_target(CATALOG, settings)
     with connect(target) as conn, conn.transaction():
         paths = lake_objects.every_path(conn)
         for schema in sorted(schemas):
             conn.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))
-    landing = open_landing(get_settings())
+    landing = open_landing(settings)
     landing.delete(sorted({item.key for item in landing.list()} & set(keys)))
-    lake = open_lake(get_settings())
+    lake = open_lake(settings)
     lake.delete([key for path in paths for key in object_keys(lake, path)])
-    warehouse.prepare_again(CATALOG)
+    warehouse.forget_prepared()
+    warehouse.prepared_target(CATALOG, settings)

@@ -15,7 +15,7 @@ from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.ledger.held_work import BUILD_REASON
 from cinestream_platform.messages import counted
 from cinestream_platform.orchestration.warehouse import prepared_target
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.warehouse.connection import connect
 
 WAITING_SHOWN = 50
@@ -31,7 +31,8 @@ def _cell(value: Any) -> str:
 
 def print_status(*, every_file: bool, quick: bool = False) -> None:
     """Print the verdict, feeds, files that need a person, and the last publications."""
-    console, settings, target = Console(), get_settings(), prepared_target(CATALOG)
+    console, settings = Console(), get_settings()
+    target = prepared_target(CATALOG, settings)
     with connect(target) as conn:
         with working(Console(stderr=True), "comparing every table with its inputs"):
             health = gather(settings, target, conn, with_stale=not quick)
@@ -42,7 +43,7 @@ def print_status(*, every_file: bool, quick: bool = False) -> None:
         _print_feeds(console, conn)
         _print_files(console, conn, every_file=every_file)
         _print_held(console, conn)
-        _print_waiting(console, conn, every_file=every_file)
+        _print_waiting(console, settings, conn, every_file=every_file)
         published = conn.execute(
             """
             SELECT schema_name || '.' || table_name, partitions, rows, last_published_at FROM platform.published_table
@@ -106,8 +107,8 @@ def _print_held(console: Console, conn: Connection[Any]) -> None:
         say(console, "")
 
 
-def _print_waiting(console: Console, conn: Connection[Any], *, every_file: bool) -> None:
-    entries = list(waiting_entries(conn))
+def _print_waiting(console: Console, settings: Settings, conn: Connection[Any], *, every_file: bool) -> None:
+    entries = list(waiting_entries(settings, conn))
     if entries:
         say(console, "Waiting in the landing zone, not in the ledger yet", "bold")
     shown = entries if every_file else entries[:WAITING_SHOWN]

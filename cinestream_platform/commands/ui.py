@@ -100,7 +100,7 @@ def _prepare(settings: Settings) -> None:
     from cinestream_platform.marts.project import ensure_manifest
     from cinestream_platform.orchestration.warehouse import prepared_target
 
-    prepared_target(CATALOG)
+    prepared_target(CATALOG, settings)
     ensure_manifest(settings)
 
 

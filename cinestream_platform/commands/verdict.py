@@ -72,7 +72,7 @@ def gather(settings: Settings, target: PostgresTarget, conn: Connection[Any], *,
         has_ui=is_claimed(settings.home_dir, "ui"),
         has_daemon=has_daemon,
         runs=runs,
-        stale=_stale(conn, is_looked_after=has_daemon) if with_stale else None,
+        stale=_stale(settings, conn, is_looked_after=has_daemon) if with_stale else None,
         parked=parked,
         waiting=waiting,
         failing=failing,
@@ -115,7 +115,7 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _stale(conn: Connection[Any], *, is_looked_after: bool) -> dict[str, int]:
+def _stale(settings: Settings, conn: Connection[Any], *, is_looked_after: bool) -> dict[str, int]:
     """Tables that are made from other inputs than there are now, by number of partitions; as the sensor sees them.
 
     Where a daemon works and nothing has changed since its sensor looked, what that found holds. Else it is looked for
@@ -123,17 +123,17 @@ def _stale(conn: Connection[Any], *, is_looked_after: bool) -> dict[str, int]:
     """
     found = stale_look.current(conn) if is_looked_after else None
     if found is None:
-        found = _look_for_stale(conn)
+        found = _look_for_stale(settings, conn)
     return {".".join(relation): count for relation, count in found.items()}
 
 
-def _look_for_stale(conn: Connection[Any]) -> dict[tuple[str, str], int]:
+def _look_for_stale(settings: Settings, conn: Connection[Any]) -> dict[tuple[str, str], int]:
     marker = state_marker(conn)
     if not landed_files.is_any_loaded(conn):
         return {}
     from cinestream_platform.marts.project import ensure_manifest
 
-    ensure_manifest()
+    ensure_manifest(settings)
     from cinestream_platform.automation.planning import stale_tables
     from cinestream_platform.definitions import defs
     from cinestream_platform.orchestration.staleness import nodes_of

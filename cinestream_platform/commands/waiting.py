@@ -10,17 +10,16 @@ from cinestream_platform.lake.store import open_landing
 from cinestream_platform.lake.store_errors import explain, is_store_error
 from cinestream_platform.lake.stored import StoredObject
 from cinestream_platform.ledger import landed_files
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 
 NOT_SEEN = "it was not seen yet: the landing sensor or `cinestream demo` enters it at the next look"
 
 
-def waiting_entries(conn: Connection[Any]) -> Iterator[tuple[str, str]]:
+def waiting_entries(settings: Settings, conn: Connection[Any]) -> Iterator[tuple[str, str]]:
     """(key, reason) of each entry that the ledger does not know as it is now, by a look at the landing zone.
 
     A zone that cannot be listed is one such entry: what the ledger knows can still be shown.
     """
-    settings = get_settings()
     try:
         landing = open_landing(settings)
         found = list(landing.look(settle_seconds=settings.landing_settle_seconds))

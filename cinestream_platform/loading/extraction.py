@@ -49,7 +49,7 @@ from cinestream_platform.reading.blocks import REJECT_SCHEMA
 from cinestream_platform.reading.increments import grown, newest_from
 from cinestream_platform.reading.reject_words import reject_samples, reject_words
 from cinestream_platform.reading.rejects import count_by_rule, samples_by_rule
-from cinestream_platform.services.disk import keep_room
+from cinestream_platform.services.disk import Room, keep_room
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect
@@ -314,7 +314,7 @@ class Extractor:
 
     def _write(self, writing: Connection[Any], table: ExtractedTable, compared: Compared) -> None:
         feed, file, spool = table.feed, table.file, table.spool
-        transaction = FileTransaction(writing, feed.table, [file], self.run_id)
+        transaction = FileTransaction(writing, feed.table, [file], self.run_id, Room(self.settings))
         claim(transaction, feed, table.contents, compared, replaces_all=table.replaces_all)
         rejected = table.rejected.select(pl.lit(file.file_id, pl.Int64).alias("file_id"), "line", "rule", "raw")
         transaction.write(spool.frames(), [rejected], spool.rows)

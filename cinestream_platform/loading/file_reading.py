@@ -23,8 +23,7 @@ from cinestream_platform.reading.blocks import LAST_RECORD_REJECTED, Batch
 from cinestream_platform.reading.readers import read_records
 from cinestream_platform.reading.reject_words import reject_words
 from cinestream_platform.reading.rejects import Rejects
-from cinestream_platform.services.disk import keep_room
-from cinestream_platform.settings import get_settings
+from cinestream_platform.services.disk import Room
 
 CLOCK_SLACK = timedelta(days=1)
 """An event may be dated this much after its file arrived: sources' clocks are not ours."""
@@ -60,22 +59,25 @@ class Refusal:
     sample: tuple[tuple[int, str, str], ...] = ()
 
 
-def read_delivery(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) -> Reading | Refusal:
+def read_delivery(
+    copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path, room: Room | None = None
+) -> Reading | Refusal:
     """Read a local copy of a file into ``scratch`` and judge it."""
     try:
-        reading = _read(copy, file, feed, scratch)
+        reading = _read(copy, file, feed, scratch, room)
     except FileRefusedError as error:
         return Refusal(bounded(str(error)))
     return reading if isinstance(reading, Refusal) else _judge(reading, feed) or reading
 
 
-def _read(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path) -> Reading | Refusal:
+def _read(copy: LocalCopy, file: LandedFile, feed: Feed, scratch: Path, room: Room | None) -> Reading | Refusal:
     spool, rejects, open_end = Spool(scratch / "rows", feed), Rejects(scratch / "rejects"), False
     rows, warnings = 0, Counter[str]()
     not_after = file.first_seen_at + CLOCK_SLACK
-    for batch in read_records(copy.path, file.key, feed, file_id=file.file_id, not_after=not_after):
+    for batch in read_records(copy.path, file.key, feed, file_id=file.file_id, not_after=not_after, room=room):
         progress.note(f"rows read from {file.key}")
-        keep_room(get_settings())
+        if room:
+            room.keep()
         rows += batch.rows.height
         spool.add(batch.rows)
         rejects.add(batch.rejected)

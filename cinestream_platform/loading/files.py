@@ -40,7 +40,7 @@ from cinestream_platform.messages import bounded, describe
 from cinestream_platform.publishing.raw import RawTableChangedError, file_transaction
 from cinestream_platform.reading.reject_words import reject_samples
 from cinestream_platform.regular_files import NotRegularError
-from cinestream_platform.services.disk import DiskFullError, is_for_lack_of_room, shortage
+from cinestream_platform.services.disk import DiskFullError, Room, is_for_lack_of_room, shortage
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -101,6 +101,11 @@ class FileLoader:
     feed: Feed
     run_id: str
     file_ids: Sequence[int] | None = None
+
+    @property
+    def room(self) -> Room:
+        """What is asked before more is written."""
+        return Room(self.settings)
 
     def load_pending(self) -> Iterator[Report]:
         """Load the feed's pending files (those of ``file_ids`` where given), oldest first, and report each.
@@ -203,7 +208,7 @@ class FileLoader:
         if landed_files.loaded_twin(conn, file, copy.sha256, same_delivery=same_delivery):
             attempt.known[file.file_id] = copy.sha256
             return None
-        reading = read_delivery(copy, file, self.feed, scratch)
+        reading = read_delivery(copy, file, self.feed, scratch, self.room)
         if isinstance(reading, Refusal):
             landed_files.park(
                 conn, file, reading.reason, sha256=copy.sha256, counts=reading.counts, sample=reading.sample
@@ -289,7 +294,7 @@ class FileLoader:
         rejected = chain.from_iterable(reading.rejects.rows_of(file_id) for file_id, reading in readings.items())
         own = pl.col("_file_id").is_in(list(readings))
         frames = readings[files[0].file_id].spool.frames() if rows is None else iter([rows.filter(own)])
-        with file_transaction(self.target, self.feed.table, files, self.run_id) as transaction:
+        with file_transaction(self.target, self.feed.table, files, self.run_id, self.room) as transaction:
             claim(transaction, self.feed, {file.file_id: contents[file.file_id] for file in files}, compared)
             transaction.write(frames, rejected, sum(result.rows_loaded for result in results.values()))
             transaction.complete(results, compared.overlaps)

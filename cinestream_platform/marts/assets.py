@@ -16,7 +16,6 @@ from dagster_dbt import DbtCliInvocation, dbt_assets
 from cinestream_platform import progress
 from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.marts.lineage import column_lineage
-from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.rebuild import REBUILDS, Rebuild, dbt_arguments, rebuild_by
 from cinestream_platform.marts.resource import MartsDbt, discard_artifacts
@@ -48,7 +47,7 @@ def marts_assets(
     *,
     years: dg.PartitionsDefinition[str],
     months: dg.PartitionsDefinition[str],
-    manifest: Path | None = None,
+    manifest: Path,
     ledger: LedgerFactory = MartLedger,
 ) -> list[dg.AssetsDefinition]:
     """The marts of the parsed dbt project; they need the resources ``dbt`` (`MartsDbt`),
@@ -57,13 +56,10 @@ def marts_assets(
     Args:
         years: partitions of the marts rebuilt by year, keys ``YYYY``, the same object as the facts'.
         months: partitions of the marts rebuilt by month, keys ``YYYY-MM``, the same object as the facts'.
-        manifest: the parsed project; by default the one that ``ensure_manifest()`` made.
+        manifest: the parsed project (``marts.project.require_manifest``).
         ledger: keeps what the marts were made from.
-
-    Raises:
-        MartsNotPreparedError: the project has not been parsed.
     """
-    parsed = json.loads((manifest or require_manifest()).read_bytes())
+    parsed = json.loads(manifest.read_bytes())
     return [
         _step("marts", parsed, ledger, exclude=" ".join(f"tag:{rebuild.tag}" for rebuild in REBUILDS)),
         _step_by(rebuild_by(PartitionUnit.YEAR), years, parsed, ledger),
@@ -127,9 +123,9 @@ def _build(
         # dbt writes the database into every name: rows and columns would be looked up in the wrong one.
         raise dg.Failure(
             f"The dbt project was parsed for database {parsed_for}, the warehouse is {database}. Set "
-            "CINESTREAM_POSTGRES_DATABASE alike everywhere, call ensure_manifest() and reload the definitions."
+            "CINESTREAM_POSTGRES_DATABASE alike everywhere, call ensure_manifest(settings) and reload the definitions."
         )
-    begin_step("marts")
+    begin_step("marts", dbt.settings)
     ledger = open_ledger()
     invocation = invoke()
     try:
@@ -144,7 +140,7 @@ def _build(
         if invocation.process.poll() is None:  # we were stopped: dbt must not go on unwatched
             invocation.process.terminate()
             invocation.process.wait()
-    discard_artifacts(invocation.target_path)
+    discard_artifacts(invocation.target_path, dbt.settings)
 
 
 def _lineage(event: dg.Output[Any], invocation: DbtCliInvocation) -> dg.TableColumnLineage:

@@ -29,7 +29,6 @@ from psycopg.sql import SQL, Identifier
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.declarations.column import DataType, Kind
 from cinestream_platform.declarations.frames import polars_type
-from cinestream_platform.marts.project import require_manifest
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.translator import MartsTranslator
 from cinestream_platform.orchestration.asset import freshness_of, owners_of
@@ -46,13 +45,13 @@ FORMULA_START = r"^([=+\-@\t\r\n])"
 """How a cell begins that spreadsheets may run as a formula (OWASP, CSV Injection)."""
 
 
-def export_assets(manifest: Path | None = None) -> list[AssetsDefinition]:
+def export_assets(manifest: Path) -> list[AssetsDefinition]:
     """One asset for each mart that is tagged; they need the resources ``warehouse`` and ``stores``.
 
-    Raises:
-        MartsNotPreparedError: the project has not been parsed.
+    Args:
+        manifest: the parsed project (``marts.project.require_manifest``).
     """
-    nodes = json.loads((manifest or require_manifest()).read_bytes())["nodes"].values()
+    nodes = json.loads(manifest.read_bytes())["nodes"].values()
     exported = [node for node in nodes if node["resource_type"] == "model" and EXPORT_TAG in node["tags"]]
     return [_export_asset(MartsTranslator().get_asset_key(node), node["schema"]) for node in exported]
 
@@ -74,7 +73,7 @@ def _export_asset(mart: AssetKey, schema: str) -> AssetsDefinition:
         freshness_policy=freshness_of(CATALOG.source(source)),
     )
     def export(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
-        begin_step(key.to_user_string())
+        begin_step(key.to_user_string(), context.resources.warehouse.settings)
         target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
         ledger = MartLedger(context, target)
         with connect(target) as conn:

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.settings import Settings, get_settings, is_foreign, is_secret
+from cinestream_platform.settings import Settings, is_foreign, is_secret
 
 PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
 """The dbt project, beside the package in the checkout and in the image."""
@@ -35,17 +35,17 @@ class DbtFailedError(CineStreamError):
     """dbt ended with an error; the message is dbt's."""
 
 
-def target_dir(settings: Settings | None = None) -> Path:
+def target_dir(settings: Settings) -> Path:
     """Folder of dbt's artifacts: ``<home>/dbt/target``; each run gets a folder of its own below it."""
-    return (settings or get_settings()).home_dir / "dbt" / "target"
+    return settings.home_dir / "dbt" / "target"
 
 
-def manifest_path(settings: Settings | None = None) -> Path:
+def manifest_path(settings: Settings) -> Path:
     """The manifest that the definitions read; `ensure_manifest` makes it."""
     return target_dir(settings) / "manifest.json"
 
 
-def require_manifest(settings: Settings | None = None) -> Path:
+def require_manifest(settings: Settings) -> Path:
     """The manifest's path.
 
     Raises:
@@ -55,12 +55,12 @@ def require_manifest(settings: Settings | None = None) -> Path:
     if not path.is_file():
         raise MartsNotPreparedError(
             f"{path} is missing: the dbt project has not been parsed. "
-            "Call cinestream_platform.marts.project.ensure_manifest() once before loading the definitions."
+            "Call cinestream_platform.marts.project.ensure_manifest(settings) once before loading the definitions."
         )
     return path
 
 
-def ensure_manifest(settings: Settings | None = None) -> Path:
+def ensure_manifest(settings: Settings) -> Path:
     """Run ``dbt parse`` if the manifest is missing or not of these project files, and return its path.
 
     "Of these files" is decided by a fingerprint of their content, the dbt versions and the database's name (dbt writes
@@ -70,7 +70,6 @@ def ensure_manifest(settings: Settings | None = None) -> Path:
     Raises:
         MartsNotPreparedError: dbt could not parse the project; the message is dbt's.
     """
-    settings = settings or get_settings()
     manifest, stamp = manifest_path(settings), target_dir(settings) / "manifest.fingerprint"
     fingerprint = _fingerprint(settings.postgres_database)
     if manifest.is_file() and stamp.is_file() and stamp.read_text() == fingerprint:

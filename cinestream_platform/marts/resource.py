@@ -17,13 +17,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetExecutionContext, OpExecutionContext
+from dagster import AssetExecutionContext, OpExecutionContext, ResourceDependency
 from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
 from packaging.version import Version
 
 from cinestream_platform.marts.project import PROFILE, PROJECT_DIR, TARGET, dbt_executable, target_dir, withheld
 from cinestream_platform.messages import MAX_METADATA, bounded, without_rows
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget, process_name, session_environment
 
 PARTIAL_PARSE_FILE_NAME = "partial_parse.msgpack"
@@ -38,6 +38,8 @@ class MartsDbt(DbtCliResource):
     Override `postgres_target` to connect elsewhere.
     """
 
+    settings: ResourceDependency[Settings]
+
     def __init__(self, **fields: Any) -> None:
         defaults = {
             "project_dir": str(PROJECT_DIR),
@@ -49,8 +51,8 @@ class MartsDbt(DbtCliResource):
         super().__init__(**(defaults | fields))
 
     def postgres_target(self) -> PostgresTarget:
-        """Where the warehouse is, by the settings of this process."""
-        return PostgresTarget.from_settings(get_settings())
+        """Where the warehouse is, by its settings; the embedded server is started if need be."""
+        return PostgresTarget.from_settings(self.settings)
 
     @cached_property
     def _cli_version(self) -> Version:
@@ -72,10 +74,10 @@ class MartsDbt(DbtCliResource):
 
         ``environment`` is what it is told beside the connection; what the last run has parsed is given to it.
         """
-        folder = target_path or target_dir() / "runs" / _run_folder_name(context)
+        folder = target_path or target_dir(self.settings) / "runs" / _run_folder_name(context)
         folder.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            shutil.copyfile(last_parse(), folder / PARTIAL_PARSE_FILE_NAME)
+            shutil.copyfile(last_parse(self.settings), folder / PARTIAL_PARSE_FILE_NAME)
         # dagster-dbt hands its own environment to dbt, and reads the profile in this process too, for row counts and
         # columns; both are done when cli() returns.
         with _environment(connection_environment(self.postgres_target()) | dict(environment or {})):
@@ -126,13 +128,13 @@ def connection_environment(target: PostgresTarget) -> dict[str, str]:
     }
 
 
-def discard_artifacts(folder: Path) -> None:
+def discard_artifacts(folder: Path, settings: Settings) -> None:
     """Remove the artifacts of a successful run, and those of failed runs that nobody has looked at for a week.
 
     What dbt parsed is kept for the next run, which then need not parse everything anew (3 s).
     """
     with suppress(FileNotFoundError):
-        (folder / PARTIAL_PARSE_FILE_NAME).replace(last_parse())
+        (folder / PARTIAL_PARSE_FILE_NAME).replace(last_parse(settings))
     shutil.rmtree(folder, ignore_errors=True)
     oldest = time.time() - KEEP_FAILED_RUNS_SECONDS
     for other in folder.parent.iterdir() if folder.parent.is_dir() else ():
@@ -140,9 +142,9 @@ def discard_artifacts(folder: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def last_parse() -> Path:
+def last_parse(settings: Settings) -> Path:
     """Where the last run's parse is kept; dbt itself sees what of it still holds."""
-    return target_dir() / PARTIAL_PARSE_FILE_NAME
+    return target_dir(settings) / PARTIAL_PARSE_FILE_NAME
 
 
 def _run_folder_name(context: OpExecutionContext | AssetExecutionContext | None) -> str:

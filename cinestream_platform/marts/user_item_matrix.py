@@ -118,7 +118,7 @@ def _export_months(
     context: AssetExecutionContext, source: Source, matrix: UserItemMatrix
 ) -> Iterator[MaterializeResult[None]]:
     """Some months at a time, so that memory is bounded by these."""
-    begin_step(FOLDER)
+    begin_step(FOLDER, context.resources.warehouse.settings)
     target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
     ledger = MartLedger(context, target)
     differing: dict[str, Any] = {}
@@ -135,7 +135,7 @@ def _export_months(
 def _export_dimensions(
     context: AssetExecutionContext, source: Source, matrix: UserItemMatrix
 ) -> Iterator[MaterializeResult[None]]:
-    begin_step(FOLDER)
+    begin_step(FOLDER, context.resources.warehouse.settings)
     target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
     ledger = MartLedger(context, target)
     frames = {name: read_dimension(target, *columns) for name, columns in matrix.files.items()}

@@ -50,7 +50,6 @@ from cinestream_platform.orchestration.table_checks import broken_rule_results, 
 from cinestream_platform.orchestration.versions import with_published_versions
 from cinestream_platform.publishing.publish import Frames, publish
 from cinestream_platform.publishing.validation import BrokenRulesError
-from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
 Transform = Callable[..., pl.LazyFrame]
@@ -170,10 +169,10 @@ def _raw_asset(source: Source, feed: Feed) -> AssetsDefinition:
 
     @quotes_no_values
     def load(context: AssetExecutionContext, config: LoadConfig) -> Iterator[Any]:
-        begin_step(key.to_user_string())
         warehouse, stores = context.resources.warehouse, context.resources.stores
+        begin_step(key.to_user_string(), warehouse.settings)
         loader = FileLoader(
-            get_settings(),
+            warehouse.settings,
             warehouse.target(),
             stores.landing(),
             stores.lake(),
@@ -213,14 +212,14 @@ def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Tra
 
         @quotes_no_values
         def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
-            begin_step(key.to_user_string())
+            begin_step(key.to_user_string(), context.resources.warehouse.settings)
             keys = list(context.partition_keys) if partitions else [WHOLE]
             if versioned_dimensions(table):
                 with connect(context.resources.warehouse.target()) as conn:
                     raw = with_published_versions(conn, table, raw)
             read = Inputs(table, raw)
             frames = Frames(table, {key: function(**read.rows(key)) for key in keys}, read.file_ids)
-            target, settings = context.resources.warehouse.target(), get_settings()
+            target, settings = context.resources.warehouse.target(), context.resources.warehouse.settings
             try:
                 published = publish(target, frames, run_id=context.run.run_id, settings=settings, log=context.log.info)
             except BrokenRulesError as error:

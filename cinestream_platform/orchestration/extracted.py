@@ -16,7 +16,6 @@ from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.asset import asset_key, table_properties
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.raw_checks import raw_check_results, raw_check_specs
-from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
 
@@ -42,8 +41,9 @@ def _extraction(source: Source, system: OperationalSystem) -> AssetsDefinition:
 
     @quotes_no_values
     def extract(context: AssetExecutionContext, config: ExtractConfig) -> Iterator[Any]:
-        begin_step(system.step)
-        settings, warehouse, stores = get_settings(), context.resources.warehouse, context.resources.stores
+        warehouse, stores = context.resources.warehouse, context.resources.stores
+        settings = warehouse.settings
+        begin_step(system.step, settings)
         target = warehouse.target()
         extractor = Extractor(
             settings, system, system.connect(settings), target, stores.lake(), context.run.run_id, context.log.warning

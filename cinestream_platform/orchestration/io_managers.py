@@ -19,7 +19,6 @@ from cinestream_platform.orchestration.published import metadata_of
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.orchestration.table_inputs import raw_input, table_input
 from cinestream_platform.publishing.publish import Frames, publish
-from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
 
@@ -77,7 +76,7 @@ class WarehouseIOManager(ConfigurableIOManager):
             target,
             Frames(table, lazy, lambda _: []),
             run_id=context.run_id,
-            settings=get_settings(),
+            settings=self.warehouse.settings,
             log=context.log.info,
         )
         with connect(target) as conn:

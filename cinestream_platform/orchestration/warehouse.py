@@ -1,34 +1,32 @@
-"""The prepared warehouse of this process's settings, for Dagster's resources and for the command line alike."""
-
-from functools import cache
+"""The prepared warehouse of some settings, for Dagster's resources and for the command line alike."""
 
 from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.services.logins import login_secrets
-from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.setup import prepare_warehouse
 
-
-def prepared_target(catalog: Catalog) -> PostgresTarget:
-    """The warehouse of these settings, started if need be, with all tables of the catalogue in place."""
-    settings = get_settings()
-    place = str(settings.home_dir), settings.postgres_host, settings.postgres_port, settings.postgres_database
-    return _prepared(catalog, *place)
+_prepared: dict[tuple[object, ...], PostgresTarget] = {}
+"""What this process has prepared: once for each catalogue and warehouse."""
 
 
-@cache
-def _prepared(catalog: Catalog, *_: object) -> PostgresTarget:
-    """Once a process and warehouse."""
-    settings: Settings = get_settings()
-    target = PostgresTarget.from_settings(settings)
-    databases = [settings.postgres_dagster_database]
-    prepare_warehouse(
-        target, catalog.tables, catalog.mart_schemas, login_secrets(settings), catalog.predictions, databases=databases
+def prepared_target(catalog: Catalog, settings: Settings) -> PostgresTarget:
+    """The warehouse of these settings: its server is started, its roles and the catalogue's tables made, if need be."""
+    place = (
+        catalog,
+        *(str(settings.home_dir), settings.postgres_host, settings.postgres_port, settings.postgres_database),
     )
-    return target
+    if place not in _prepared:
+        target = PostgresTarget.from_settings(settings)
+        databases = [settings.postgres_dagster_database]
+        logins = login_secrets(settings)
+        prepare_warehouse(
+            target, catalog.tables, catalog.mart_schemas, logins, catalog.predictions, databases=databases
+        )
+        _prepared[place] = target
+    return _prepared[place]
 
 
-def prepare_again(catalog: Catalog) -> None:
-    """Forget that the warehouse was prepared, and prepare it."""
-    _prepared.cache_clear()
-    prepared_target(catalog)
+def forget_prepared() -> None:
+    """Prepare every warehouse again when it is next asked for: it may be another one of the same name."""
+    _prepared.clear()

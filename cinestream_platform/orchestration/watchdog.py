@@ -23,7 +23,7 @@ import psutil
 from dagster import DagsterInstance, DagsterRun
 
 from cinestream_platform import progress
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect, process_name
 
 WORKER_TAG = ".dagster/grpc_info"
@@ -45,14 +45,18 @@ _WORKS = """
 
 
 @contextmanager
-def watched(run: DagsterRun, instance: DagsterInstance | None, target: PostgresTarget) -> Iterator[None]:
+def watched(
+    run: DagsterRun, instance: DagsterInstance | None, target: PostgresTarget, settings: Settings
+) -> Iterator[None]:
     """End this process if the run goes silent, or lasts longer than a run may; if the process is the run's own."""
     if WORKER_TAG not in run.tags:
         yield
         return
     progress.note("the run began")
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(run, instance, target, ended), name="watchdog", daemon=True)
+    watcher = threading.Thread(
+        target=_watch, args=(run, instance, target, settings, ended), name="watchdog", daemon=True
+    )
     watcher.start()
     try:
         yield
@@ -60,8 +64,13 @@ def watched(run: DagsterRun, instance: DagsterInstance | None, target: PostgresT
         ended.set()
 
 
-def _watch(run: DagsterRun, instance: DagsterInstance | None, target: PostgresTarget, ended: threading.Event) -> None:
-    settings = get_settings()
+def _watch(
+    run: DagsterRun,
+    instance: DagsterInstance | None,
+    target: PostgresTarget,
+    settings: Settings,
+    ended: threading.Event,
+) -> None:
     silence, limit = settings.run_silence_seconds, settings.run_limit_hours * 3600
     began = time.monotonic()
     while not ended.wait(min(5.0, silence / 10)):

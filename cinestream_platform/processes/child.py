@@ -16,6 +16,7 @@ import click
 import psutil
 
 from cinestream_platform.processes.lifeline import follow_supervisor
+from cinestream_platform.settings import get_settings
 
 CODE_SERVER_SECONDS = 600.0  # until it must listen; it imports all definitions first
 LOOK_SECONDS = 1.0
@@ -56,7 +57,7 @@ def daemon(workspace: Path, after: Path | None) -> None:
     from cinestream_platform.processes.intervals import poll_less
     from cinestream_platform.processes.presence import hold_presence
 
-    hold_presence()
+    hold_presence(get_settings())
     load_program("dagster-daemon")
     poll_less()
     wait_for_server(after)
@@ -76,7 +77,7 @@ def webserver(workspace: Path, host: str, port: int, read_only: bool, after: Pat
 
     poll_less()
     wait_for_server(after)
-    run_webserver(host, port, str(workspace), read_only=read_only)
+    run_webserver(host, port, str(workspace), read_only=read_only, public_names=get_settings().ui_hosts)
 
 
 def load_program(name: str) -> click.Command:

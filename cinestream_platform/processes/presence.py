@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget, session_name, session_parameters
 
 NAME = session_name("daemon")
@@ -43,9 +43,8 @@ def refuse_second_daemon(settings: Settings) -> None:
         _wait_until_alone(conn, any_other=True)
 
 
-def hold_presence() -> None:
+def hold_presence(settings: Settings) -> None:
     """Say that this process is the daemon, for as long as it lives; end it where another one was first."""
-    settings = get_settings()
     conn = _session(settings, "daemon")
     try:
         _wait_until_alone(conn, any_other=False)

@@ -23,6 +23,7 @@ from cinestream_platform.declarations.star_table import Bridge, Type2Dimension
 from cinestream_platform.declarations.table import Dimension, Table
 from cinestream_platform.ledger.publications import Publication, latest, publishing, record
 from cinestream_platform.publishing.content_hash import content_hash
+from cinestream_platform.services.disk import Room
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.staging import drop_staged, stage
 
@@ -30,7 +31,13 @@ IN_SOURCE = "is_in_source"
 
 
 def publish_table(
-    target: PostgresTarget, table: Dimension | Bridge, frame: pl.DataFrame, *, run_id: str, file_ids: list[int]
+    target: PostgresTarget,
+    table: Dimension | Bridge,
+    frame: pl.DataFrame,
+    *,
+    run_id: str,
+    file_ids: list[int],
+    room: Room | None = None,
 ) -> Publication:
     """Publish a whole dim or bridge from a validated frame; nothing is written where nothing changed."""
     frame = frame.select(c.name for c in table.built_columns)
@@ -41,7 +48,7 @@ def publish_table(
             publication = Publication(WHOLE, before.rows, new_hash, tuple(file_ids), False, None, before.rows)
             record(conn, table.schema, table.name, run_id, publication)
             return publication
-        staged = stage(target, table, frame, table.name)
+        staged = stage(target, table, frame, table.name, room)
         with conn.transaction():
             changed = _write(conn, table, staged, frame.columns)
             rows = _row_count(conn, table)

@@ -26,6 +26,7 @@ from cinestream_platform.ledger.publications import Publication, latest, publish
 from cinestream_platform.publishing import foreign_keys
 from cinestream_platform.publishing.content_hash import content_hash
 from cinestream_platform.publishing.foreign_keys import Joined
+from cinestream_platform.services.disk import Room
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.access import grant_on_relation
 from cinestream_platform.warehouse.blockers import PATIENCE_SECONDS, end_readers, holders
@@ -76,6 +77,7 @@ class PartitionPublisher:
     target: PostgresTarget
     table: Fact
     run_id: str
+    room: Room | None = None
     _turns: dict[str, Turn] = field(default_factory=dict)
     _waiting: list[Publication] = field(default_factory=list)
     _is_apart: bool = False
@@ -125,7 +127,7 @@ class PartitionPublisher:
         if before is None and frame.is_empty() and not file_ids:
             return Publication(key, 0, new_hash, (), False)  # nothing ever landed for it
         try:
-            _build(conn, table, key, frame, joined or {})
+            _build(conn, table, key, frame, joined or {}, self.room)
         except psycopg.Error:
             _give_back(conn, table, child)
             raise
@@ -193,6 +195,7 @@ def _build(
     partition_key: str,
     frame: pl.DataFrame,
     joined: Joined,
+    room: Room | None,
     *,
     may_prove: bool = True,
 ) -> None:
@@ -217,7 +220,7 @@ def _build(
             foreign_keys.switch_off(conn)
         conn.execute(SQL("TRUNCATE {}").format(staged))  # FREEZE wants a table that is new in its transaction
         declared = [table.column(column) for column in frame.columns]
-        copy_frames(conn, staged, frame.columns, [frame], freeze=True, declared=declared)
+        copy_frames(conn, staged, frame.columns, [frame], freeze=True, declared=declared, room=room)
         _stamp(conn, table, staged)
         _index(conn, table, staged)
         grant_on_relation(conn, table, table.staging_schema, table.partition_name(partition_key))
@@ -225,7 +228,7 @@ def _build(
     if not proves:
         foreign_keys.add(conn, table, staged)
     elif not foreign_keys.is_proved(conn, table, frame, joined):
-        _build(conn, table, partition_key, frame, joined, may_prove=False)
+        _build(conn, table, partition_key, frame, joined, room, may_prove=False)
 
 
 def _give_back(conn: Connection[Any], table: Fact, child: str) -> None:

@@ -22,7 +22,7 @@ from cinestream_platform.publishing.measures import measures_of
 from cinestream_platform.publishing.parallel import MAX_AT_ONCE, in_parallel
 from cinestream_platform.publishing.partitions import PartitionPublisher, Turn, analyze
 from cinestream_platform.publishing.validation import BrokenRulesError, RuleResult, validate
-from cinestream_platform.services.disk import keep_room
+from cinestream_platform.services.disk import Room
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget
 
@@ -71,7 +71,7 @@ def publish(
             published.
     """
     table = frames.table
-    publisher = _Publisher(target, frames, run_id, settings, KeyResolver(target, run_id))
+    publisher = _Publisher(target, frames, run_id, Room(settings), KeyResolver(target, run_id))
     publications = []
     for published in publisher.publish_all():
         publications.append(published)
@@ -93,7 +93,7 @@ class _Publisher:
     target: PostgresTarget
     frames: Frames
     run_id: str
-    settings: Settings
+    room: Room
     keys: KeyResolver
     found: dict[str, tuple[tuple[RuleResult, ...], dict[str, Any]]] = field(default_factory=dict)
 
@@ -103,9 +103,9 @@ class _Publisher:
         if not isinstance(table, Fact):
             for key in self.frames.by_partition:
                 frame, file_ids = self._validated(key), self.frames.file_ids(key)
-                yield publish_table(self.target, table, frame, run_id=self.run_id, file_ids=file_ids)
+                yield publish_table(self.target, table, frame, run_id=self.run_id, file_ids=file_ids, room=self.room)
             return
-        with PartitionPublisher(self.target, table, self.run_id) as publisher:
+        with PartitionPublisher(self.target, table, self.run_id, self.room) as publisher:
 
             def built(turn: Turn) -> Publication:
                 frame, file_ids = self._validated(turn.partition_key), self.frames.file_ids(turn.partition_key)
@@ -118,7 +118,7 @@ class _Publisher:
     def _validated(self, partition_key: str) -> pl.DataFrame:
         """The rows with their keys. Raises ``BrokenRulesError`` where they break a rule; then nothing is written."""
         table = self.frames.table
-        keep_room(self.settings)
+        self.room.keep()
         frame = self.frames.by_partition[partition_key].collect(engine="streaming")
         progress.note(f"{table.qualified_name} {partition_key} is computed")
         if table.references:

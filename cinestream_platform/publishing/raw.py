@@ -23,6 +23,7 @@ from cinestream_platform.ledger.file_results import FileResult, Overlap
 from cinestream_platform.ledger.file_states import IllegalTransitionError
 from cinestream_platform.ledger.landed_files import LandedFile
 from cinestream_platform.ledger.standing import Standing, find_standing
+from cinestream_platform.services.disk import Room
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.copy import copy_frames
@@ -36,8 +37,15 @@ class RawTableChangedError(CineStreamError):
 class FileTransaction:
     """The open transaction of files of one feed. Nothing is visible before ``commit``."""
 
-    def __init__(self, conn: Connection[Any], table: RawTable, files: Sequence[LandedFile], run_id: str) -> None:
-        self.conn, self._table, self._files, self._run_id = conn, table, files, run_id
+    def __init__(
+        self,
+        conn: Connection[Any],
+        table: RawTable,
+        files: Sequence[LandedFile],
+        run_id: str,
+        room: Room | None = None,
+    ) -> None:
+        self.conn, self._table, self._files, self._run_id, self._room = conn, table, files, run_id, room
         self._replaced: Mapping[int, int] = {}
 
     def claim(self, contents: Mapping[int, str], expected: Standing, *, replaces_all: bool | None = None) -> None:
@@ -59,11 +67,13 @@ class FileTransaction:
 
     def write(self, rows: Iterable[pl.DataFrame], rejected: Iterable[pl.DataFrame], count: int) -> None:
         """Replace the rows of older versions by these, ``count`` of them, and keep the rejected records."""
-        add_rows(self.conn, self._table, self._file_ids, rows, count)
+        add_rows(self.conn, self._table, self._file_ids, rows, count, self._room)
         if self._replaced:
             remove_rows(self.conn, Identifier(self._table.schema, self._table.name), list(self._replaced))
         self.conn.execute("DELETE FROM ops.rejected_row WHERE file_id = ANY (%s)", (self._file_ids,))
-        copy_frames(self.conn, Identifier("ops", "rejected_row"), ["file_id", "line", "rule", "raw"], rejected)
+        copy_frames(
+            self.conn, Identifier("ops", "rejected_row"), ["file_id", "line", "rule", "raw"], rejected, room=self._room
+        )
 
     def complete(self, results: Mapping[int, FileResult], overlaps: Mapping[int, Overlap]) -> None:
         """Turn the ledger rows to ``loaded``, those that they replace to ``superseded``.
@@ -90,11 +100,11 @@ class FileTransaction:
 
 @contextmanager
 def file_transaction(
-    target: PostgresTarget, table: RawTable, files: Sequence[LandedFile], run_id: str
+    target: PostgresTarget, table: RawTable, files: Sequence[LandedFile], run_id: str, room: Room | None = None
 ) -> Iterator[FileTransaction]:
     """Open the transaction of files; rolled back unless it is committed inside."""
     with connect(target, autocommit=False) as conn:
         try:
-            yield FileTransaction(conn, table, files, run_id)
+            yield FileTransaction(conn, table, files, run_id, room)
         finally:
             conn.rollback()

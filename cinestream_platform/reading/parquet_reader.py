@@ -38,6 +38,7 @@ from cinestream_platform.reading.csv_records import ENCODING, NUL
 from cinestream_platform.reading.parquet_pages import bytes_per_row
 from cinestream_platform.reading.records import split_records, with_nulls
 from cinestream_platform.reading.unpacking import MAX_RATIO, most_unpacked, unpacked_copy
+from cinestream_platform.services.disk import Room
 
 MAX_FOOTER_BYTES = 16 * 1024 * 1024
 MAX_FIXED_BYTES = 64
@@ -60,7 +61,13 @@ PLAIN_KINDS = (
 
 
 def read_parquet(
-    path: Path, feed: Feed, *, file_id: int, not_after: datetime, packing: Packing = Packing.NONE
+    path: Path,
+    feed: Feed,
+    *,
+    file_id: int,
+    not_after: datetime,
+    packing: Packing = Packing.NONE,
+    room: Room | None = None,
 ) -> Iterator[Batch]:
     """Read a local copy of a delivered file.
 
@@ -73,7 +80,7 @@ def read_parquet(
         DiskFullError: A packed file cannot be unpacked.
     """
     try:
-        with unpacked_copy(path, packing) as plain:
+        with unpacked_copy(path, packing, room) as plain:
             yield from _batches(plain, feed, file_id, not_after)
     except (OSError, pa.ArrowException) as error:
         if getattr(error, "errno", None):  # of this machine, and no fault of the file

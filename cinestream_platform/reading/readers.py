@@ -15,10 +15,13 @@ from cinestream_platform.reading.csv_reader import read_csv
 from cinestream_platform.reading.json_lines import read_json_lines
 from cinestream_platform.reading.line_reader import read_lines
 from cinestream_platform.reading.parquet_reader import read_parquet
+from cinestream_platform.services.disk import Room
 
 
-def read_records(path: Path, key: str, feed: Feed, *, file_id: int, not_after: datetime) -> Iterator[Batch]:
-    """Read a local copy of the file with this key.
+def read_records(
+    path: Path, key: str, feed: Feed, *, file_id: int, not_after: datetime, room: Room | None = None
+) -> Iterator[Batch]:
+    """Read a local copy of the file with this key; ``room`` is asked while it is unpacked beside itself.
 
     Yields:
         Batches of typed and rejected records, in the order of the file.
@@ -30,9 +33,7 @@ def read_records(path: Path, key: str, feed: Feed, *, file_id: int, not_after: d
         return read_bundle_table(path, feed, file_id=file_id, not_after=not_after)
     form = form_of_name(key)
     if form.shape is Shape.PARQUET:
-        read = read_parquet
-    elif form.shape is Shape.JSON_LINES:
-        read = read_json_lines
-    else:
-        read = read_lines if feed.lines else read_csv
+        return read_parquet(path, feed, file_id=file_id, not_after=not_after, packing=form.packing, room=room)
+    others = read_lines if feed.lines else read_csv
+    read = read_json_lines if form.shape is Shape.JSON_LINES else others
     return read(path, feed, file_id=file_id, not_after=not_after, packing=form.packing)

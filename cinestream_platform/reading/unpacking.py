@@ -24,8 +24,7 @@ from cinestream_platform.declarations.file_form import (
     Packing,
 )
 from cinestream_platform.lake.stored import CHUNK_BYTES
-from cinestream_platform.services.disk import keep_room
-from cinestream_platform.settings import get_settings
+from cinestream_platform.services.disk import Room
 
 MAX_RATIO = 200
 """Most bytes that a packed byte may become. Records pack 3:1 to 20:1, the same record again and again 1,000:1."""
@@ -158,7 +157,7 @@ class UnpackingSource:
 
 
 @contextmanager
-def unpacked_copy(path: Path, packing: Packing) -> Iterator[Path]:
+def unpacked_copy(path: Path, packing: Packing, room: Room | None = None) -> Iterator[Path]:
     """The file itself, or where it is packed a copy beside it that is not, for as long as it is needed.
 
     Raises:
@@ -172,7 +171,8 @@ def unpacked_copy(path: Path, packing: Packing) -> Iterator[Path]:
     try:
         with open_source(path, packing) as source, copy.open("wb") as sink:
             while data := source.read(CHUNK_BYTES):
-                keep_room(get_settings())
+                if room:
+                    room.keep()
                 sink.write(data)
         yield copy
     finally:

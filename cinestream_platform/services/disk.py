@@ -88,6 +88,17 @@ def keep_room(settings: Settings) -> None:
             raise DiskFullError(reason)
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a load or build asks between two pieces of its work: whether there is still room for the next."""
+
+    settings: Settings
+
+    def keep(self) -> None:
+        """As ``keep_room``."""
+        keep_room(self.settings)
+
+
 def _reserve(settings: Settings, total: int) -> int:
     return min(settings.disk_reserve_mb * 1_000_000, int(total * SMALL_DISK_SHARE))
 

@@ -20,8 +20,7 @@ from psycopg.sql import SQL, Identifier
 
 from cinestream_platform import progress
 from cinestream_platform.declarations.column import Column, Kind
-from cinestream_platform.services.disk import keep_room
-from cinestream_platform.settings import get_settings
+from cinestream_platform.services.disk import Room
 
 SLICE_ROWS = 100_000
 """So many rows are in memory in the format of COPY at a time."""
@@ -49,6 +48,7 @@ def copy_frames(
     *,
     freeze: bool = False,
     declared: Sequence[Column] = (),
+    room: Room | None = None,
 ) -> None:
     """Append the rows of all frames, whose columns are ``columns``.
 
@@ -60,6 +60,10 @@ def copy_frames(
         freeze: Make the rows visible to every snapshot, also to those taken before. Needs a table that the same
             transaction created or truncated.
         declared: The declarations of these columns, where there are any.
+        room: Asked between two slices of rows, where many are written.
+
+    Raises:
+        DiskFullError: There is none left.
     """
     is_binary = bool(declared) and all(c.type.kind in BIG_ENDIAN and not c.nullable for c in declared)
     names = SQL(", ").join(map(Identifier, columns))
@@ -74,7 +78,8 @@ def copy_frames(
             for rows in frame.select(columns).iter_slices(SLICE_ROWS):
                 copy.write(copy_binary(rows, declared) if is_binary else copy_text(rows))
                 progress.note("rows written to Postgres")
-                keep_room(get_settings())
+                if room:
+                    room.keep()
         if is_binary:
             copy.write(BINARY_TRAILER)
 

@@ -18,6 +18,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from cinestream_platform.declarations.partitioning import SMALL_FILES
 from cinestream_platform.declarations.raw_table import RawTable
+from cinestream_platform.services.disk import Room
 from cinestream_platform.warehouse.copy import copy_frames
 
 OWN_PARTITION_FROM = 1_000_000
@@ -27,20 +28,25 @@ LOCK_TIMEOUT_MS = 500
 
 
 def add_rows(
-    conn: Connection[Any], table: RawTable, file_ids: Sequence[int], rows: Iterable[pl.DataFrame], count: int
+    conn: Connection[Any],
+    table: RawTable,
+    file_ids: Sequence[int],
+    rows: Iterable[pl.DataFrame],
+    count: int,
+    room: Room | None = None,
 ) -> None:
     """Bring the rows of a file, or of several small ones; they belong to the connection's transaction."""
     names = [column.name for column in table.columns]
     target = Identifier(table.schema, table.name)
     if not table.by_file or count < OWN_PARTITION_FROM or len(file_ids) > 1:
-        copy_frames(conn, target, names, rows, declared=table.columns)
+        copy_frames(conn, target, names, rows, declared=table.columns, room=room)
         return
     [file_id] = file_ids
     part = Identifier(table.schema, table.partition_name(f"file-{file_id}"))
     conn.execute(SQL("CREATE TABLE {} (LIKE {} INCLUDING CONSTRAINTS)").format(part, target))
     only = SQL("ALTER TABLE {} ADD CONSTRAINT one_file CHECK (_file_id = {})")
     conn.execute(only.format(part, Literal(file_id)))  # spares ATTACH its scan
-    copy_frames(conn, part, names, rows, freeze=True, declared=table.columns)
+    copy_frames(conn, part, names, rows, freeze=True, declared=table.columns, room=room)
     conn.execute(SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(target, part, Literal(file_id)))
     conn.execute(SQL("ALTER TABLE {} DROP CONSTRAINT one_file").format(part))
 

@@ -11,11 +11,14 @@ import polars as pl
 from psycopg import Connection, sql
 
 from cinestream_platform.declarations.table import Table
+from cinestream_platform.services.disk import Room
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.copy import copy_frames
 
 
-def stage(target: PostgresTarget, table: Table, frame: pl.DataFrame, name: str) -> sql.Identifier:
+def stage(
+    target: PostgresTarget, table: Table, frame: pl.DataFrame, name: str, room: Room | None = None
+) -> sql.Identifier:
     """Create ``<star>_staging.<name>`` with the table's columns and NOT NULLs, and COPY the frame into it.
 
     Creation and COPY share one transaction: with ``wal_level=minimal`` Postgres writes no WAL for the rows, and they
@@ -30,7 +33,7 @@ def stage(target: PostgresTarget, table: Table, frame: pl.DataFrame, name: str) 
         for surplus in [c.name for c in table.columns if c.name not in frame.columns]:
             conn.execute(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(staged, sql.Identifier(surplus)))
         declared = [table.column(column) for column in frame.columns]
-        copy_frames(conn, staged, frame.columns, [frame], freeze=True, declared=declared)
+        copy_frames(conn, staged, frame.columns, [frame], freeze=True, declared=declared, room=room)
     return staged
 
 

@@ -223,45 +223,45 @@ def run_of_its_own() -> DagsterRun:
 
 
 def say_nothing() -> None:
-    with watched(run_of_its_own(), None, prepared_target(CATALOG)):
+    with watched(run_of_its_own(), None, prepared_target(CATALOG, get_settings()), get_settings()):
         time.sleep(ENOUGH_SECONDS)
 
 
 def wait_for_postgres() -> None:
-    target = prepared_target(CATALOG)
-    with watched(run_of_its_own(), None, target), connect(target) as conn:
+    target = prepared_target(CATALOG, get_settings())
+    with watched(run_of_its_own(), None, target, get_settings()), connect(target) as conn:
         conn.execute("SELECT pg_sleep(8)")
 
 
 def wait_for_a_lock_of_somebody_idle() -> None:
-    target = prepared_target(CATALOG)
+    target = prepared_target(CATALOG, get_settings())
     with connect(target, autocommit=False) as idle, connect(target) as conn:
         idle.execute("LOCK TABLE ops.landed_file")
-        with watched(run_of_its_own(), None, target):
+        with watched(run_of_its_own(), None, target, get_settings()):
             conn.execute("SELECT count(*) FROM ops.landed_file")
 
 
 def wait_for_a_lock_of_somebody_who_works() -> None:
-    target = prepared_target(CATALOG)
+    target = prepared_target(CATALOG, get_settings())
     with connect(target) as busy, connect(target) as conn:
         thread = threading.Thread(target=busy.execute, args=(b"LOCK TABLE ops.landed_file; SELECT pg_sleep(8)",))
         thread.start()
         time.sleep(0.5)
-        with watched(run_of_its_own(), None, target):
+        with watched(run_of_its_own(), None, target, get_settings()):
             conn.execute("SELECT count(*) FROM ops.landed_file")
 
 
 def take_too_long() -> None:
     from cinestream_platform import progress
 
-    with watched(run_of_its_own(), None, prepared_target(CATALOG)):
+    with watched(run_of_its_own(), None, prepared_target(CATALOG, get_settings()), get_settings()):
         while True:
             progress.note("something moves")
             time.sleep(0.1)
 
 
 def not_a_run_of_its_own() -> None:
-    with watched(DagsterRun(job_name="movielens_load"), None, prepared_target(CATALOG)):
+    with watched(DagsterRun(job_name="movielens_load"), None, prepared_target(CATALOG, get_settings()), get_settings()):
         time.sleep(8)
 
 

@@ -265,7 +265,7 @@ def besieged(
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         request.getfixturevalue("shell")  # now: what a test itself needs is there
-        warehouse._prepared.cache_clear()  # an earlier database had the same name
+        warehouse.forget_prepared()  # an earlier database had the same name
         yield Platform()
     # Other fixtures log in to the session's server by that database.
     with psycopg.connect(admin.conninfo(), autocommit=True) as conn:

@@ -124,10 +124,10 @@ def wait_for_upgrade_to_wait(target: PostgresTarget, process: subprocess.Popen[s
 
 
 def test_a_warehouse_of_an_earlier_version_is_refused_with_the_command_that_helps(earlier: PostgresTarget) -> None:
-    warehouse._prepared.cache_clear()
+    warehouse.forget_prepared()
     before = content(earlier)
     with pytest.raises(UpgradeNeededError, match="Stop the platform, then run: cinestream upgrade"):
-        warehouse.prepared_target(CATALOG)
+        warehouse.prepared_target(CATALOG, get_settings())
     assert content(earlier) == before
 
 
@@ -147,7 +147,7 @@ def test_an_upgrade_that_is_killed_in_the_middle_is_repeated_and_keeps_every_row
 
 def test_after_an_upgrade_nothing_is_stale_and_files_load_build_and_are_undone(earlier: PostgresTarget) -> None:
     finished(upgrade())
-    warehouse._prepared.cache_clear()
+    warehouse.forget_prepared()
     platform = Platform()
     with connect(earlier) as conn:
         assert (

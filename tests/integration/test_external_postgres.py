@@ -74,7 +74,7 @@ def platform_on(target: PostgresTarget, home: Path, tmp_path: Path, monkeypatch:
     for name, value in environment(target, home, tmp_path).items():
         monkeypatch.setenv(name, value)
     get_settings.cache_clear()
-    warehouse._prepared.cache_clear()
+    warehouse.forget_prepared()
     return Platform()
 
 

@@ -57,12 +57,12 @@ def test_the_sensor_asks_once_for_what_changed_and_the_schedule_for_everything(s
     assert {event.asset_key.path[-1] for event in done.get_asset_materialization_events()} == {"rental", "payment"}
     assert shop.platform.tick(SENSOR).run_requests == []
 
-    catch_up = {"target": shop.platform.target, "sources": ["dvdrental"]}
+    catch_up = {"settings": shop.platform.settings, "target": shop.platform.target, "sources": ["dvdrental"]}
     assert extract_databases(shop.platform.defs, shop.platform.instance, **catch_up) == []
     for change in ("DELETE FROM film_actor WHERE film_id = 1", "UPDATE staff SET active = false WHERE staff_id = 2"):
         shop.execute(change)
         assert len(shop.platform.tick(SENSOR).run_requests) == 1, change
-        assert not is_extracted(RENTAL_SHOP, shop.platform.target)
+        assert not is_extracted(RENTAL_SHOP, shop.platform.settings, shop.platform.target)
         shop.extract()
     shop.execute("UPDATE payment SET amount = 0.01 WHERE payment_id = 17600")  # leaves no trace in the row
     assert len(shop.platform.tick(SENSOR).run_requests) == 1

@@ -11,7 +11,7 @@ import pytest
 from dagster import AssetKey
 
 from cinestream_platform.catalog import CATALOG
-from cinestream_platform.orchestration.warehouse import prepare_again
+from cinestream_platform.orchestration import warehouse
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import MOVIES, Platform, csv_bytes, database, environment_of, ratings_csv
@@ -143,7 +143,8 @@ def test_dropped_fact_tables_are_rebuilt_with_the_same_content_and_keys(star: Pl
     hashes, content, members = star.hashes(), star.content_hashes(), keys(star)
     star.execute("DROP TABLE movielens_dw.fact_ratings, movielens_dw.fact_tags")
 
-    prepare_again(CATALOG)  # what the next process does at its start
+    warehouse.forget_prepared()
+    warehouse.prepared_target(CATALOG, get_settings())  # what the next process does at its start
     star.load_and_build()
 
     assert (star.hashes(), star.content_hashes(), keys(star)) == (hashes, content, members)

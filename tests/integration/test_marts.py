@@ -31,7 +31,7 @@ from cinestream_platform.catalog import MART_SCHEMAS
 from cinestream_platform.marts.assets import marts_assets
 from cinestream_platform.marts.project import PROJECT_DIR, ensure_manifest
 from cinestream_platform.marts.resource import MartsDbt
-from cinestream_platform.orchestration.resources import Warehouse
+from cinestream_platform.orchestration.resources import Warehouse, given
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.chinook.tables import STAR_TABLES as CHINOOK_TABLES
 from cinestream_platform.sources.dvdrental.tables import STAR_TABLES as DVDRENTAL_TABLES
@@ -308,9 +308,9 @@ class World:
                     str(info["dbname"]),
                 )
 
-        self.dbt = TestDbt(dbt_executable=warm.dbt_executable())
+        self.dbt = TestDbt(settings=given(get_settings()), dbt_executable=warm.dbt_executable())
         self.marts, self.marts_by_year, _ = marts_assets(
-            years=YEARS, months=MONTHS, manifest=ensure_manifest(), ledger=lambda context, target: self
+            years=YEARS, months=MONTHS, manifest=ensure_manifest(get_settings()), ledger=lambda context, target: self
         )
 
     def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> int:

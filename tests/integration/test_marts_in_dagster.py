@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.marts import project
 from cinestream_platform.marts.assets import marts_assets
@@ -20,7 +21,7 @@ from cinestream_platform.marts.project import MartsNotPreparedError, ensure_mani
 from cinestream_platform.marts.rebuild import REBUILDS, dbt_arguments, rebuild_by
 from cinestream_platform.marts.resource import MartsDbt
 from cinestream_platform.marts.translator import source_of_schema
-from cinestream_platform.orchestration.resources import Warehouse
+from cinestream_platform.orchestration.resources import Warehouse, given
 from cinestream_platform.settings import Settings
 from cinestream_platform.sources.chinook.tables import STAR_TABLES
 from cinestream_platform.sources.dvdrental.tables import STAR_TABLES as RENTAL_TABLES
@@ -241,7 +242,11 @@ def test_a_manifest_of_another_database_stops_the_run_before_dbt_starts(
             return PostgresTarget("nowhere.invalid", 1, "u", SecretStr(""), "another")
 
     monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("dbt was started"))
-    resources = {"dbt": Elsewhere(), "warehouse": NoWarehouse(), "warehouse_io_manager": dg.mem_io_manager}
+    resources = {
+        "dbt": Elsewhere(settings=given(Settings())),
+        "warehouse": NoWarehouse(catalog=given(CATALOG), settings=given(Settings())),
+        "warehouse_io_manager": dg.mem_io_manager,
+    }
     result = dg.materialize([assets[0]], resources=resources, raise_on_error=False)
     assert not result.success
     [failure] = [event for event in result.all_events if event.is_step_failure]

@@ -50,7 +50,7 @@ def marts_platform(
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         get_settings.cache_clear()
-        warehouse._prepared.cache_clear()  # an earlier database had the same name
+        warehouse.forget_prepared()  # an earlier database had the same name
         yield Platform()
     get_settings.cache_clear()
     # Other fixtures log in to the session's server by that database.

@@ -32,7 +32,7 @@ from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
 from cinestream_platform.ledger.landed_files import DueFile
 from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
-from cinestream_platform.orchestration.resources import Stores, Warehouse, declared
+from cinestream_platform.orchestration.resources import given, platform_resources
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import prepared_target
 from cinestream_platform.settings import get_settings
@@ -61,7 +61,7 @@ class Platform:
 
     def __init__(self) -> None:
         self.settings = get_settings()
-        self.target: PostgresTarget = prepared_target(CATALOG)
+        self.target: PostgresTarget = prepared_target(CATALOG, self.settings)
         self.landing: ObjectStore = open_landing(get_settings())
         self.lake = open_lake(self.settings)
         self.instance = _instance()
@@ -104,7 +104,7 @@ class Platform:
 
     def load(self) -> list[ExecuteInProcessResult]:
         """Enter and load everything that is due."""
-        return catch_up.load_landed(self.defs, self.instance, self.target, self.landing)
+        return catch_up.load_landed(self.defs, self.instance, self.settings, self.target, self.landing)
 
     def extract(self, *, full: bool = False) -> ExecuteInProcessResult:
         """Extract the operational database, as its sensor or schedule would ask for."""
@@ -198,7 +198,7 @@ class Platform:
         with build_sensor_context(
             instance=self.instance,
             repository_def=self.defs.get_repository_def(),
-            resources={"warehouse": Warehouse(catalog=declared(CATALOG)), "stores": Stores()},
+            resources=platform_resources(CATALOG, given(get_settings())),
         ) as context:
             return self.defs.resolve_sensor_def(sensor).evaluate_tick(context)
 

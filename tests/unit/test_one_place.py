@@ -115,3 +115,30 @@ def test_every_lock_that_is_taken_stands_in_the_list_of_locks():
         *("``extract", "``file", "``publish"),
         *("``prepare", "``raw", "``ledger", "``mart"),
     ]
+
+
+ENTRANCES = {
+    "cli.py",  # the command line, and the commands that it calls
+    "definitions.py",  # what Dagster loads, and asks for settings when a run or a sensor begins
+    "orchestration/storage.py",  # what dagster.yaml names: Dagster makes it, with that file's text alone
+    "processes/child.py",  # a program of its own
+}
+
+
+def test_settings_are_fetched_at_the_entrances_and_passed_on_from_there():
+    fetching = {
+        name
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name | ast.Attribute)
+        and "get_settings" in (getattr(node, "id", ""), getattr(node, "attr", ""))
+    }
+    assert {name for name in fetching if not name.startswith("commands/")} == ENTRANCES
+    # Nobody makes settings of the environment by himself either: what is made is for tests and for another home.
+    makers = {
+        name
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Settings"
+    }
+    assert makers == {"settings.py"}

@@ -11,9 +11,11 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from pydantic import SecretStr
 
 from cinestream_platform.marts import resource
-from cinestream_platform.marts.project import PROJECT_DIR
+from cinestream_platform.marts.project import PROJECT_DIR, target_dir
 from cinestream_platform.marts.resource import MartsDbt, connection_environment, discard_artifacts, last_parse
 from cinestream_platform.messages import MAX_MESSAGE, MAX_METADATA
+from cinestream_platform.orchestration.resources import given
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget, process_name, session_environment
 
 TARGET = PostgresTarget("db.example", 6543, "loader", SecretStr("s3cret"), "warehouse", "verify-full")
@@ -72,7 +74,7 @@ def test_the_resource_holds_no_connection() -> None:
         def postgres_target(self) -> PostgresTarget:
             return TARGET
 
-    shown = str(Elsewhere().model_dump()) + repr(Elsewhere())
+    shown = str(Elsewhere(settings=given(Settings())).model_dump()) + repr(Elsewhere(settings=given(Settings())))
     assert "s3cret" not in shown
     assert "db.example" not in shown
 
@@ -80,23 +82,23 @@ def test_the_resource_holds_no_connection() -> None:
 def test_the_version_is_known_without_starting_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
     """If this fails after an upgrade, dagster-dbt asks `dbt --version` (and pypi.org) at every run again."""
     monkeypatch.setattr("dagster_dbt.core.resource.check_output", lambda *_: pytest.fail("dbt --version was started"))
-    assert MartsDbt()._cli_version.major == 1
+    assert MartsDbt(settings=given(Settings()))._cli_version.major == 1
     assert "_cli_version" in vars(MartsDbt.__base__)
 
 
 def test_artifacts_of_a_success_go_at_once_and_of_failures_after_a_week(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resource, "target_dir", lambda: tmp_path)
-    runs = tmp_path / "runs"
+    settings = Settings(home=tmp_path)
+    runs = target_dir(settings) / "runs"
     for name in ("succeeded", "failed_today", "failed_long_ago"):
         (runs / name).mkdir(parents=True)
     (runs / "succeeded" / "partial_parse.msgpack").write_text("parsed")
     old = time.time() - 8 * 24 * 3600
     os.utime(runs / "failed_long_ago", (old, old))
-    discard_artifacts(runs / "succeeded")
+    discard_artifacts(runs / "succeeded", settings)
     assert [path.name for path in runs.iterdir()] == ["failed_today"]
-    assert last_parse().read_text() == "parsed"  # for the next run
+    assert last_parse(settings).read_text() == "parsed"  # for the next run
 
 
 def test_an_error_of_dbt_quotes_no_row_in_logs_and_in_what_is_raised(
