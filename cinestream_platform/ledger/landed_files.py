@@ -312,9 +312,22 @@ def park(
 # ---- what people are told --------------------------------------------------------------------------------------------
 
 
-def parked(conn: Connection[Any]) -> list[tuple[str, str]]:
-    """Key and reason of every parked file."""
-    return conn.execute("SELECT key, reason FROM ops.landed_file WHERE status = 'parked' ORDER BY key").fetchall()
+def parked(conn: Connection[Any], source: str | None = None, dataset: str | None = None) -> list[tuple[str, str]]:
+    """Key and reason of every parked file, or of those of one feed."""
+    return conn.execute(
+        "SELECT key, reason FROM ops.landed_file WHERE status = 'parked'"
+        " AND source = coalesce(%s, source) AND dataset = coalesce(%s, dataset) ORDER BY key",
+        (source, dataset),
+    ).fetchall()
+
+
+def loaded_counts(conn: Connection[Any], source: str, dataset: str) -> list[tuple[int, str, int, int, int]]:
+    """Number, key, records read, rows loaded and records rejected of every loaded file of a feed."""
+    return conn.execute(
+        "SELECT file_id, key, rows_read, rows_loaded, rows_rejected FROM ops.landed_file"
+        " WHERE source = %s AND dataset = %s AND status = 'loaded' ORDER BY key",
+        (source, dataset),
+    ).fetchall()
 
 
 def is_any_loaded(conn: Connection[Any]) -> bool:

@@ -16,7 +16,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, AssetK
 from psycopg import Connection
 
 from cinestream_platform.declarations.feed import Feed
-from cinestream_platform.ledger import quality
+from cinestream_platform.ledger import landed_files, quality
 from cinestream_platform.ledger.quality import FEWEST, FLOOR, TIMES, WINDOW, Delivered, judge
 from cinestream_platform.orchestration.check_results import (
     SAMPLE_ROWS,
@@ -152,10 +152,7 @@ def _accepted(delivered: Delivered) -> dict[str, int]:
 
 
 def _parked(conn: Connection[Any], feed: Feed, key: AssetKey) -> AssetCheckResult:
-    parked = conn.execute(
-        "SELECT key, reason FROM ops.landed_file WHERE source = %s AND dataset = %s AND status = 'parked' ORDER BY key",
-        (feed.source, feed.dataset),
-    ).fetchall()
+    parked = landed_files.parked(conn, feed.source, feed.dataset)
     samples = [{"file": name, "reason": reason} for name, reason in parked[:SAMPLE_ROWS]]
     return check_result(key, NO_PARKED_FILES, not parked, {"parked_files": len(parked)}, samples)
 
@@ -167,11 +164,7 @@ def _accounted(conn: Connection[Any], feed: Feed, key: AssetKey, newest: Sequenc
     """
     in_table = rows_by_file(conn, feed.table)
     kept = quality.rejected_rows_kept(conn, [d.file_id for d in newest])
-    files = conn.execute(
-        "SELECT file_id, key, rows_read, rows_loaded, rows_rejected FROM ops.landed_file"
-        " WHERE source = %s AND dataset = %s AND status = 'loaded' ORDER BY key",
-        (feed.source, feed.dataset),
-    ).fetchall()
+    files = landed_files.loaded_counts(conn, feed.source, feed.dataset)
     found = [(*file, in_table.get(file[0], 0), kept.get(file[0], file[-1])) for file in files]
     differing = [
         {"file": name, "records": read, "rows_in_table": rows, "rejected_records": bad}

@@ -67,8 +67,7 @@ def test_one_module_writes_the_ledger_of_landed_files():
 
 def test_whoever_wants_to_know_of_landed_files_asks_the_ledger():
     readers = {name for name in modules_that_say(READS) if not name.startswith(("ledger/", "benchmarks/"))}
-    readers -= {"warehouse/locks.py", "declarations/table.py"}  # who locks rows; a column's comment
-    assert readers <= {"orchestration/checks.py", "orchestration/raw_checks.py"}
+    assert readers == {"warehouse/locks.py", "declarations/raw_table.py"}  # who locks rows; a column's comment
 
 
 def test_one_module_takes_locks_and_one_macro_of_dbt():
@@ -141,4 +140,4 @@ def test_settings_are_fetched_at_the_entrances_and_passed_on_from_there():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Settings"
     }
-    assert makers == {"settings.py"}
+    assert makers <= {"settings.py"}
