@@ -36,7 +36,7 @@ def test_the_manifest_lies_below_home(settings: Settings) -> None:
 
 
 def test_a_missing_manifest_is_named_with_its_remedy(settings: Settings) -> None:
-    with pytest.raises(MartsNotPreparedError, match=r"manifest\.json is missing.*ensure_manifest\(\)"):
+    with pytest.raises(MartsNotPreparedError, match=r"manifest\.json is missing.*ensure_manifest\(settings\)"):
         require_manifest(settings)
 
 

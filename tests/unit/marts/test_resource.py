@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from dagster import build_resources
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from pydantic import SecretStr
 
@@ -124,9 +125,11 @@ def test_an_error_of_dbt_quotes_no_row_in_logs_and_in_what_is_raised(
         def postgres_target(self) -> PostgresTarget:
             return TARGET
 
-    invocation = Elsewhere(dbt_executable=str(program)).cli(["build"], manifest={}, target_path=tmp_path / "target")
-    with pytest.raises(DagsterDbtCliRuntimeError) as raised:
-        list(invocation.stream_raw_events())
+    dbt = Elsewhere(settings=given(Settings(home=tmp_path / "home")), dbt_executable=str(program))
+    with build_resources({"dbt": dbt}) as resources:
+        invocation = resources.dbt.cli(["build"], manifest={}, target_path=tmp_path / "target")
+        with pytest.raises(DagsterDbtCliRuntimeError) as raised:
+            list(invocation.stream_raw_events())
 
     printed = capsys.readouterr().out
     for text in (printed, str(raised.value)):
