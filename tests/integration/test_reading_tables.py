@@ -45,7 +45,8 @@ from cinestream_platform.ledger.publications import latest
 from cinestream_platform.orchestration.calendar import dim_date
 from cinestream_platform.orchestration.io_managers import RawIOManager, WarehouseIOManager
 from cinestream_platform.orchestration.partitions import YEARS, partitions_of
-from cinestream_platform.orchestration.resources import Stores, Warehouse, declared
+from cinestream_platform.orchestration.resources import given as handed
+from cinestream_platform.orchestration.resources import platform_resources
 from cinestream_platform.publishing.partitions import PartitionPublisher
 from cinestream_platform.reader import ClosedTableError, UnknownPartitionError, UnknownTableError
 from cinestream_platform.settings import get_settings
@@ -120,11 +121,10 @@ def add_month(conn: psycopg.Connection[Any], month: str, rows: list[tuple[int, i
 
 def resources(of: Catalog = CATALOG) -> dict[str, Any]:
     """As ``definitions`` makes them."""
-    catalog = declared(of)
-    warehouse, stores = Warehouse(catalog=catalog), Stores()
-    return {
-        "warehouse": warehouse,
-        "stores": stores,
+    catalog = handed(of)
+    own = platform_resources(of, handed(get_settings()))
+    warehouse, stores = own["warehouse"], own["stores"]
+    return own | {
         "raw_io_manager": RawIOManager(warehouse=warehouse, stores=stores, catalog=catalog),
         "warehouse_io_manager": WarehouseIOManager(warehouse=warehouse, catalog=catalog),
     }

@@ -121,6 +121,7 @@ ENTRANCES = {
     "definitions.py",  # what Dagster loads, and asks for settings when a run or a sensor begins
     "orchestration/storage.py",  # what dagster.yaml names: Dagster makes it, with that file's text alone
     "processes/child.py",  # a program of its own
+    "reader.py",  # what notebooks call
 }
 
 
