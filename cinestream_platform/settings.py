@@ -230,7 +230,8 @@ def _read(kind: type[OwnT]) -> OwnT:
     except ValidationError as error:
         names = variables(kind)
         found = error.errors(include_url=False, include_input=False, include_context=False)
-        raise SettingsError("; ".join(f"{_named(one['loc'], names)}: {one['msg']}" for one in found)) from None
+        told = ((_named(one["loc"], names), one["msg"].removeprefix("Value error, ")) for one in found)
+        raise SettingsError("; ".join(": ".join(one) for one in told)) from None
     except UnreadableSettingError as error:  # no JSON, where the value must be
         raise SettingsError(f"{error}: its value must be JSON") from None
 

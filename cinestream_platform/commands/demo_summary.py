@@ -29,6 +29,7 @@ from cinestream_platform.definitions import defs
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.ledger import landed_files
 from cinestream_platform.ledger.publications import read_state
+from cinestream_platform.messages import counted
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import prepared_target
@@ -103,7 +104,7 @@ class Summary:
             whole = "Nothing new: all" if not self._results else "Up to date:"
             say(
                 self._console,
-                f"{whole} {current:,} tables are made from what landed and was extracted, and stayed as they are.",
+                f"{whole} {counted(current, 'table')} made from what landed and was extracted, and left as is.",
             )
         problems += [f"{key}: a check failed" for key, line in lines.items() if line.failed]
         for problem in problems:

@@ -34,7 +34,8 @@ def run_doctor() -> int:
         console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
         failed += finding.level == FAILED
         warned += finding.level == WARNING
-    console.print(f"{failed} failed, {counted(warned, 'warning')}." if failed or warned else "All is well.")
+    verdict = f"{failed} failed, {counted(warned, 'warning')}." if failed or warned else "All is well."
+    console.print(verdict, soft_wrap=True)
     return 1 if failed else 0
 
 
