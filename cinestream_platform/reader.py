@@ -56,7 +56,7 @@ def read(table: str, *, partition: str | tuple[str, str] | None = None, role: st
     names, as for the command ``cinestream``; an embedded Postgres is started if it is not running.
 
     Args:
-        table: Schema and name, such as ``netflix_dw.fact_ratings``.
+        table: Schema and name, joined by a dot.
         partition: The key of a partition (``2005``, ``2005-12``; a quarter's is its first month), or the first and the
             last key of a range. Of a mart: the rows of that ``year`` or ``month_start``.
         role: Whose rights and limits hold: by default ``data_analyst``, who reads stars and marts. Personal columns are
@@ -108,9 +108,8 @@ def _no_such_table(conn: Connection[Any], table: str, known: Table | None) -> st
     names = [name for (name,) in rows]
     alike = [name for name in names if name.partition(".")[2] == table.rpartition(".")[2]]
     alike = list(dict.fromkeys([*alike, *get_close_matches(table, names, SHOWN_NAMES)]))[:SHOWN_NAMES]
-    hint = (
-        f"did you mean {' or '.join(alike)}?" if alike else "name it as schema.table, such as movielens_dw.dim_movie."
-    )
+    example = TABLES[0].qualified_name
+    hint = f"did you mean {' or '.join(alike)}?" if alike else f"name it as schema.table, such as {example}."
     return f"there is no table {bounded(table, MAX_NAME)}; {hint}"
 
 

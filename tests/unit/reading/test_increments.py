@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.sql import SQL
 
-from cinestream_platform.reading.increments import BUCKET_BITS, MAX_RANGES, Increment, grown, newest_from
+from cinestream_platform.declarations.connector import Increment
+from cinestream_platform.reading.increments import BUCKET_BITS, MAX_RANGES, condition, grown, newest_from
 
 KEYS = st.lists(st.integers(-(2**40), 2**40) | st.integers(0, 50_000), unique=True, max_size=60)
 
@@ -38,5 +39,5 @@ def test_many_ranges_apart_are_read_as_one_and_neighbours_together() -> None:
 
 def test_the_condition_has_the_watermark_and_the_ranges() -> None:
     key = SQL("{}").format(SQL("k"))
-    assert Increment(5, ((0, 1023),)).condition(key, None, key).as_string() == "WHERE k >= 5 OR k BETWEEN 0 AND 1023"
-    assert Increment(5).condition(key, "1 hour", key).as_string() == "WHERE k >= 5 - '1 hour'::interval"
+    assert condition(Increment(5, ((0, 1023),)), key, None, key).as_string() == "WHERE k >= 5 OR k BETWEEN 0 AND 1023"
+    assert condition(Increment(5), key, "1 hour", key).as_string() == "WHERE k >= 5 - '1 hour'::interval"
