@@ -33,7 +33,7 @@ from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.marts.project import ensure_manifest
 from cinestream_platform.orchestration.resources import given, platform_resources
 from cinestream_platform.orchestration.staleness import nodes_of
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.services.postgres import stop_postgres
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
@@ -110,7 +110,7 @@ class Bench:
     """A platform in this process."""
 
     def __init__(self) -> None:
-        prepared_target(CATALOG, get_settings())
+        start_and_prepare(CATALOG, get_settings())
         ensure_manifest(get_settings())
         from cinestream_platform.definitions import build_definitions  # reads the manifest
 
@@ -141,7 +141,7 @@ class Bench:
         """Seconds of building what is stale: dims and facts of MovieLens, without marts, whose input is the same."""
         nodes = nodes_of(self.defs.resolve_asset_graph(), CATALOG)
         begun = time.perf_counter()
-        with connect(prepared_target(CATALOG, get_settings())) as conn:
+        with connect(start_and_prepare(CATALOG, get_settings())) as conn:
             state = read_state(conn)
         for span, assets in plan_builds("movielens", nodes, state).runs():
             if wanted := [key for key in assets if not nodes[key].is_mart]:
@@ -181,7 +181,7 @@ class Bench:
 
 def per_file(first: int, last: int) -> float:
     """Milliseconds a file between two of the files that were loaded, by the moments of their commits."""
-    with connect(prepared_target(CATALOG, get_settings())) as conn:
+    with connect(start_and_prepare(CATALOG, get_settings())) as conn:
         row = conn.execute(
             """
             SELECT extract(epoch FROM max(loaded_at) - min(loaded_at)) * 1000 / nullif(count(*), 0) FROM (

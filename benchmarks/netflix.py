@@ -21,7 +21,7 @@ from benchmarks import netflix_report as report
 from benchmarks.measuring import machine, peer_versions, peers_environment
 from benchmarks.netflix_arms import ARMS, Files, Run, make_arm, prepare, run_arm, why_not
 from benchmarks.netflix_queries import Answer, ask
-from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, stop_postgres
+from cinestream_platform.services.postgres import PostgresServer, start_postgres, stop_postgres
 
 PEERS = {"spark": "pyspark", "dlt": "dlt", "pandas": "pandas"}
 
@@ -175,7 +175,7 @@ def main() -> None:
         print(f"{name} is left out: {why}")
     if len(left_out) == len(wanted):
         raise SystemExit("no arm is left")
-    server = ensure_postgres(home / "home")
+    server = start_postgres(home / "home")
     benchmark = Benchmark(options, home, [name for name in wanted if name not in left_out], left_out, server)
     try:
         if options.sizes:

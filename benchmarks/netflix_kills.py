@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.netflix_warehouse import FACTS, connect, empty
 from cinestream_platform.catalog import CATALOG
-from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, stop_postgres
+from cinestream_platform.services.postgres import PostgresServer, start_postgres, stop_postgres
 from cinestream_platform.sources.netflix.sample.generator import generate
 
 SOURCE = "netflix"
@@ -82,11 +82,11 @@ def load_and_build() -> None:
     """All that is due, as the sensors would ask for it, until nothing is stale."""
     from cinestream_platform.commands.instance import prepare_instance
     from cinestream_platform.marts.project import ensure_manifest
-    from cinestream_platform.orchestration.warehouse import prepared_target
+    from cinestream_platform.orchestration.warehouse import start_and_prepare
     from cinestream_platform.settings import get_settings
 
     settings = get_settings()
-    target = prepared_target(CATALOG, settings)
+    target = start_and_prepare(CATALOG, settings)
     ensure_manifest(settings)
     prepare_instance(settings)
     from dagster import DagsterInstance
@@ -125,7 +125,7 @@ def undisturbed(home: Path, files: Path) -> tuple[dict[str, str], float]:
 def end(process: subprocess.Popen[bytes], home: Path, victim: str) -> None:
     """End a load: all its processes, dbt's among them, or the server that it works on."""
     if victim == "server":  # what pg_ctl stop -m immediate sends
-        os.kill(int((ensure_postgres(home).data_dir / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+        os.kill(int((start_postgres(home).data_dir / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
     else:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -151,7 +151,7 @@ def disturbed(home: Path, files: Path, kills: int, seconds: float, rng: random.R
             process = start(home)
         if process.wait():
             raise SystemExit(f"the last load failed: see {home}.log")
-        yield content(ensure_postgres(home))
+        yield content(start_postgres(home))
 
 
 def compare(home: Path, files: Path, kills: int, rng: random.Random) -> bool:

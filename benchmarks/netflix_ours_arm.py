@@ -74,11 +74,11 @@ def main() -> None:
     from cinestream_platform.commands.files import land_path
     from cinestream_platform.commands.instance import prepare_instance
     from cinestream_platform.marts.project import ensure_manifest
-    from cinestream_platform.orchestration.warehouse import prepared_target
+    from cinestream_platform.orchestration.warehouse import start_and_prepare
     from cinestream_platform.settings import get_settings
 
     settings = get_settings()
-    target = prepared_target(CATALOG, settings)
+    target = start_and_prepare(CATALOG, settings)
     ensure_manifest(settings)
     prepare_instance(settings)
     from dagster import DagsterInstance

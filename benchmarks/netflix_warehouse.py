@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from cinestream_platform.conformed.tables import DIM_DATE
 from cinestream_platform.conformed.transforms import dim_date
 from cinestream_platform.declarations.table import Table
-from cinestream_platform.services.postgres import DATABASES, PostgresServer, ensure_postgres
+from cinestream_platform.services.postgres import DATABASES, PostgresServer, start_postgres
 from cinestream_platform.sources.netflix.tables import DIM_CUSTOMER, DIM_MOVIE, FACT_RATINGS, MONTHS
 from cinestream_platform.warehouse.ddl import ensure_tables
 
@@ -96,11 +96,11 @@ def peers_login(server: PostgresServer) -> dict[str, str]:
 
 def empty(home: Path) -> PostgresServer:
     """The home's server with new databases, and nothing else in the home."""
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     with connect(server, "postgres") as conn:
         for name in DATABASES:
             conn.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
-        server = ensure_postgres(home)
+        server = start_postgres(home)
         conn.execute("CHECKPOINT")
     for path in home.iterdir():
         if path.is_dir() and path.name not in KEPT:

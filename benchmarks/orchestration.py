@@ -56,11 +56,11 @@ def main() -> None:
         from cinestream_platform.loading.files import FileLoader
         from cinestream_platform.marts.project import ensure_manifest
         from cinestream_platform.orchestration import asset
-        from cinestream_platform.orchestration.warehouse import prepared_target
+        from cinestream_platform.orchestration.warehouse import start_and_prepare
         from cinestream_platform.services.postgres import stop_postgres
         from cinestream_platform.settings import get_settings
 
-        prepared_target(CATALOG, get_settings())
+        start_and_prepare(CATALOG, get_settings())
         prepare_instance(get_settings())
         ensure_manifest(get_settings())
         installed = time.perf_counter() - started

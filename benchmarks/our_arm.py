@@ -8,12 +8,12 @@ from cinestream_platform.catalog import CATALOG
 from cinestream_platform.commands.files import land_path
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.loading.files import FileLoader
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.movielens.feeds import RATINGS
 
 settings = get_settings()
-target = prepared_target(CATALOG, settings)
+target = start_and_prepare(CATALOG, settings)
 landing = open_landing(settings)
 list(land_path("movielens", Path(sys.argv[1]), dataset="ratings"))
 scan_landing(settings, target, landing)

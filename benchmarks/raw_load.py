@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.measuring import HERE, measured, peers_environment
-from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, postgres_binary, stop_postgres
+from cinestream_platform.services.postgres import PostgresServer, postgres_binary, start_postgres, stop_postgres
 from cinestream_platform.sources.movielens.sample.generator import generate_ratings
 
 COLUMNS = '"userId" integer, "movieId" integer, rating numeric(2,1), "timestamp" bigint'
@@ -76,7 +76,7 @@ def main() -> None:
     csv = Path(tempfile.gettempdir()) / f"cinestream-ratings-{options.rows}.csv"
     if not csv.exists():
         generate_ratings(csv, rows=options.rows)
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     work = home / "work"
     found: dict[str, list[tuple[float, int]]] = {}
     try:

@@ -86,7 +86,7 @@ def read(table: str, *, partition: str | tuple[str, str] | None = None, role: st
 
 def _login(settings: Settings, role: str) -> tuple[PostgresTarget, str | None]:
     """The role's own login; where the settings have no password for it, their login acting as the role."""
-    target, secrets = PostgresTarget.from_settings(settings), login_secrets(settings)
+    target, secrets = PostgresTarget.started(settings), login_secrets(settings)
     if role not in secrets:
         return target, role
     remedy = f"cinestream doctor makes the login of {role}."

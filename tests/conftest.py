@@ -17,7 +17,7 @@ from hypothesis import settings
 from pydantic import SecretStr
 
 from cinestream_platform.catalog import CATALOG
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.platform import Platform, database, environment_of, real_data, settled
@@ -77,10 +77,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresTarget]:
     """The embedded Postgres, in a home of its own. It may lose data in a power cut: tests that kill have their own."""
-    from cinestream_platform.services.postgres import ensure_postgres, stop_postgres
+    from cinestream_platform.services.postgres import start_postgres, stop_postgres
 
     home = tmp_path_factory.mktemp("postgres-home")
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     try:
         target = PostgresTarget(server.host, server.port, server.superuser, server.password, "cinestream")
         with psycopg.connect(target.conninfo(), autocommit=True) as conn:
@@ -168,7 +168,7 @@ def prepared_template(
     """A database with roles, ledger, tables and grants, prepared once as every process does it at its start."""
     with database(postgres, "prepared_template") as target:
         with settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("prepared")):
-            prepared_target(CATALOG, get_settings())
+            start_and_prepare(CATALOG, get_settings())
         yield target.database
 
 

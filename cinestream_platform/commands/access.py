@@ -10,7 +10,7 @@ from rich.console import Console
 from cinestream_platform.catalog import CATALOG, MART_SCHEMAS, TABLES
 from cinestream_platform.commands.tables import say
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import get_settings
@@ -52,7 +52,7 @@ def is_login_setting(name: str) -> bool:
 
 def _target_of(role: str | None) -> PostgresTarget:
     settings = get_settings()
-    target = prepared_target(CATALOG, settings)
+    target = start_and_prepare(CATALOG, settings)
     if role is None:
         return target
     secrets = login_secrets(settings)
@@ -66,7 +66,7 @@ def _target_of(role: str | None) -> PostgresTarget:
 def report_grants(*, apply: bool) -> int:
     """Print how grants, memberships and roles differ from what is declared; 1 if anything does and is left so."""
     console, settings = Console(), get_settings()
-    target = prepared_target(CATALOG, settings)
+    target = start_and_prepare(CATALOG, settings)
     with connect(target) as conn, connect(target, role=None) as as_login:
         missing, surplus = drift(conn, TABLES, MART_SCHEMAS)
         others = differences(as_login, TABLES, MART_SCHEMAS, settings.role_members)

@@ -6,7 +6,7 @@ from pathlib import Path
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.marts.project import run_dbt, target_dir
 from cinestream_platform.marts.resource import connection_environment
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.settings import get_settings
 
 STATIC_PAGE = "static_index.html"
@@ -22,7 +22,7 @@ def make_docs() -> Path:
     page = settings.home_dir / "docs" / "index.html"
     target_dir(settings).mkdir(parents=True, exist_ok=True)
     page.parent.mkdir(parents=True, exist_ok=True)
-    environment = connection_environment(prepared_target(CATALOG, settings))
+    environment = connection_environment(start_and_prepare(CATALOG, settings))
     with tempfile.TemporaryDirectory(prefix="docs-", dir=target_dir(settings)) as scratch:
         run_dbt(["docs", "generate", "--static"], Path(scratch), environment)
         Path(scratch, STATIC_PAGE).replace(page)

@@ -47,9 +47,9 @@ def run_demo(data: Path | None, *, release: str | None, scale: float, sources: C
     for line in described(data, choices) if data else ():
         say(console, line)
     with working(console, "starting Postgres"):
-        from cinestream_platform.orchestration.warehouse import prepared_target
+        from cinestream_platform.orchestration.warehouse import start_and_prepare
 
-        target = prepared_target(CATALOG, settings)
+        target = start_and_prepare(CATALOG, settings)
     say(console, f"Postgres      {target}")
     supplies = [choice.supply for choice in choices if choice.supply]
     if data is None:

@@ -32,7 +32,7 @@ from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.messages import counted
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import nodes_of
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import connect
 
@@ -67,7 +67,7 @@ class Summary:
 
     def __init__(self, console: Console, settings: Settings, sources: Sequence[str]) -> None:
         self._console, self._settings, self._sources = console, settings, sources
-        self._target = prepared_target(CATALOG, settings)
+        self._target = start_and_prepare(CATALOG, settings)
         self._results: list[ExecuteInProcessResult] = []
         self._nodes = nodes_of(defs.resolve_asset_graph(), CATALOG)
         self._last_checks: list[AssetCheckEvaluation] = []

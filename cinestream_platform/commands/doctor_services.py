@@ -64,7 +64,7 @@ class ServiceChecks:
     def postgres(self) -> Iterator[Finding]:
         """Reachable, and new enough."""
         try:
-            target = PostgresTarget.from_settings(self._settings)
+            target = PostgresTarget.started(self._settings)
             with connect(target, role=None) as conn:
                 version = conn.execute("SHOW server_version").fetchone() or ("?",)
         except PostgresServiceError as error:

@@ -7,7 +7,7 @@ from cinestream_platform.commands.tables import print_table, say
 from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.messages import counted
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import profile_text
 from cinestream_platform.warehouse.connection import connect
@@ -28,7 +28,7 @@ def print_report(source: str) -> None:
     if not tables:
         known = ", ".join(dict.fromkeys(table.source for table in TABLES if isinstance(table, RawTable)))
         raise UnknownSourceError(f"there is no source {source}; sources are {known}")
-    with connect(prepared_target(CATALOG, get_settings())) as conn:
+    with connect(start_and_prepare(CATALOG, get_settings())) as conn:
         profile = profile_source(conn, source, tables, relations_of(source))
     show(Console(), profile)
 

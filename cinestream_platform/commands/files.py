@@ -24,7 +24,7 @@ from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.ledger import corrections
 from cinestream_platform.messages import counted
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.regular_files import is_regular, left_out
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
@@ -182,7 +182,7 @@ def reload_key(key: str) -> list[str]:
     """
     done = []
     settings = get_settings()
-    with connect(prepared_target(CATALOG, settings)) as conn:
+    with connect(start_and_prepare(CATALOG, settings)) as conn:
         for table_key, feed in _table_keys(key):
             corrections.require_landed(conn, settings.landing, table_key)
             if problem := placement_problem(object_key(table_key)) or day_problem(table_key, feed):
@@ -203,7 +203,7 @@ def retract_key(key: str) -> list[str]:
     """
     done = []
     settings = get_settings()
-    with connect(prepared_target(CATALOG, settings)) as conn:
+    with connect(start_and_prepare(CATALOG, settings)) as conn:
         for table_key, feed in _table_keys(key):
             table = Identifier(feed.table.schema, feed.table.name) if feed else None
             had_rows, partitions = corrections.retract(conn, settings.landing, table_key, table)
@@ -220,5 +220,5 @@ def sweep() -> str:
     from cinestream_platform.automation.housekeeping import sweep_lake
 
     settings = get_settings()
-    swept = sweep_lake(prepared_target(CATALOG, settings), open_lake(settings))
+    swept = sweep_lake(start_and_prepare(CATALOG, settings), open_lake(settings))
     return f"{counted(swept, 'folder')} of crashed loads deleted from {settings.lake}"

@@ -26,7 +26,7 @@ def ensure_dagster_database(settings: Settings) -> bool:
     Raises:
         NoDagsterDatabaseError: The login may not; the message has the statement that a DBA must run.
     """
-    target, name = PostgresTarget.from_settings(settings), settings.postgres_dagster_database
+    target, name = PostgresTarget.started(settings), settings.postgres_dagster_database
     with connect(target, role=None) as conn:
         if conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
             return False
@@ -46,7 +46,7 @@ def ensure_dagster_database(settings: Settings) -> bool:
 
 def instance_environment(settings: Settings) -> dict[str, str]:
     """The variables that ``dagster.yaml`` reads, for child processes; the password is nowhere else."""
-    target = PostgresTarget.from_settings(settings)
+    target = PostgresTarget.started(settings)
     return {
         "DAGSTER_HOME": str(settings.home_dir / "dagster"),
         "CINESTREAM_HOME": str(settings.home_dir),

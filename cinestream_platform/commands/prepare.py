@@ -7,7 +7,7 @@ from cinestream_platform.commands.instance import prepare_instance
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.lake.store_errors import location_of
 from cinestream_platform.marts.project import ensure_manifest
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.settings import get_settings
 
 
@@ -16,7 +16,7 @@ def prepare_everything() -> Iterator[str]:
     settings = get_settings()
     for name, store in (("landing zone", open_landing(settings)), ("lake", open_lake(settings))):
         yield f"{name}: {location_of(store)}{' (made)' if store.ensure() else ''}"
-    yield f"warehouse: {prepared_target(CATALOG, settings)}"
+    yield f"warehouse: {start_and_prepare(CATALOG, settings)}"
     prepare_instance(settings)
     yield f"Dagster: database {settings.postgres_dagster_database}, configuration in {settings.home_dir / 'dagster'}"
     yield f"dbt: {ensure_manifest(settings)}"

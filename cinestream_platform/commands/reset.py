@@ -25,7 +25,7 @@ def empty_warehouse(keys: list[str]) -> None:
         | {*MART_SCHEMAS, PLATFORM_SCHEMA, "ops"}
     )
     settings = get_settings()
-    target = warehouse.prepared_target(CATALOG, settings)
+    target = warehouse.start_and_prepare(CATALOG, settings)
     with connect(target) as conn, conn.transaction():
         paths = lake_objects.every_path(conn)
         for schema in sorted(schemas):
@@ -35,4 +35,4 @@ def empty_warehouse(keys: list[str]) -> None:
     lake = open_lake(settings)
     lake.delete([key for path in paths for key in object_keys(lake, path)])
     warehouse.forget_prepared()
-    warehouse.prepared_target(CATALOG, settings)
+    warehouse.start_and_prepare(CATALOG, settings)

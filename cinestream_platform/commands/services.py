@@ -1,7 +1,7 @@
 """``cinestream services``: the embedded Postgres of this home."""
 
 from cinestream_platform.processes.home import UiError, is_claimed
-from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, postgres_status, stop_postgres
+from cinestream_platform.services.postgres import PostgresServer, postgres_status, start_postgres, stop_postgres
 from cinestream_platform.settings import get_settings
 
 EXTERNAL = "CINESTREAM_POSTGRES_HOST names an external Postgres ({host}); there is no embedded one to {verb}."
@@ -18,7 +18,7 @@ def _describe(server: PostgresServer) -> str:
 
 def start() -> str:
     """Start the server, or find it running."""
-    return _external("start") or _describe(ensure_postgres(get_settings().home_dir))
+    return _external("start") or _describe(start_postgres(get_settings().home_dir))
 
 
 def stop() -> str:

@@ -14,7 +14,7 @@ from cinestream_platform.commands.working import working
 from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.ledger.held_work import BUILD_REASON
 from cinestream_platform.messages import counted
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.warehouse.connection import connect
 
@@ -32,7 +32,7 @@ def _cell(value: Any) -> str:
 def print_status(*, every_file: bool, quick: bool = False) -> None:
     """Print the verdict, feeds, files that need a person, and the last publications."""
     console, settings = Console(), get_settings()
-    target = prepared_target(CATALOG, settings)
+    target = start_and_prepare(CATALOG, settings)
     with connect(target) as conn:
         with working(Console(stderr=True), "comparing every table with its inputs"):
             health = gather(settings, target, conn, with_stale=not quick)

@@ -98,9 +98,9 @@ def _prepare(settings: Settings) -> None:
     """What the definitions and sensors expect."""
     # Imported here: the children import theirs meanwhile.
     from cinestream_platform.marts.project import ensure_manifest
-    from cinestream_platform.orchestration.warehouse import prepared_target
+    from cinestream_platform.orchestration.warehouse import start_and_prepare
 
-    prepared_target(CATALOG, settings)
+    start_and_prepare(CATALOG, settings)
     ensure_manifest(settings)
 
 

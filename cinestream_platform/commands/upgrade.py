@@ -30,7 +30,7 @@ def run_upgrade() -> Iterator[str]:
         OtherVersionError: The warehouse was upgraded by a newer version.
     """
     settings = get_settings()
-    target = PostgresTarget.from_settings(settings)
+    target = PostgresTarget.started(settings)
     yield f"warehouse: {target}"
     prepare_instance(settings)
     yield from _wait_until_alone(target)

@@ -52,7 +52,7 @@ class MartsDbt(DbtCliResource):
 
     def postgres_target(self) -> PostgresTarget:
         """Where the warehouse is, by its settings; the embedded server is started if need be."""
-        return PostgresTarget.from_settings(self.settings)
+        return PostgresTarget.started(self.settings)
 
     @cached_property
     def _cli_version(self) -> Version:

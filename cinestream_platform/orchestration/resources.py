@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.lake.s3 import S3Access, StoreLimits
 from cinestream_platform.lake.store import ObjectStore
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.orchestration.watchdog import watched
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.blockers import readers_give_way
@@ -53,7 +53,7 @@ class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
 
     def target(self) -> PostgresTarget:
         """Where it is; started and prepared at the first call."""
-        return prepared_target(self.catalog, self.settings)
+        return start_and_prepare(self.catalog, self.settings)
 
 
 class Stores(ConfigurableResource):  # type: ignore[type-arg]

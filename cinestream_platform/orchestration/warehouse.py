@@ -10,14 +10,14 @@ _prepared: dict[tuple[object, ...], PostgresTarget] = {}
 """What this process has prepared: once for each catalogue and warehouse."""
 
 
-def prepared_target(catalog: Catalog, settings: Settings) -> PostgresTarget:
+def start_and_prepare(catalog: Catalog, settings: Settings) -> PostgresTarget:
     """The warehouse of these settings: its server is started, its roles and the catalogue's tables made, if need be."""
     place = (
         catalog,
         *(str(settings.home_dir), settings.postgres_host, settings.postgres_port, settings.postgres_database),
     )
     if place not in _prepared:
-        target = PostgresTarget.from_settings(settings)
+        target = PostgresTarget.started(settings)
         databases = [settings.postgres_dagster_database]
         logins = login_secrets(settings)
         prepare_warehouse(

@@ -54,7 +54,7 @@ def hold_presence(settings: Settings) -> None:
 
 
 def _session(settings: Settings, name: str | None = None) -> "psycopg.Connection[Any]":
-    target = replace(PostgresTarget.from_settings(settings), database=settings.postgres_dagster_database)
+    target = replace(PostgresTarget.started(settings), database=settings.postgres_dagster_database)
     return psycopg.connect(target.conninfo(name), autocommit=True, **session_parameters(KEEPALIVES))
 
 

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 __all__ = [
     "PostgresServer",
     "PostgresServiceError",
-    "ensure_postgres",
     "postgres_binary",
     "postgres_status",
     "shorten_server_log",
+    "start_postgres",
     "stop_postgres",
 ]
 
@@ -75,7 +75,7 @@ class PostgresServer:
         }
 
 
-def ensure_postgres(home: Path, *, start_timeout: float = 120) -> PostgresServer:
+def start_postgres(home: Path, *, start_timeout: float = 120) -> PostgresServer:
     """Start the home's server, or reuse the running one; make its data folder first if there is none.
 
     On return it accepts the remembered password, and the databases ``cinestream`` and ``dagster`` exist.

@@ -74,7 +74,7 @@ class PostgresTarget:
     settings: str = "CINESTREAM_POSTGRES"  # what the names of its settings begin with
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> PostgresTarget:
+    def started(cls, settings: Settings) -> PostgresTarget:
         """The Postgres that the settings name; without one, the embedded server, started if need be."""
         if settings.postgres_host:
             return cls(
@@ -86,9 +86,9 @@ class PostgresTarget:
                 sslmode_towards(settings.postgres_host, settings.postgres_sslmode),
                 sslrootcert=settings.postgres_sslrootcert or "",
             )
-        from cinestream_platform.services.postgres import ensure_postgres
+        from cinestream_platform.services.postgres import start_postgres
 
-        server = ensure_postgres(settings.home_dir)
+        server = start_postgres(settings.home_dir)
         return cls(server.host, server.port, server.superuser, server.password, settings.postgres_database)
 
     def conninfo(self, name: str | None = None) -> str:

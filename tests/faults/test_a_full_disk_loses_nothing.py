@@ -20,7 +20,7 @@ from cinestream_platform.commands.status import print_status
 from cinestream_platform.services import disk
 from cinestream_platform.services.ballast import ballast_of
 from cinestream_platform.services.disk import DiskFullError, disks, keep_room, shortage
-from cinestream_platform.services.postgres import PostgresServer, ensure_postgres, stop_postgres
+from cinestream_platform.services.postgres import PostgresServer, start_postgres, stop_postgres
 from cinestream_platform.settings import Settings, get_settings
 from tests.support.platform import MOVIES, Y2005, Platform, ratings_csv
 
@@ -172,7 +172,7 @@ def test_a_server_that_a_full_disk_stopped_starts_again_by_its_ballast(
 ) -> None:
     monkeypatch.setenv("CINESTREAM_POSTGRES_DATA_ROOT", str(small_disk / "data"))  # a home is closed to its account
     home = small_disk / "home"
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     assert small_disk in server.data_dir.parents
     ballast = ballast_of(server.data_dir)
     assert ballast.stat().st_blocks * 512 >= 40_000_000, "its space is taken, not only promised"
@@ -185,16 +185,16 @@ def test_a_server_that_a_full_disk_stopped_starts_again_by_its_ballast(
     end(server)
 
     with caplog.at_level(logging.WARNING):
-        again = ensure_postgres(home)
+        again = start_postgres(home)
 
     assert not ballast.exists()
     assert "was given up" in caplog.text
     with login(again) as conn:
         assert conn.execute("SELECT count(*) FROM kept").fetchone() == (1000,)
-    assert ensure_postgres(home) == again, "without room the ballast is not made again"
+    assert start_postgres(home) == again, "without room the ballast is not made again"
     assert not ballast.exists()
 
     filler.unlink()
-    ensure_postgres(home)
+    start_postgres(home)
     assert ballast.exists()
     assert stop_postgres(home)

@@ -19,7 +19,7 @@ from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
 from cinestream_platform.automation.housekeeping import sweep_lake
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.lake.store import ObjectStore
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.orchestration.watchdog import EXIT_CODE, WORKER_TAG, watched
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
@@ -223,18 +223,18 @@ def run_of_its_own() -> DagsterRun:
 
 
 def say_nothing() -> None:
-    with watched(run_of_its_own(), None, prepared_target(CATALOG, get_settings()), get_settings()):
+    with watched(run_of_its_own(), None, start_and_prepare(CATALOG, get_settings()), get_settings()):
         time.sleep(ENOUGH_SECONDS)
 
 
 def wait_for_postgres() -> None:
-    target = prepared_target(CATALOG, get_settings())
+    target = start_and_prepare(CATALOG, get_settings())
     with watched(run_of_its_own(), None, target, get_settings()), connect(target) as conn:
         conn.execute("SELECT pg_sleep(8)")
 
 
 def wait_for_a_lock_of_somebody_idle() -> None:
-    target = prepared_target(CATALOG, get_settings())
+    target = start_and_prepare(CATALOG, get_settings())
     with connect(target, autocommit=False) as idle, connect(target) as conn:
         idle.execute("LOCK TABLE ops.landed_file")
         with watched(run_of_its_own(), None, target, get_settings()):
@@ -242,7 +242,7 @@ def wait_for_a_lock_of_somebody_idle() -> None:
 
 
 def wait_for_a_lock_of_somebody_who_works() -> None:
-    target = prepared_target(CATALOG, get_settings())
+    target = start_and_prepare(CATALOG, get_settings())
     with connect(target) as busy, connect(target) as conn:
         thread = threading.Thread(target=busy.execute, args=(b"LOCK TABLE ops.landed_file; SELECT pg_sleep(8)",))
         thread.start()
@@ -254,14 +254,16 @@ def wait_for_a_lock_of_somebody_who_works() -> None:
 def take_too_long() -> None:
     from cinestream_platform import progress
 
-    with watched(run_of_its_own(), None, prepared_target(CATALOG, get_settings()), get_settings()):
+    with watched(run_of_its_own(), None, start_and_prepare(CATALOG, get_settings()), get_settings()):
         while True:
             progress.note("something moves")
             time.sleep(0.1)
 
 
 def not_a_run_of_its_own() -> None:
-    with watched(DagsterRun(job_name="movielens_load"), None, prepared_target(CATALOG, get_settings()), get_settings()):
+    with watched(
+        DagsterRun(job_name="movielens_load"), None, start_and_prepare(CATALOG, get_settings()), get_settings()
+    ):
         time.sleep(8)
 
 

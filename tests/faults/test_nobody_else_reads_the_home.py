@@ -17,7 +17,7 @@ import pytest
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.services.cluster import read_state, room_of
 from cinestream_platform.services.home import close_home
-from cinestream_platform.services.postgres import ensure_postgres, postgres_status, stop_postgres
+from cinestream_platform.services.postgres import postgres_status, start_postgres, stop_postgres
 from cinestream_platform.services.process import make_private, server_account
 from tests.support.command_line import CommandLine
 
@@ -143,7 +143,7 @@ def test_the_server_of_an_old_home_that_has_its_data_inside_goes_on_after_the_ho
         for path in (home, home / "services", room_of(home)):
             path.chmod(0o755)
         (home / "lake").mkdir(mode=0o755)
-        data = ensure_postgres(home).data_dir
+        data = start_postgres(home).data_dir
         assert data.is_relative_to(home)
         stop_postgres(home)
         close_home(home)
@@ -152,7 +152,7 @@ def test_the_server_of_an_old_home_that_has_its_data_inside_goes_on_after_the_ho
             (0o710, gid)
         ] * 3
         assert mode(home / "lake") == 0o700
-        ensure_postgres(home)
+        start_postgres(home)
         assert postgres_status(home) is not None
         close_home(home)  # and does not change it again
         assert mode(home) == 0o710

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cinestream_platform.services.postgres import ensure_postgres, postgres_binary, stop_postgres
+from cinestream_platform.services.postgres import postgres_binary, start_postgres, stop_postgres
 from cinestream_platform.services.process import account_of
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
@@ -165,7 +165,7 @@ def own_server(
 ) -> Iterator[Path]:
     """The home of a Postgres that the test may kill, with the settings of a platform on it."""
     home = tmp_path_factory.mktemp("own-postgres")
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     target = PostgresTarget(server.host, server.port, server.superuser, server.password, "cinestream")
     variables = environment_of(target, manifest_home)
     variables["CINESTREAM_LANDING_URL"] = (tmp_path / "landing").as_uri()
@@ -179,14 +179,14 @@ def own_server(
 
 
 def kill_postmaster(home: Path) -> None:
-    data_dir = ensure_postgres(home).data_dir
+    data_dir = start_postgres(home).data_dir
     pid = int((data_dir / "postmaster.pid").read_text().split()[0])
     os.kill(pid, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=300)
 
 
 def stop_immediately(home: Path) -> None:
-    data_dir = ensure_postgres(home).data_dir
+    data_dir = start_postgres(home).data_dir
     command = [postgres_binary(home, "pg_ctl"), "stop", "-D", data_dir, "-m", "immediate", "-w"]
     account_of(data_dir.stat().st_uid).run(command)
 
@@ -213,14 +213,14 @@ def test_a_postgres_that_crashes_in_mid_load_and_in_mid_build_has_the_same_rows_
 
     crash_after(FileTransaction, "write", kill_postmaster)
     assert not all(result.success for result in platform.load())
-    ensure_postgres(own_server)
+    start_postgres(own_server)
     assert platform.scalar("SELECT count(*) FROM raw_movielens.ratings") == 0
     platform.load()
 
     crash_after(partition_publish, "_index", stop_immediately)
     with pytest.raises(Exception, match=r"connection|terminat|server"):
         platform.build()
-    ensure_postgres(own_server)
+    start_postgres(own_server)
     go_on(platform)
 
     assert_as_clean(platform, clean)

@@ -100,7 +100,7 @@ def settings_for(target: PostgresTarget, **more: str) -> Settings:
 
 
 def target_for(target: PostgresTarget, **more: str) -> PostgresTarget:
-    return PostgresTarget.from_settings(settings_for(target, **more))
+    return PostgresTarget.started(settings_for(target, **more))
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,10 @@ def test_tls_is_required_towards_other_machines_unless_it_is_said_otherwise(
 
 def test_the_defaults_hold_for_the_warehouse_and_for_the_operational_database() -> None:
     settings = Settings(postgres_host=HOST).with_own(DvdrentalSettings(host="shop.example", sslrootcert="/ca.crt"))
-    assert PostgresTarget.from_settings(settings).sslmode == "require"
+    assert PostgresTarget.started(settings).sslmode == "require"
     shop = source_target(settings)
     assert (shop.sslmode, shop.sslrootcert) == ("require", "/ca.crt")
-    assert conninfo_to_dict(PostgresTarget.from_settings(settings).conninfo())["sslrootcert"] == ""
+    assert conninfo_to_dict(PostgresTarget.started(settings).conninfo())["sslrootcert"] == ""
 
 
 def test_a_mode_that_libpq_does_not_have_is_refused_and_an_empty_one_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ class Verified:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.target = PostgresTarget.from_settings(settings)
+        self.target = PostgresTarget.started(settings)
 
     def psycopg(self) -> None:
         with connect(self.target, role=None) as conn:

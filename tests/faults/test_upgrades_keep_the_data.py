@@ -127,7 +127,7 @@ def test_a_warehouse_of_an_earlier_version_is_refused_with_the_command_that_help
     warehouse.forget_prepared()
     before = content(earlier)
     with pytest.raises(UpgradeNeededError, match="Stop the platform, then run: cinestream upgrade"):
-        warehouse.prepared_target(CATALOG, get_settings())
+        warehouse.start_and_prepare(CATALOG, get_settings())
     assert content(earlier) == before
 
 

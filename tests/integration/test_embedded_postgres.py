@@ -20,17 +20,17 @@ from cinestream_platform.services.binaries import candidate_folders
 from cinestream_platform.services.cluster import read_state, room_of
 from cinestream_platform.services.postgres import (
     PostgresServiceError,
-    ensure_postgres,
     postgres_binary,
     postgres_status,
+    start_postgres,
     stop_postgres,
 )
 from cinestream_platform.services.process import is_alive
 
 REPOSITORY = Path(__file__).parents[2]
 IS_ROOT = os.geteuid() == 0
-START = "import sys; from pathlib import Path; from cinestream_platform.services.postgres import ensure_postgres\n"
-START += "print(ensure_postgres(Path(sys.argv[1])).port, flush=True)\n"
+START = "import sys; from pathlib import Path; from cinestream_platform.services.postgres import start_postgres\n"
+START += "print(start_postgres(Path(sys.argv[1])).port, flush=True)\n"
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def kill_postmaster(server):
 
 
 def test_a_new_home_gets_a_server_with_both_databases(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     assert server.version.startswith(ask(server, "SHOW server_version"))
     assert ask(server, "SELECT current_database()", database="dagster") == "dagster"
     assert postgres_status(home) == server
@@ -116,7 +116,7 @@ def test_a_new_home_gets_a_server_with_both_databases(home):
 
 
 def test_settings_in_force_are_ours_and_no_safety_is_off(shared_home):
-    server = ensure_postgres(shared_home)
+    server = start_postgres(shared_home)
     expected = {
         "wal_level": "minimal",
         "max_connections": "200",
@@ -136,35 +136,35 @@ def test_settings_in_force_are_ours_and_no_safety_is_off(shared_home):
 
 def test_text_sorts_by_code_point(shared_home):
     query = "SELECT array_to_string(array_agg(x ORDER BY x), '') FROM unnest(ARRAY['b','A','a','B','ä']) x"
-    assert ask(ensure_postgres(shared_home), query) == "ABabä"
+    assert ask(start_postgres(shared_home), query) == "ABabä"
 
 
 def test_a_wrong_password_is_refused(shared_home):
-    server = ensure_postgres(shared_home)
+    server = start_postgres(shared_home)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         ask(server, "SELECT 1", password="wrong")
 
 
 def test_it_listens_on_loopback_only(shared_home):
-    postmaster = postmaster_of(ensure_postgres(shared_home))
+    postmaster = postmaster_of(start_postgres(shared_home))
     listening = {c.laddr for c in postmaster.net_connections("all") if c.status == psutil.CONN_LISTEN}
     assert {address.ip for address in listening} == {"127.0.0.1"}
     assert postmaster.net_connections("unix") == []
 
 
 def test_a_running_server_is_reused(shared_home):
-    first = ensure_postgres(shared_home)
+    first = start_postgres(shared_home)
     postmaster = postmaster_of(first)
-    assert ensure_postgres(shared_home) == first
+    assert start_postgres(shared_home) == first
     assert postmaster_of(first) == postmaster
 
 
 def test_port_password_and_data_are_the_same_after_a_stop(home):
-    first = ensure_postgres(home)
+    first = start_postgres(home)
     with connect(first) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS x")
     stop_postgres(home)
-    second = ensure_postgres(home)
+    second = start_postgres(home)
     assert second == first
     assert ask(second, "SELECT x FROM kept") == 42
 
@@ -186,12 +186,12 @@ def test_the_server_outlives_a_kill_of_the_whole_group_of_its_starter(home):
     os.killpg(starter.pid, signal.SIGKILL)
     assert starter.communicate(timeout=300)[0] == ""  # end of file: the server does not hold the starter's pipe
     assert ask(server, "SELECT 1") == 1
-    assert ensure_postgres(home) == server
+    assert start_postgres(home) == server
     assert postmaster_of(server) == postmaster
 
 
 def test_the_server_holds_neither_the_lock_nor_a_pipe_of_its_starter(shared_home):
-    postmaster = postmaster_of(ensure_postgres(shared_home))
+    postmaster = postmaster_of(start_postgres(shared_home))
     held = [str(link.readlink()) for link in Path(f"/proc/{postmaster.pid}/fd").iterdir()]
     room = room_of(shared_home)
     assert str(room / "lock") not in held
@@ -202,28 +202,28 @@ def test_the_server_holds_neither_the_lock_nor_a_pipe_of_its_starter(shared_home
 
 
 def test_committed_data_survives_a_kill_of_the_postmaster(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     with connect(server) as connection:
         connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS x")
     kill_postmaster(server)
     assert postgres_status(home) is None
-    assert ask(ensure_postgres(home), "SELECT sum(x) FROM kept") == 500500
+    assert ask(start_postgres(home), "SELECT sum(x) FROM kept") == 500500
 
 
 def test_a_server_that_recovers_from_the_kill_of_a_backend_is_waited_for(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     with connect(server) as conn:
         conn.execute("CREATE TABLE kept AS SELECT 1 AS one")
         conn.commit()
         [backend] = conn.execute("SELECT pg_backend_pid()").fetchone()
         os.kill(backend, signal.SIGKILL)  # the postmaster now restarts all its processes
     for _ in range(20):
-        assert ensure_postgres(home).port == server.port
+        assert start_postgres(home).port == server.port
     assert ask(server, "SELECT one FROM kept") == 1
 
 
 def test_a_session_that_computes_on_after_the_kill_of_the_postmaster_does_not_prevent_the_start(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     connection = connect(server)
     backend = psutil.Process(connection.info.backend_pid)
 
@@ -236,14 +236,14 @@ def test_a_session_that_computes_on_after_the_kill_of_the_postmaster_does_not_pr
     while ask(server, f"SELECT state FROM pg_stat_activity WHERE pid = {backend.pid}") != "active":
         time.sleep(0.01)
     kill_postmaster(server)
-    assert ask(ensure_postgres(home), "SELECT 1") == 1
+    assert ask(start_postgres(home), "SELECT 1") == 1
     thread.join(300)
     assert not thread.is_alive()
     assert not is_alive(backend)
 
 
 def test_a_stale_pid_file_that_names_an_unrelated_process_harms_neither(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     pid_file = server.data_dir / "postmaster.pid"
     text = pid_file.read_text()
     stop_postgres(home)
@@ -256,7 +256,7 @@ def test_a_stale_pid_file_that_names_an_unrelated_process_harms_neither(home):
         os.chown(pid_file, owner.st_uid, owner.st_gid)
         assert postgres_status(home) is None
         assert stop_postgres(home) is False
-        assert ask(ensure_postgres(home), "SELECT 1") == 1
+        assert ask(start_postgres(home), "SELECT 1") == 1
         assert stop_postgres(home) is True
         assert unrelated.poll() is None
     finally:
@@ -265,7 +265,7 @@ def test_a_stale_pid_file_that_names_an_unrelated_process_harms_neither(home):
 
 
 def test_a_server_that_someone_else_started_on_our_data_is_reported_and_left_alone(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     room = room_of(home)
     postmaster = postmaster_of(server)
     pid_file = server.data_dir / "postmaster.pid"
@@ -274,7 +274,7 @@ def test_a_server_that_someone_else_started_on_our_data_is_reported_and_left_alo
     started = text.splitlines()[2]
     pid_file.write_text(text.replace(started, str(int(started) - 1000)))
     (room / "state.json").write_text(state.replace(f'"pid": {postmaster.pid}', f'"pid": {postmaster.pid + 1}'))
-    for call in (ensure_postgres, stop_postgres, postgres_status):
+    for call in (start_postgres, stop_postgres, postgres_status):
         with pytest.raises(PostgresServiceError, match=rf"Process {postmaster.pid} serves"):
             call(home)
     assert postmaster.is_running()
@@ -283,26 +283,26 @@ def test_a_server_that_someone_else_started_on_our_data_is_reported_and_left_alo
 
 
 def test_a_lost_state_file_does_not_lose_the_running_server(home, open_folder):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     room = room_of(home)
     if not server.data_dir.is_relative_to(room):
         pytest.skip("data outside the home are found through the state file only")
     (room / "state.json").unlink()
-    assert ensure_postgres(home) == server
+    assert start_postgres(home) == server
 
 
 def test_a_port_taken_in_between_moves_the_server_to_another(home):
-    first = ensure_postgres(home)
+    first = start_postgres(home)
     stop_postgres(home)
     with socket.socket() as taker:
         taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taker.bind(("127.0.0.1", first.port))
         taker.listen()
-        second = ensure_postgres(home)
+        second = start_postgres(home)
         assert second.port != first.port
         assert ask(second, "SELECT 1") == 1
     stop_postgres(home)
-    assert ensure_postgres(home).port == second.port
+    assert start_postgres(home).port == second.port
 
 
 def test_a_kill_in_the_middle_of_initdb_leaves_nothing_half(home):
@@ -316,17 +316,17 @@ def test_a_kill_in_the_middle_of_initdb_leaves_nothing_half(home):
     folder = state.data_dir.parent
     assert list(folder.glob("initdb-*"))
     assert not state.data_dir.exists()
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     assert ask(server, "SELECT 1") == 1
     assert {path.name for path in folder.iterdir()} == {"ballast", "data"}
 
 
 def test_leftovers_of_initdb_beside_good_data_are_cleaned(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     leftover = server.data_dir.parent / "initdb-old"
     (leftover / "data").mkdir(parents=True)
     (leftover / "password").write_text("secret")
-    ensure_postgres(home)
+    start_postgres(home)
     assert not leftover.exists()
 
 
@@ -343,7 +343,7 @@ def test_no_password_is_on_a_command_line_or_in_the_log(home):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     with connect(server) as connection, pytest.raises(psycopg.Error):
         connection.execute("CREATE ROLE cinestream PASSWORD 'of_a_failing_statement'")
     with connect(server) as connection, pytest.raises(psycopg.Error):
@@ -362,7 +362,7 @@ def test_no_password_is_on_a_command_line_or_in_the_log(home):
 
 
 def test_the_password_file_is_private_and_is_the_only_copy(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     room = room_of(home)
     path = room / "password"
     assert path.stat().st_mode & 0o777 == 0o600
@@ -373,11 +373,11 @@ def test_the_password_file_is_private_and_is_the_only_copy(home):
 
 
 def test_a_deleted_password_file_is_named_with_a_remedy_that_works(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     path = room_of(home) / "password"
     path.unlink()
     with pytest.raises(PostgresServiceError, match=rf"{path} is missing.*ALTER ROLE cinestream PASSWORD"):
-        ensure_postgres(home)
+        start_postgres(home)
     stop_postgres(home)
     path.write_text("a new one\n")
     path.chmod(0o600)
@@ -391,38 +391,38 @@ def test_a_deleted_password_file_is_named_with_a_remedy_that_works(home):
         stdout=subprocess.DEVNULL,
         **({"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if IS_ROOT else {}),
     )
-    assert ask(ensure_postgres(home), "SELECT 1", password="a new one") == 1
+    assert ask(start_postgres(home), "SELECT 1", password="a new one") == 1
 
 
 def test_a_wrong_password_file_is_named(home):
-    ensure_postgres(home)
+    start_postgres(home)
     path = room_of(home) / "password"
     path.write_text("not the one\n")
     with pytest.raises(PostgresServiceError, match=rf"password authentication failed.*{path}"):
-        ensure_postgres(home)
+        start_postgres(home)
 
 
 def test_a_broken_configuration_is_reported_with_the_end_of_the_log(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     stop_postgres(home)
     with (server.data_dir / "postgresql.conf").open("a") as stream:
         stream.write("no_such_setting = 1\n")
     with pytest.raises(PostgresServiceError, match=r"(?s)did not start.*server\.log.*no_such_setting"):
-        ensure_postgres(home)
+        start_postgres(home)
 
 
 def test_data_that_vanished_is_reported_and_not_made_anew(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     stop_postgres(home)
     server.data_dir.rename(server.data_dir.with_name("away"))
     with pytest.raises(PostgresServiceError, match="disk not mounted"):
-        ensure_postgres(home)
+        start_postgres(home)
     server.data_dir.with_name("away").rename(server.data_dir)
-    assert ensure_postgres(home) == server
+    assert start_postgres(home) == server
 
 
 def test_two_homes_side_by_side_have_two_servers(make_home):
-    first, second = ensure_postgres(make_home("first")), ensure_postgres(make_home("second"))
+    first, second = start_postgres(make_home("first")), start_postgres(make_home("second"))
     assert first.port != second.port
     assert first.password.get_secret_value() != second.password.get_secret_value()
     assert ask(first, "SHOW data_directory") == str(first.data_dir)
@@ -430,12 +430,12 @@ def test_two_homes_side_by_side_have_two_servers(make_home):
 
 
 def test_a_long_home_with_blanks_quotes_and_dollars_works(make_home):
-    server = ensure_postgres(make_home('it\'s a "home" for $HOME `x` é ' + 120 * "l"))
+    server = start_postgres(make_home('it\'s a "home" for $HOME `x` é ' + 120 * "l"))
     assert ask(server, "SELECT 1") == 1
 
 
 def test_programs_of_the_same_version_log_in_by_the_servers_environment(shared_home):
-    server = ensure_postgres(shared_home)
+    server = start_postgres(shared_home)
     command = [postgres_binary(shared_home, "psql"), "-XAtc", "SHOW server_version"]
     answer = subprocess.run(command, env=server.client_environment(), capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == server.version
@@ -445,7 +445,7 @@ def test_variables_of_libpq_do_not_lead_the_login_astray(shared_home, monkeypatc
     monkeypatch.setenv("PGHOSTADDR", "192.0.2.1")
     monkeypatch.setenv("PGSSLMODE", "verify-full")
     monkeypatch.setenv("PGOPTIONS", "-c nonsense=1x")
-    ensure_postgres(shared_home)
+    start_postgres(shared_home)
 
 
 def test_asking_for_status_or_stop_of_no_home_makes_none(tmp_path):
@@ -457,11 +457,11 @@ def test_asking_for_status_or_stop_of_no_home_makes_none(tmp_path):
 @pytest.mark.skipif(not Path("/usr/lib/postgresql/15/bin/initdb").exists(), reason="needs Debian's PostgreSQL 15")
 def test_data_of_postgresql_15_stay_with_its_programs(home, monkeypatch):
     monkeypatch.setenv("CINESTREAM_POSTGRES_BINARIES", "/usr/lib/postgresql/15/bin")
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     assert server.version.startswith("15.")
     stop_postgres(home)
     monkeypatch.delenv("CINESTREAM_POSTGRES_BINARIES")
-    assert ensure_postgres(home) == server
+    assert start_postgres(home) == server
     assert postgres_binary(home, "psql") == Path("/usr/lib/postgresql/15/bin/psql")
 
 
@@ -472,13 +472,13 @@ def test_a_closed_home_of_root_works_and_no_folder_is_opened(make_home, tmp_path
     folders = [closed, *closed.parents]
     before = [folder.stat().st_mode for folder in folders]
     home = make_home("closed/home")
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     assert ask(server, "SELECT 1") == 1
     assert server.data_dir.is_relative_to(open_folder)
     assert server.data_dir.stat().st_mode & 0o777 == 0o700
     assert [folder.stat().st_mode for folder in folders] == before
     stop_postgres(home)
-    assert ensure_postgres(home) == server
+    assert start_postgres(home) == server
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root's server account can be shut out")
@@ -488,7 +488,7 @@ def test_a_closed_checkout_of_root_works_with_a_copy_of_the_programs(home, tmp_p
     for folder in (installation, package.with_name(f"{package.name}.libs")):
         shutil.copytree(folder, tmp_path / folder.relative_to(package.parent))
     monkeypatch.setenv("CINESTREAM_POSTGRES_BINARIES", str(tmp_path / package.name / installation.name / "bin"))
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     psql = postgres_binary(home, "psql")
     assert psql.is_relative_to(open_folder)
     answer = subprocess.run(
@@ -496,7 +496,7 @@ def test_a_closed_checkout_of_root_works_with_a_copy_of_the_programs(home, tmp_p
     )
     assert answer.stdout == "1\n"
     assert postmaster_of(server).exe() == str(psql.with_name("postgres"))
-    assert ensure_postgres(home) == server
+    assert start_postgres(home) == server
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root's server account can be shut out")
@@ -507,21 +507,21 @@ def test_an_open_home_of_root_keeps_the_data_within(open_folder):
     for folder in (home, home / "services", home / "services" / "postgres"):
         folder.chmod(0o755)  # as homes were made before they were closed
     try:
-        server = ensure_postgres(home)
+        server = start_postgres(home)
         assert server.data_dir.is_relative_to(home)
         (room_of(home) / "state.json").unlink()
-        assert ensure_postgres(home) == server
+        assert start_postgres(home) == server
     finally:
         stop_postgres(home)
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root's server account can be shut out")
 def test_data_left_by_a_deleted_home_are_reported_and_kept(home):
-    server = ensure_postgres(home)
+    server = start_postgres(home)
     stop_postgres(home)
     shutil.rmtree(home)
     with pytest.raises(PostgresServiceError, match=str(server.data_dir)):
-        ensure_postgres(home)
+        start_postgres(home)
     assert (server.data_dir / "PG_VERSION").exists()
 
 
@@ -547,9 +547,9 @@ def test_an_ordinary_user_runs_the_server_as_himself(open_folder):
         assert postmaster_of(server).uids().real == nobody.pw_uid
         assert (room_of(home) / "password").stat().st_uid == nobody.pw_uid
         # Root finds the same server, stops it, starts it, and leaves it to its owner.
-        assert ensure_postgres(home) == server
+        assert start_postgres(home) == server
         assert stop_postgres(home) is True
-        assert ensure_postgres(home) == server
+        assert start_postgres(home) == server
         assert postmaster_of(server).uids().real == nobody.pw_uid
         stop_postgres(home)
         answer = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, **as_nobody)

@@ -144,7 +144,7 @@ def test_dropped_fact_tables_are_rebuilt_with_the_same_content_and_keys(star: Pl
     star.execute("DROP TABLE movielens_dw.fact_ratings, movielens_dw.fact_tags")
 
     warehouse.forget_prepared()
-    warehouse.prepared_target(CATALOG, get_settings())  # what the next process does at its start
+    warehouse.start_and_prepare(CATALOG, get_settings())  # what the next process does at its start
     star.load_and_build()
 
     assert (star.hashes(), star.content_hashes(), keys(star)) == (hashes, content, members)

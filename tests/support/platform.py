@@ -34,7 +34,7 @@ from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.resources import given, platform_resources
 from cinestream_platform.orchestration.staleness import nodes_of
-from cinestream_platform.orchestration.warehouse import prepared_target
+from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support import warm
@@ -61,7 +61,7 @@ class Platform:
 
     def __init__(self) -> None:
         self.settings = get_settings()
-        self.target: PostgresTarget = prepared_target(CATALOG, self.settings)
+        self.target: PostgresTarget = start_and_prepare(CATALOG, self.settings)
         self.landing: ObjectStore = open_landing(get_settings())
         self.lake = open_lake(self.settings)
         self.instance = _instance()

@@ -114,7 +114,7 @@ class Shop:
     def of_settings(cls) -> Shop:
         """The one that the environment's variables name, on the warehouse's server."""
         settings = get_settings()
-        return cls(replace(PostgresTarget.from_settings(settings), database=settings.own(DvdrentalSettings).database))
+        return cls(replace(PostgresTarget.started(settings), database=settings.own(DvdrentalSettings).database))
 
     @cached_property
     def platform(self) -> Platform:

@@ -48,7 +48,7 @@ BUILT_IN_ERRORS = {
 
 
 CONNECTING = {
-    *("connect", "connect_bulk", "open", "ensure_postgres", "prepared_target", "open_lake", "open_landing"),
+    *("connect", "connect_bulk", "open", "started", "start_postgres", "start_and_prepare", "open_lake", "open_landing"),
     *("read_text", "read_bytes", "mkdir", "execute", "get_settings"),
 }
 """What connects, starts, reads or writes."""

@@ -200,6 +200,6 @@ def test_settings_are_read_once_a_process(monkeypatch: pytest.MonkeyPatch):
 def test_the_password_of_postgres_shows_in_no_text_of_the_target(secret: SecretStr):
     from cinestream_platform.warehouse.connection import PostgresTarget
 
-    target = PostgresTarget.from_settings(Settings(postgres_host="db.example", postgres_password=secret))
+    target = PostgresTarget.started(Settings(postgres_host="db.example", postgres_password=secret))
     assert secret.get_secret_value() not in repr(target)
     assert target.password.get_secret_value() == secret.get_secret_value()

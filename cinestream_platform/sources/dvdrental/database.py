@@ -52,7 +52,7 @@ def source_target(settings: Settings) -> PostgresTarget:
             "on the warehouse's server, or name another server by CINESTREAM_DVDRENTAL_HOST."
         )
     return replace(
-        PostgresTarget.from_settings(settings),
+        PostgresTarget.started(settings),
         user=READER,
         password=password,
         database=own.database,

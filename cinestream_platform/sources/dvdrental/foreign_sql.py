@@ -191,6 +191,6 @@ def _size(settings: Settings, target: PostgresTarget | None) -> int:
     if target is None:
         return 0
     size = "SELECT pg_database_size(oid) FROM pg_database WHERE datname = %s"
-    with connect(PostgresTarget.from_settings(settings), role=None) as conn:
+    with connect(PostgresTarget.started(settings), role=None) as conn:
         row = conn.execute(size, (target.database,)).fetchone()
     return int(row[0]) if row else 0

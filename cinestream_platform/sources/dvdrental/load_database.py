@@ -80,7 +80,7 @@ def load_archive(settings: Settings, path: Path, *, replace: bool = False) -> bo
 
 def _run_scripts(settings: Settings, scripts: list[Path], *, replace: bool) -> bool:
     def run(target: PostgresTarget) -> None:
-        admin = PostgresTarget.from_settings(settings)
+        admin = PostgresTarget.started(settings)
         foreign_sql.make_extensions(with_changes(admin, database=target.database), scripts)
         for script in scripts:
             foreign_sql.run_script(settings, script, target)
@@ -159,7 +159,7 @@ def _pg_restore(
 
 def _load(settings: Settings, fill: Callable[[PostgresTarget], None], *, replace: bool) -> bool:
     """Make the database by ``fill``, or find it made."""
-    reader, admin = source_target(settings), PostgresTarget.from_settings(settings)
+    reader, admin = source_target(settings), PostgresTarget.started(settings)
     with connect(admin, role=None) as conn, _named_rights(admin):
         # The server may take a moment to notice that the connection of one that was killed is closed.
         if not locks.sole_session(conn, TURN, wait_seconds=_PATIENCE_SECONDS):

@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CINESTREAM_HOME", str(tmp_path))
     get_settings.cache_clear()
     target = PostgresTarget("db.example.org", 5432, "me", SecretStr("hush"), "warehouse", "prefer")
-    monkeypatch.setattr(dbt_docs, "prepared_target", lambda *_: target)
+    monkeypatch.setattr(dbt_docs, "start_and_prepare", lambda *_: target)
     use_dbt(tmp_path, monkeypatch, DBT)
     yield tmp_path
     get_settings.cache_clear()
