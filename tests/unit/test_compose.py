@@ -295,6 +295,7 @@ def test_the_image_has_every_file_that_the_commands_read() -> None:
         "dagster.yaml",
         "docker/workspace.yaml",
         "dbt_project",
+        "cinestream",
         "cinestream_platform",
     }
     for path in copied:
