@@ -102,10 +102,8 @@ class Summary:
                 problems += self._compare(conn, planted)
         if current := sum(line.state == UP_TO_DATE for line in lines.values()):
             whole = "Nothing new: all" if not self._results else "Up to date:"
-            say(
-                self._console,
-                f"{whole} {counted(current, 'table')} made from what landed and was extracted, and left as is.",
-            )
+            tables = counted(current, "table is", "tables are")
+            say(self._console, f"{whole} {tables} made from what landed and was extracted, and left as is.")
         problems += [f"{key}: a check failed" for key, line in lines.items() if line.failed]
         for problem in problems:
             say(self._console, f"NOT AS IT SHOULD BE: {problem}", "red")

@@ -529,6 +529,8 @@ def test_an_extracted_state_can_be_neither_reloaded_nor_retracted(shop: Shop) ->
     key = shop.platform.scalar("SELECT key FROM ops.landed_file WHERE dataset = 'payment'")
     assert key.startswith("dvdrental/payment/20")
     for ask in (reload_key, retract_key):
-        with pytest.raises(NotLandableError, match=r"no landed file: it is a state of dvdrental's own.*Extract again"):
+        with pytest.raises(
+            NotLandableError, match=r"not a landed file: it is a state of dvdrental's own.*Extract again"
+        ):
             ask(key)
     assert shop.published() == before
