@@ -477,7 +477,8 @@ def test_a_login_that_may_not_switch_triggers_off_publishes_the_same(
 def check(result: ExecuteInProcessResult, asset: AssetKey, name: str) -> tuple[bool, list[dict[str, str]]]:
     """Whether a check passed, and the rows that it shows."""
     [found] = [e for e in result.get_asset_check_evaluations() if (e.asset_key, e.check_name) == (asset, name)]
-    return found.passed, found.metadata["sample"].value if "sample" in found.metadata else []
+    samples: Any = found.metadata.get("samples")
+    return found.passed, [record.data for record in samples.records] if samples else []
 
 
 def test_the_check_of_totals_finds_a_customer_whose_totals_are_not_those_of_the_facts(star: Platform) -> None:
