@@ -126,14 +126,16 @@ class Summary:
         return dict(lines)
 
     def _rows(self, conn: Connection[Any]) -> dict[str, tuple[int, int | None]]:
-        """Asset to rows, and rejected ones of a raw table, of everything there is of these sources."""
+        """Asset to rows, and rejected ones of a raw table, of all that these sources have, as it was built."""
         loaded = conn.execute(
             "SELECT source, dataset, rows_loaded::bigint, rows_rejected::bigint FROM ops.v_feed WHERE loaded > 0"
+            " ORDER BY 1, 2"
         ).fetchall()
         raw = {(feed.source, feed.dataset): asset_key(feed.table) for feed in (*FEEDS, *EXTRACTS)}
         found = {raw[source, dataset]: counts for source, dataset, *counts in loaded if (source, dataset) in raw}
         published = conn.execute(
             "SELECT schema_name, table_name, sum(rows)::bigint FROM ops.publication WHERE is_latest GROUP BY 1, 2"
+            " ORDER BY max(publication_id)"
         ).fetchall()
         built = {node.relation: key for key, node in self._nodes.items()}
         found |= {built[schema, table]: [rows, None] for schema, table, rows in published if (schema, table) in built}

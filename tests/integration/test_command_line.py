@@ -92,6 +92,8 @@ def test_a_second_demo_prints_the_same_totals_and_publishes_nothing_new(
     totals = rows_of_assets(second)
     assert {"movielens/fact_ratings", "dvdrental/fact_rental"} <= set(totals), "the stars are shown again"
     assert {name: rows_of_assets(first_demo)[name] for name in totals} == totals
+    shown = list(totals)
+    assert shown.index("movielens/ratings") < shown.index("movielens/fact_ratings"), "in the order of building"
 
 
 def test_status_tells_feeds_files_and_publications(cinestream: CommandLine, first_demo: str) -> None:
