@@ -89,7 +89,7 @@ def test_every_mart_has_group_owner_kinds_description_columns_table_and_checks(
         assert spec.group_name == schema
         assert spec.owners == ["team:data-platform"]
         assert spec.kinds == {"dbt", "postgres"}
-        assert re.search(r"Grain: one row( per|,) ", spec.description or "")
+        assert re.search(r"Grain: one row( per\b|,)", spec.description or "")
         assert all(column.description and column.type != "?" for column in columns.columns)
         assert spec.metadata["dagster/table_name"] == f"{schema}.{spec.key.path[-1]}"
         assert spec.key in checked
