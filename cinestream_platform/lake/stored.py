@@ -65,7 +65,7 @@ def storable(name: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    if 0xDC80 <= ord(char) <= 0xDCFF:  # a byte of a file's name that is not a UTF-8 ("surrogateescape")
+    if 0xDC80 <= ord(char) <= 0xDCFF:  # a byte of a file's name that is not UTF-8 ("surrogateescape")
         return f"{ESCAPE}{ord(char) - 0xDC00:02x}"
     if 0xD800 <= ord(char) <= 0xDFFF:
         return f"{ESCAPE}{ord(char):04x}"

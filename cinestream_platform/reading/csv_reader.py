@@ -114,7 +114,7 @@ def read_header(source: Source) -> list[str]:
     """Read the first line; the names in it, in the file's order.
 
     Raises:
-        FileRefusedError: The file is empty or no CSV file.
+        FileRefusedError: The file is empty, or not a CSV file.
     """
     line = source.readline(MAX_HEADER_BYTES).removeprefix(BOM)
     refuse_foreign_form(line, "CSV file in UTF-8")

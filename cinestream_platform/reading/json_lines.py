@@ -106,13 +106,14 @@ class _Reader:
 
     def frame(self, block: bytes, line: int) -> tuple[pl.DataFrame, Framed]:
         """The records of some lines as text columns, and those that are none."""
-        frames, framed, at = [pl.DataFrame(schema=self._schema)], Framed(), 0
+        frames, framed, at, is_text = [pl.DataFrame(schema=self._schema)], Framed(), 0, True
         while at < len(block):
-            rest = block[at:]
-            if self._alike and (cut := self._cut(rest, line)) is not None:
-                frames.append(cut[0])
-                frames += self._decoded(cut[1], framed)
-                break
+            if self._alike and is_text:
+                if (cut := self._cut(block[at:], line)) is not None:
+                    frames.append(cut[0])
+                    frames += self._decoded(cut[1], framed)
+                    break
+                is_text = False  # the whole block is read by the decoder
             end = block.find(b"\n", at + (PART_BYTES if self.names else FIRST_BYTES)) + 1 or len(block)
             part = block[at:end]
             frames += self._decoded(enumerate(part.split(b"\n"), line), framed)
@@ -126,7 +127,7 @@ class _Reader:
     def _cut(self, lines: bytes, first_line: int) -> tuple[pl.DataFrame, Iterator[tuple[int, bytes]]] | None:
         """The records of lines that are written as ``_take_names`` saw one, and the other lines with their numbers.
 
-        ``None`` where the lines are no UTF-8.
+        ``None`` where the lines are not UTF-8.
         """
         try:
             texts = pl.Series("text", [lines]).cast(pl.String)
