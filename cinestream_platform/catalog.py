@@ -80,8 +80,9 @@ def day_problem(key: str, feed: Feed | None) -> str | None:
 
 
 def landing_folders_of(source: str) -> list[Feed | Bundle]:
-    """All folders of the landing zone in which a source's files may land."""
-    return [folder for folder in LANDING_FOLDERS if folder.source == source]
+    """All folders of the landing zone in which a source's files may land; none of an unknown one."""
+    found = CATALOG.source(source)
+    return list(found.landing_folders) if found else []
 
 
 def table_keys(key: str) -> list[tuple[str, Feed | None]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -60,6 +60,12 @@ def bounded(text: str, limit: int = MAX_MESSAGE) -> str:
 def counted(count: int, one: str, many: str = "") -> str:
     """A number with its noun and perhaps a verb: 1 row is, 2 rows are. ``many`` is ``one`` with an s if not given."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def first_of(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """The first ``most`` names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return separator.join(names[:most]) + more
 
 
 def one_line(text: str) -> str:

@@ -17,7 +17,7 @@ from dagster import (
 
 from cinestream_platform.automation.build_sensor import BUILD_TAG, is_running, must_wait
 from cinestream_platform.automation.cancellations import is_extraction_held
-from cinestream_platform.automation.jobs import JOBS, load_job_name
+from cinestream_platform.automation.jobs import load_job
 from cinestream_platform.declarations.connector import (
     Connector,
     OperationalSystem,
@@ -39,7 +39,7 @@ from cinestream_platform.warehouse.kept_connections import kept_connection
 def change_sensor(source: Source, system: OperationalSystem, interval_seconds: int) -> SensorDefinition:
     """Asks for an extraction when row counts or last changes are not those of the last one."""
     found: list[tuple[Settings, Connector]] = []
-    job = next(job for job in JOBS if job.name == load_job_name(source.name))
+    job = load_job(source.name)
 
     def find(settings: Settings) -> Connector:
         # Finding it may make sure of the embedded server, which starts programs: once a process.
@@ -116,7 +116,7 @@ def full_extraction_schedule(source: Source, system: OperationalSystem) -> Sched
     """Everything once a day, whether it looks changed or not: finds what changed without a trace."""
     return ScheduleDefinition(
         name=f"{system.name}_full_extraction",
-        job=next(job for job in JOBS if job.name == load_job_name(source.name)),
+        job=load_job(source.name),
         cron_schedule="0 2 * * *",
         description=f"Extracts all of {system.name}, whether it looks changed or not: "
         "finds what changed without a trace.",

@@ -72,3 +72,8 @@ def _jobs() -> list[Any]:
 
 
 JOBS = _jobs()
+
+
+def load_job(source: str) -> Any:
+    """The job named ``load_job_name``."""
+    return next(job for job in JOBS if job.name == load_job_name(source))

@@ -15,7 +15,7 @@ from cinestream_platform.commands.demo_sources import DemoError
 from cinestream_platform.declarations.release import Choice, NoSuchReleaseError, Passed, Release
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.messages import one_line
+from cinestream_platform.messages import first_of, one_line
 from cinestream_platform.releases.looking import all_that_is_taken
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.profile_text import printable
@@ -82,7 +82,7 @@ def described(data: Path, choices: Sequence[Choice]) -> Iterator[str]:
     """Lines for people: of every source what is taken, what is passed over, and why."""
     yield f"DATA          {printable(str(data))}"
     for choice in choices:
-        taken = _listed(choice.taken) if choice.taken else "nothing is taken"
+        taken = first_of(choice.taken, SHOWN) if choice.taken else "nothing is taken"
         yield f"  {choice.source:<12}{printable(taken)}"
         yield from _passed_over(choice.passed, indent=14)
     yield from _passed_over(others_in(data, choices), indent=2)
@@ -93,10 +93,5 @@ def _passed_over(passed: Sequence[Passed], *, indent: int) -> Iterator[str]:
     for name, reason in passed:
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
-        what = "" if names == ["."] else f"passed over {_listed(names)}: "
+        what = "" if names == ["."] else f"passed over {first_of(names, SHOWN)}: "
         yield f"{' ' * indent}{printable(f'{what}{reason}')}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -19,7 +19,7 @@ from cinestream_platform.declarations.connector import OperationalSystem, Source
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
 from cinestream_platform.lake.store_errors import explain, is_store_error, location_of
 from cinestream_platform.marts.project import manifest_path
-from cinestream_platform.messages import counted, describe
+from cinestream_platform.messages import counted, describe, first_of
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.services.process import PostgresServiceError
 from cinestream_platform.settings import Settings, SettingsError
@@ -181,8 +181,7 @@ class ServiceChecks:
         found = [f"missing: {grant}" for grant in missing] + [f"nobody declared: {grant}" for grant in surplus]
         found += map(str, others)
         if found:
-            more = f" and {len(found) - SHOWN_GRANTS} more" if len(found) > SHOWN_GRANTS else ""
-            text = "; ".join(found[:SHOWN_GRANTS]) + more
+            text = first_of(found, SHOWN_GRANTS, "; ")
             yield Finding(FAILED, "grants", text, "cinestream roles shows all, cinestream roles --apply mends them")
         else:
             yield Finding(OK, "grants", "as declared")

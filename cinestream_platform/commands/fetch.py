@@ -14,6 +14,7 @@ from cinestream_platform.catalog import CATALOG
 from cinestream_platform.commands.files import land_planned, plan_landing
 from cinestream_platform.commands.replacing import Landing
 from cinestream_platform.commands.source_database import restore
+from cinestream_platform.commands.source_names import names
 from cinestream_platform.declarations.release import Release, Take
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.releases.fetch_release import fetch_archive, warning_about
@@ -59,8 +60,7 @@ def fetch(
         yield from _take(source, offered.take, archive, as_name, replace=replace) if archive else [offered.where]
         return
     if archive:
-        taking = [one.name for one in CATALOG.sources if one.release and one.release().take]
-        raise click.UsageError(f"{name} is downloaded and takes no ARCHIVE; only {', '.join(taking)} does")
+        raise click.UsageError(f"{name} is downloaded and takes no ARCHIVE; only {', '.join(names('taken'))} does")
     if source.systems and (as_name or replace):
         raise click.UsageError(f"{name} is restored as a database: --as and --replace have no use")
     yield from _download(source, offered, release, base_url, as_name, replace=replace)
@@ -104,11 +104,11 @@ def _planned(source: Source, dataset: str, path: Path, as_name: str | None) -> l
     return plan_landing(source.name, path, dataset=dataset, name=f"{as_name}/{path.name}" if as_name else None)
 
 
-def _about_left_out(names: list[str]) -> Iterator[str]:
-    for name in names[:_NAMED_AT_MOST]:
+def _about_left_out(left_out: list[str]) -> Iterator[str]:
+    for name in left_out[:_NAMED_AT_MOST]:
         yield f"left out {name}"
-    if len(names) > _NAMED_AT_MOST:
-        yield f"left out {len(names) - _NAMED_AT_MOST:,} more"
+    if len(left_out) > _NAMED_AT_MOST:
+        yield f"left out {len(left_out) - _NAMED_AT_MOST:,} more"
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.ledger import corrections
-from cinestream_platform.messages import counted
+from cinestream_platform.messages import counted, first_of
 from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.regular_files import is_regular, left_out
 from cinestream_platform.settings import get_settings
@@ -148,9 +148,9 @@ def _not_taken(source: str, folder: Path, dataset: str | None) -> Iterator[str]:
         entry for entry in sorted(folder.iterdir()) if entry not in taken and (entry.is_dir() or is_regular(entry))
     ]
     if taken and others:
-        names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in others[:SHOWN_NAMES]]
-        more = f" and {len(others) - SHOWN_NAMES:,} more" if len(others) > SHOWN_NAMES else ""
-        yield f"passed over {', '.join(names)}{more}: no file of {dataset or source}, or a folder in the folder"
+        names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in others]
+        shown = first_of(names, SHOWN_NAMES)
+        yield f"passed over {shown}: no file of {dataset or source}, or a folder in the folder"
 
 
 def _full_key(key: str) -> str:

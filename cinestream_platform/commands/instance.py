@@ -68,10 +68,3 @@ def prepare_instance(settings: Settings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(PROJECT_ROOT / "dagster.yaml", folder / "dagster.yaml")
     os.environ.update(environment)
-
-
-def dagster_executable() -> str:
-    """The ``dagster`` command of this environment."""
-    import sys
-
-    return str(Path(sys.executable).with_name("dagster"))

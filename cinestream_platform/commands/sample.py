@@ -26,12 +26,12 @@ def generate(name: str, folder: Path | None, size: SampleSize) -> Iterator[str]:
         SampleSizeError: No sample can be of that size.
     """
     folder = folder or get_settings().home_dir / "sample" / name
-    samples = {source.name: source.sample() for source in CATALOG.sources if source.sample}
-    if name not in samples:
+    source = CATALOG.source(name)
+    if source is None or source.sample is None:
         raise click.UsageError(f"no files of {name} are made up")
-    sample = samples[name]
+    sample = source.sample()
     if not sample.has_options and (size.ratings is not None or size.dirty is not None):
-        having = ", ".join(other for other, one in samples.items() if one.has_options)
+        having = ", ".join(other.name for other in CATALOG.sources if other.sample and other.sample().has_options)
         raise click.UsageError(f"--ratings and --dirty are options of {having}; the size of {name} is its --scale")
     records = sample.records(size)
     with _progress(records) if records else nullcontext() as follow:

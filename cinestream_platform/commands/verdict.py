@@ -6,7 +6,7 @@ What belongs here: gathering services, runs, staleness and disk, and the words f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from psycopg import Connection
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.ledger import landed_files, stale_look
 from cinestream_platform.ledger.publications import read_state, state_marker
-from cinestream_platform.messages import counted
+from cinestream_platform.messages import counted, first_of
 from cinestream_platform.processes.home import is_claimed
 from cinestream_platform.processes.runs import Runs, read_runs
 from cinestream_platform.services.disk import disks, shortage
@@ -53,7 +53,7 @@ class Health:
         if self.failing:
             found.append(f"{counted(self.failing, 'file')} failed and will be tried again")
         if self.runs.failed:
-            found.append(f"the last run failed of {_named(self.runs.failed)}")
+            found.append(f"the last run failed of {first_of(self.runs.failed, SHOWN)}")
         idle = not self.has_daemon and not self.runs.running
         if idle and (self.stale or self.waiting):
             found.append("work waits, and no daemon does it: cinestream ui, or cinestream demo")
@@ -92,7 +92,7 @@ def described(health: Health) -> Iterator[tuple[str, str]]:
     yield "services", f"Postgres answers ({health.postgres}); {ui}; {daemon}"
     if health.stale is not None:
         tables = [f"{name} ({count:,})" if count > 1 else name for name, count in sorted(health.stale.items())]
-        yield "stale now", _named(tables) or "nothing"
+        yield "stale now", first_of(tables, SHOWN) or "nothing"
     yield "runs", f"{health.runs.running:,} running, {health.runs.queued:,} queued{_failures(health.runs)}"
     held = f", {counted(health.held, 'partition')} held after being cancelled" if health.held else ""
     failing = f" ({health.failing:,} of them failed and will be tried again)" if health.failing else ""
@@ -104,15 +104,11 @@ def described(health: Health) -> Iterator[tuple[str, str]]:
 
 def _failures(runs: Runs) -> str:
     """The jobs whose last run failed. A run whose only fault is a file's is told, but needs no look beside the file."""
-    failed = f"; last run failed of {_named(runs.failed)}" if runs.failed else ""
+    failed = f"; last run failed of {first_of(runs.failed, SHOWN)}" if runs.failed else ""
     if runs.failed_for_files:
-        failed += f"; last run of {_named(runs.failed_for_files)} loaded all but the files that it could not load"
+        names = first_of(runs.failed_for_files, SHOWN)
+        failed += f"; last run of {names} loaded all but the files that it could not load"
     return failed
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _stale(settings: Settings, conn: Connection[Any], *, is_looked_after: bool) -> dict[str, int]:

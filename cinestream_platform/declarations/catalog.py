@@ -79,12 +79,12 @@ class Catalog:
         return {schema: source for source in self.sources for schema in source.schemas}
 
     @cached_property
-    def _table_of_key(self) -> dict[tuple[str, str], Table]:
+    def _table_of_key(self) -> dict[tuple[str, ...], Table]:
         return {(table.source, table.name): table for table in (*self.tables, *self.predictions)}
 
-    def table(self, source: str, name: str) -> Table | None:
-        """The declared table of that name; ``None`` for a mart, which dbt declares."""
-        return self._table_of_key.get((source, name))
+    def table(self, *key: str) -> Table | None:
+        """The declared table of a key, ``source, name``; ``None`` for a mart, which dbt declares, and any other key."""
+        return self._table_of_key.get(key)
 
     def feed_of_table(self, source: str, name: str) -> Feed:
         """The feed that fills a raw table.

@@ -154,10 +154,6 @@ class OwnSystem(Protocol):
         """The host that the settings name: what is there is not ours to write."""
         ...
 
-    def place(self, settings: Settings) -> str:
-        """What it is called, for people."""
-        ...
-
     def restore(self, settings: Settings, path: Path, *, replace: bool = False) -> bool:
         """Make it from what its publisher offers; False if it was there and is left alone."""
         ...

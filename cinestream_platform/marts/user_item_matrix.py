@@ -163,10 +163,8 @@ def read_month(
 ) -> tuple[pl.DataFrame, tuple[int, int]]:
     """A month's published ratings in the order of the keys, and Postgres' own count and sum of stars, of one moment."""
     fact = matrix.fact
-    bounds = fact.bounds(partition_key)
-    if bounds is None:
-        raise ValueError(f"{fact.qualified_name} has no months")
-    where = f"{fact.qualified_name} WHERE date_key >= {bounds[0]} AND date_key < {bounds[1]}"
+    first, after = fact.bounds(partition_key)
+    where = f"{fact.qualified_name} WHERE date_key >= {first} AND date_key < {after}"
     with connect_bulk(target) as conn, conn.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(f"SELECT {', '.join(matrix.columns)} FROM {where}")  # noqa: S608 - declared names, integers

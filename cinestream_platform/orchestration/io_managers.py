@@ -86,8 +86,7 @@ class WarehouseIOManager(ConfigurableIOManager):
 
     def _table(self, context: OutputContext) -> StarTable:
         """The declared dim, bridge or fact of the asset's key."""
-        path = list(context.asset_key.path)
-        found = next((table for table in self.catalog.tables if [table.source, table.name] == path), None)
+        found = self.catalog.table(*context.asset_key.path)
         if not isinstance(found, Dimension | Bridge | Fact):
             name = context.asset_key.to_user_string()
             raise NotPublishableError(f"{name} is not a declared dim, bridge or fact: declare it first.")

@@ -23,10 +23,6 @@ class OwnDatabase:
         """The host that the settings name: its database is not ours to write."""
         return settings.own(DvdrentalSettings).host
 
-    def place(self, settings: Settings) -> str:
-        """The database's name."""
-        return settings.own(DvdrentalSettings).database
-
     def restore(self, settings: Settings, path: Path, *, replace: bool = False) -> bool:
         """Make it from an archive or a script (``load_archive``)."""
         return load_archive(settings, path, replace=replace)
@@ -45,7 +41,8 @@ class OwnDatabase:
             return self.generate(settings, size, replace=replace)
 
         planted = sum(map(len, DIRT.values()))  # also of one that is left alone
-        return Supply(SOURCE, f"sample at scale {scale:g}", load=load, place=self.place(settings), planted=planted)
+        place = settings.own(DvdrentalSettings).database
+        return Supply(SOURCE, f"sample at scale {scale:g}", load=load, place=place, planted=planted)
 
     def describe(self, settings: Settings) -> str:
         """Tables and rows, as its reader sees them."""

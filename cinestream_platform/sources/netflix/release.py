@@ -311,7 +311,8 @@ def choose(settings: Settings, data: Path, release: str | None) -> Choice:
     scratch.mkdir(parents=True)
     found = release_files(folder, scratch)
     names = [path.name for _, path in found.files if path not in found.joined]
-    names += [note.removeprefix("joined ").replace(" to ", " joined to ") for note in found.notes]
+    if found.joined:
+        names.append(f"{counted(found.films, 'file')} of films joined to {len(found.joined):,}")
     passed = tuple((name, "no file of the Netflix Prize that is to be loaded") for name in found.left_out)
     supply = Supply(SOURCE, str(folder), tuple(path for _, path in found.files))
     return Choice(SOURCE, supply, tuple(names), passed)
