@@ -8,7 +8,7 @@ lock for long that a reader or another build waits for; the swap takes strong lo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -208,9 +208,9 @@ def _build(
     conn.execute("SET max_parallel_maintenance_workers = 0")  # partitions are built side by side already
     conn.execute(SQL("SET default_statistics_target = {}").format(STATISTICS_TARGET))
     proves = may_prove and foreign_keys.can_be_proved(conn, table, frame, joined)
+    _clear(conn, table, partition_key)
     with conn.transaction():
         conn.execute("SET LOCAL synchronous_commit = off")  # what a crash loses here is built again; the swap waits
-        drop_staged(conn, staged)
         conn.execute(_create(table, staged, partition_key))
         if proves:
             foreign_keys.add(conn, table, staged)
@@ -231,11 +231,25 @@ def _build(
         _build(conn, table, partition_key, frame, joined, room, may_prove=False)
 
 
+def _clear(conn: Connection[Any], table: Fact, partition_key: str) -> None:
+    """Drop what an earlier build of the partition left, if it left something."""
+    child = table.partition_name(partition_key)
+    if conn.execute("SELECT to_regclass(%s)", (f'"{table.staging_schema}"."{child}"',)).fetchone() != (None,):
+        what = f"removal of an unfinished build of {table.qualified_name} ({partition_key})"
+        _when_free(conn, _dimensions(table), what, lambda: _drop(conn, table, child))
+
+
 def _give_back(conn: Connection[Any], table: Fact, child: str) -> None:
     """Free the space of what could not be built: the disk may be full. Else the next build of the partition does."""
     with suppress(psycopg.Error), conn.transaction():
-        conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{LOCK_TIMEOUT_MS}ms",))
-        drop_staged(conn, Identifier(table.staging_schema, child))
+        _drop(conn, table, child)
+
+
+def _drop(conn: Connection[Any], table: Fact, child: str) -> None:
+    """Drop a staged partition and its foreign keys, which locks their dimensions: in the order of all others."""
+    if dimensions := _dimensions(table):
+        locks.lock_tables(conn, dimensions, wait_ms=LOCK_TIMEOUT_MS)
+    drop_staged(conn, Identifier(table.staging_schema, child))
 
 
 def _is_intact(conn: Connection[Any], table: Fact, child: str, before: Publication) -> bool:
@@ -293,36 +307,47 @@ def _index(conn: Connection[Any], table: Fact, staged: Identifier) -> None:
 
 def _swap_when_free(conn: Connection[Any], table: Fact, publications: Sequence[Publication], run_id: str) -> None:
     keys = [publication.partition_key for publication in publications]
-    named, begun, wait = ", ".join(keys), time.monotonic(), 0.05
+    going = [(table.schema, table.partition_name(key)) for key in keys]
+
+    def swap() -> None:
+        _lock(conn, table)
+        for publication in publications:
+            _swap(conn, table, publication.partition_key)
+            record(conn, table.schema, table.name, run_id, publication)
+
+    what = f"swap of {table.qualified_name} ({', '.join(keys)})"
+    _when_free(conn, [(table.schema, table.name), *going, *_dimensions(table)], what, swap)
+
+
+def _when_free(conn: Connection[Any], names: Sequence[tuple[str, str]], what: str, work: Callable[[], None]) -> None:
+    """Do in one transaction what locks these tables (schema and name); again, until it gets its locks.
+
+    Raises:
+        SwapBlockedError: Others' locks did not end in ten minutes.
+    """
+    begun, wait = time.monotonic(), 0.05
     while True:
         try:
             with conn.transaction():
-                _lock(conn, table)
-                for publication in publications:
-                    _swap(conn, table, publication.partition_key)
-                    record(conn, table.schema, table.name, run_id, publication)
+                work()
             return
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
-            progress.note(f"{table.qualified_name} {named} waits for readers to be swapped in")
+            progress.note(f"the {what} waits for readers")
             waited = time.monotonic() - begun
-            relations = _locked(conn, table, keys)
+            relations = _oids(conn, names)
             if waited > SWAP_SECONDS:
                 held_by = ", ".join(map(str, holders(conn, relations)[:SHOWN_HOLDERS])) or "other sessions"
                 raise SwapBlockedError(
-                    f"{table.qualified_name} ({named}) is built but not swapped in: {held_by} held locks for "
-                    f"{SWAP_SECONDS} s. See pg_stat_activity for long queries; then materialize it again."
+                    f"the {what} was blocked: {held_by} held locks for {SWAP_SECONDS} s. "
+                    "See pg_stat_activity for long queries; then materialize it again."
                 ) from error
             if waited > PATIENCE_SECONDS:
-                what = f"swap of {table.qualified_name} ({named})"
                 end_readers(conn, relations, blocked=what, waited_seconds=waited)
             time.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 
 
-def _locked(conn: Connection[Any], table: Fact, partition_keys: Sequence[str]) -> list[int]:
-    """What a swap locks: the fact, its dimensions and the partitions that go."""
-    going = [(table.schema, table.partition_name(key)) for key in partition_keys]
-    names = [(table.schema, table.name), *going, *_dimensions(table)]
+def _oids(conn: Connection[Any], names: Sequence[tuple[str, str]]) -> list[int]:
     rows = conn.execute(
         "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " JOIN unnest(%s::text[], %s::text[]) AS wanted (schema, name) ON (n.nspname, c.relname) = (schema, name)",

@@ -39,7 +39,8 @@ function                  held by                               for
 ``lock_files``            the transaction of landed files       whoever asks for these files waits for their load
 ``lock_versions``         a reload, a retraction, a duplicate   a load of the key is waited for, and its rows are seen
 ``keep_file``             a file that stands back for another   that one stays loaded until this is written down
-``lock_tables``           the swap of a partition               the fact, its dims: nobody reads half of a swap
+``lock_tables``           the swap of a partition, and the      the fact, its dims: nobody reads half of a swap
+                          removal of an unfinished one
 ========================  ====================================  =======================================================
 
 Of several rows of files the one with the greatest number is locked first: a version that is being loaded before those

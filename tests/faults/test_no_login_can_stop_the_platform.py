@@ -193,7 +193,7 @@ def test_a_session_of_an_engineer_is_waited_for_and_named(built: Platform, monke
     built.load()
     with session(built, "data_engineer") as engineer, engineer.transaction():
         engineer.execute("SELECT * FROM movielens_dw.fact_ratings")
-        with pytest.raises(Exception, match="is built but not swapped in") as failure:
+        with pytest.raises(Exception, match="was blocked") as failure:
             built.build()
         assert is_alive(built, engineer)
         process = engineer.info.backend_pid

@@ -16,7 +16,7 @@ import pytest
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.publishing import partitions as partition_publish
 from cinestream_platform.publishing.keys import KeyResolver
-from cinestream_platform.publishing.partitions import SwapBlockedError, publish_partition
+from cinestream_platform.publishing.partitions import PartitionPublisher, SwapBlockedError, publish_partition
 from cinestream_platform.sources.movielens.tables import FACT_RATINGS
 from tests.support.own_postgres import wait_until
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
@@ -29,6 +29,7 @@ WAITING = (
     " AND mode = 'AccessExclusiveLock'"
 )
 """Swaps that wait for their lock."""
+WAITING_FOR = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass"
 JOINED = (
     "SELECT count(*), coalesce(sum(rating), 0) FROM movielens_dw.dim_user JOIN movielens_dw.fact_ratings USING (user_key)"
     " JOIN movielens_dw.dim_movie USING (movie_key)"
@@ -159,6 +160,61 @@ def test_two_publishes_of_one_partition_at_the_same_time_leave_one_of_them_whole
     assert star.query(OF_2018)[0] in values
     [(rows,)] = star.query("SELECT rows FROM ops.publication WHERE is_latest AND partition_key = '2018'")
     assert rows == star.query(OF_2018)[0][0]
+    assert star.leftovers() == []
+
+
+def leave_unfinished(platform: Platform, content: pl.DataFrame) -> None:
+    """What a run that was killed before its swap leaves: a staged partition with its foreign keys."""
+    with PartitionPublisher(platform.target, FACT_RATINGS, "killed") as publisher:
+        [turn] = publisher.turns(["2018"])
+        publisher.build(turn, content, file_ids=[1])
+    assert platform.leftovers() != []
+
+
+def dimensions() -> list[str]:
+    """Those of the fact, in the order in which everybody locks them."""
+    return sorted({reference.table.qualified_name for reference in FACT_RATINGS.references})
+
+
+@pytest.mark.parametrize("held", range(2))
+def test_whoever_removes_an_unfinished_build_locks_the_dimensions_in_the_order_of_all_others(
+    star: Platform, held: int
+) -> None:
+    """Else two builds side by side can wait for one another for ever, and Postgres ends one of them."""
+    leave_unfinished(star, frame(star, 500, "2.0"))
+    build = threading.Thread(target=publish, args=(star, frame(star, 3_000, "4.5")))
+    names = dimensions()
+    with psycopg.connect(star.target.conninfo()) as other:
+        other.execute(f"LOCK TABLE {names[held]} IN SHARE ROW EXCLUSIVE MODE".encode())  # as a new foreign key does
+        build.start()
+        wait_until(lambda: star.scalar(WAITING_FOR.format(names[held])) == 1)
+        for name in names[held + 1 :]:
+            other.execute(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE NOWAIT".encode())
+    build.join(300)
+
+    assert not build.is_alive()
+    assert star.query(OF_2018) == [(3_000, Decimal("13500.0"))]
+    assert star.leftovers() == []
+
+
+def test_an_unfinished_build_is_removed_when_readers_of_a_dimension_have_ended_and_others_read_meanwhile(
+    star: Platform,
+) -> None:
+    leave_unfinished(star, frame(star, 500, "2.0"))
+    of_dim = "SELECT count(*) FROM movielens_dw.dim_user"
+    build = threading.Thread(target=publish, args=(star, frame(star, 3_000, "4.5")))
+    with long_transaction(star, of_dim) as slow, Reader(star.target, of_dim) as others:
+        build.start()
+        for _ in range(3):  # it waits, gives others their turn, and waits again
+            wait_until(lambda: star.scalar(WAITING_FOR.format("movielens_dw.dim_user")) == 1)
+            others.read_on(20)
+        assert build.is_alive()
+        slow.rollback()
+        build.join(300)
+
+    assert not build.is_alive()
+    assert others.errors == []
+    assert star.query(OF_2018) == [(3_000, Decimal("13500.0"))]
     assert star.leftovers() == []
 
 
