@@ -1,8 +1,10 @@
 """What is done once a night: deleting what crashed loads left in the lake, and what Dagster remembers of long ago."""
 
 from datetime import timedelta
+from typing import Any
 
 from dagster import (
+    AssetKey,
     DefaultScheduleStatus,
     OpExecutionContext,
     ScheduleDefinition,
@@ -51,13 +53,27 @@ def forget(context: OpExecutionContext, warehouse: Warehouse) -> None:
     if settings.postgres_host is None and shorten_server_log(settings.home_dir):
         context.log.info("the log of the embedded Postgres was long, and is set aside")
     keep = timedelta(days=settings.keep_days)
-    done = delete_old(context.instance, keep, seconds=NIGHTLY_SECONDS, log=context.log.info)
+    done = delete_old(
+        context.instance,
+        keep,
+        seconds=NIGHTLY_SECONDS,
+        log=context.log.info,
+        defined=lambda: _defined_checks(context.repository_def.asset_graph),
+    )
     context.log.info(
         "deleted: %s runs, %s events without a run, %s evaluations of checks, all older than %s days%s",
         *(f"{count:,}" for count in (done.runs, done.events, done.checks)),
         keep.days,
         "" if done.is_complete else "; the rest is deleted tomorrow",
     )
+
+
+def _defined_checks(graph: Any) -> dict[AssetKey, set[str]]:
+    """The names of the checks of every asset."""
+    found: dict[AssetKey, set[str]] = {key: set() for key in graph.materializable_asset_keys}
+    for check in graph.asset_check_keys:
+        found.setdefault(check.asset_key, set()).add(check.name)
+    return found
 
 
 @job(description="Deletes what crashed loads left in the lake, and old runs.", executor_def=in_process_executor)

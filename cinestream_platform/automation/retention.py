@@ -9,14 +9,15 @@ What is left of a run that is deleted half-way is still listed as a run, and goe
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from psycopg import Connection
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
+from psycopg import ClientCursor, Connection
+from psycopg.types.json import Jsonb
 
 from cinestream_platform import progress
 from cinestream_platform.errors import CineStreamError
@@ -40,13 +41,21 @@ LAST_EVENTS = """
         SELECT max(id) FROM event_logs WHERE asset_key IS NOT NULL GROUP BY asset_key, dagster_event_type, partition
     )
 """
+REMOVED_CHECKS = """
+    CREATE TEMP TABLE removed_check AS
+    SELECT DISTINCT asset_key, check_name FROM asset_check_executions
+    WHERE asset_key IN (SELECT jsonb_object_keys(%(defined)s))
+    AND NOT (%(defined)s -> asset_key) ? check_name
+"""
+"""Checks that no asset of the definitions has any more: renamed ones, say. Those of other assets may be another code
+location's."""
 LAST_CHECKS = """
     CREATE TEMP TABLE last_check AS
     SELECT id, run_id FROM asset_check_executions WHERE id IN (
         SELECT max(id) FROM asset_check_executions GROUP BY asset_key, check_name, partition
         UNION SELECT max(id) FROM asset_check_executions WHERE execution_status <> 'PLANNED'
         GROUP BY asset_key, check_name, partition
-    )
+    ) AND (asset_key, check_name) NOT IN (SELECT asset_key, check_name FROM removed_check)
 """
 KEPT_RUNS = """
     SELECT run_id FROM last_event UNION SELECT run_id FROM last_check UNION SELECT last_run_id FROM asset_keys
@@ -67,10 +76,18 @@ class Deleted:
     is_complete: bool = True
 
 
-def delete_old(instance: DagsterInstance, keep: timedelta, *, seconds: float, log: Callable[[str], None]) -> Deleted:
+def delete_old(
+    instance: DagsterInstance,
+    keep: timedelta,
+    *,
+    seconds: float,
+    log: Callable[[str], None],
+    defined: Callable[[], Mapping[AssetKey, Collection[str]]],
+) -> Deleted:
     """Delete runs, events, evaluations of checks and logs that are older than ``keep``, for so many seconds at most.
 
-    An instance that is not in Postgres (a test's) is left alone.
+    An instance that is not in Postgres (a test's) is left alone. ``defined`` gives the names of the checks of each
+    asset: of a check that its asset has no more, also the last evaluation is deleted.
 
     Raises:
         UnknownStorageError: Dagster's tables have changed.
@@ -81,7 +98,9 @@ def delete_old(instance: DagsterInstance, keep: timedelta, *, seconds: float, lo
     before, deadline = datetime.now(UTC) - keep, time.monotonic() + seconds
     with psycopg.connect(postgres_url, autocommit=True, connect_timeout=10) as conn:
         _check_columns(conn)
+        names = {asset.to_string(): sorted(checks) for asset, checks in defined().items()}
         conn.execute(LAST_EVENTS)
+        ClientCursor(conn).execute(REMOVED_CHECKS, {"defined": Jsonb(names)})  # the server takes no parameter in DDL
         conn.execute(LAST_CHECKS)
         conn.execute("ANALYZE last_event, last_check")
         kept = {run_id for (run_id,) in conn.execute(KEPT_RUNS)}

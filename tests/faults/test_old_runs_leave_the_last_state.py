@@ -76,7 +76,7 @@ def age(conn: psycopg.Connection, days: int, run_ids: list[str] | None = None) -
 
 
 def clean(instance: DagsterInstance, seconds: float = 600) -> Any:
-    return delete_old(instance, KEEP, seconds=seconds, log=lambda _: None)
+    return delete_old(instance, KEEP, seconds=seconds, log=lambda _: None, defined=lambda: {DIM: {"has_rows"}})
 
 
 def last_states(instance: DagsterInstance) -> dict[str, Any]:
@@ -167,6 +167,35 @@ def test_a_run_that_failed_last_stays_until_its_asset_is_made_again(
     clean(instance)
 
     assert failed not in runs(instance)
+
+
+def test_of_a_check_that_its_asset_has_no_more_nothing_old_stays(
+    stored: tuple[DagsterInstance, psycopg.Connection],
+) -> None:
+    instance, conn = stored
+
+    @asset(key=AssetKey("of_another_location"))
+    def elsewhere() -> None: ...
+
+    def check_of(of: Any, name: str) -> Any:
+        @asset_check(asset=of, name=name)
+        def passes() -> AssetCheckResult:
+            return AssetCheckResult(passed=True)
+
+        return passes
+
+    renamed = materialize([dim, check_of(dim, "old_name")], instance=instance).run_id
+    others = materialize([elsewhere, check_of(elsewhere, "theirs")], instance=instance).run_id
+    age(conn, 40)
+    build(instance)
+    recent = materialize([dim, check_of(dim, "removed_today")], instance=instance).run_id
+
+    clean(instance)
+
+    names = conn.execute("SELECT DISTINCT check_name FROM asset_check_executions ORDER BY 1").fetchall()
+    assert names == [("has_rows",), ("removed_today",), ("theirs",)]
+    assert renamed not in runs(instance)
+    assert {others, recent} <= runs(instance)
 
 
 def test_a_night_that_is_killed_half_way_through_a_run_is_finished_by_the_next(
