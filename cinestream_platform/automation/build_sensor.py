@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from typing import Any
 
 from dagster import (
     AssetKey,
@@ -19,6 +20,7 @@ from dagster import (
     SkipReason,
     sensor,
 )
+from psycopg import Connection
 
 from cinestream_platform.automation.cancellations import (
     BUILDS,
@@ -33,6 +35,7 @@ from cinestream_platform.automation.planning import Span, all_due, plan_builds, 
 from cinestream_platform.catalog import CATALOG, SOURCES
 from cinestream_platform.ledger import landed_files, stale_look
 from cinestream_platform.ledger.publications import LedgerState, read_state, state_marker
+from cinestream_platform.marts.declared import declare
 from cinestream_platform.messages import counted, quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.orchestration.staleness import Node, nodes_of
@@ -43,6 +46,8 @@ BUILD_TAG = "cinestream/build"
 NOTHING = "Nothing is to be built."
 _fresh: dict[str, object] = {}
 """What this process saw when it last found nothing stale: while that is so, there is nothing to compute."""
+_declared: set[tuple[str, int]] = set()
+"""Warehouses and graphs of assets whose declarations this process has written: they stay what they are."""
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 10, 3_600
 
 
@@ -95,6 +100,14 @@ def is_running(instance: DagsterInstance, job_name: str) -> bool:
     return bool(instance.get_runs(RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1))
 
 
+def _declare(conn: Connection[Any], asset_graph: object, warehouse: Warehouse) -> None:
+    """Write what the catalogue of pages says, once a process."""
+    place = (str(warehouse.target()), id(asset_graph))
+    if place not in _declared:
+        declare(conn, asset_graph, CATALOG, warehouse.settings)
+        _declared.add(place)
+
+
 def staleness_sensor(interval_seconds: int) -> SensorDefinition:
     """Requests exactly what is stale; while a build of a source runs, or files return to it, its next one waits.
 
@@ -120,6 +133,7 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
         # Before cancelled runs are looked at: a run that ends in between counts as running.
         running = _building(instance)
         with kept_connection(warehouse.target()) as conn:
+            _declare(conn, context.repository_def.asset_graph, warehouse)
             seen = (str(warehouse.target()), nodes, state_marker(conn))
             if seen == _fresh.get("seen") and not are_cancelled(conn, instance, BUILDS):
                 return SensorResult(skip_reason=SkipReason(NOTHING))

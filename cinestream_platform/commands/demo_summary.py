@@ -29,6 +29,7 @@ from cinestream_platform.definitions import defs
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.ledger import landed_files
 from cinestream_platform.ledger.publications import read_state
+from cinestream_platform.marts.declared import declare
 from cinestream_platform.messages import counted
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.staleness import nodes_of
@@ -69,7 +70,10 @@ class Summary:
         self._console, self._settings, self._sources = console, settings, sources
         self._target = start_and_prepare(CATALOG, settings)
         self._results: list[ExecuteInProcessResult] = []
-        self._nodes = nodes_of(defs.resolve_asset_graph(), CATALOG)
+        graph = defs.resolve_asset_graph()
+        self._nodes = nodes_of(graph, CATALOG)
+        with connect(self._target) as conn:
+            declare(conn, graph, CATALOG, settings)
         self._last_checks: list[AssetCheckEvaluation] = []
 
     def run(self, log: Path) -> None:

@@ -1,6 +1,6 @@
 """The declaration of a source: everything that the platform knows about it, in one object.
 
-What belongs here: which tables, files and relations a source has, who owns it, and how often it is to be fresh. The
+What belongs here: which tables, files and relations a source has, who owns it, and its rhythm. The
 objects themselves are ``SOURCE`` in ``sources/<name>/source.py``; ``catalog`` lists them. What does not: assets
 (``sources/<name>/assets.py``), and anything that reads files or connects.
 """
@@ -30,17 +30,6 @@ PLATFORM_OWNER = "team:data-platform"
 """Owner of what belongs to no source, and of every source that names no other."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Freshness:
-    """How old the newest materialization of a source's assets may be before Dagster warns, and before it fails."""
-
-    warn_after: timedelta
-    fail_after: timedelta
-
-
-WEEKLY = Freshness(warn_after=timedelta(days=7), fail_after=timedelta(days=31))
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
     """One source system.
@@ -61,7 +50,8 @@ class Source:
         monthly_marts: The months of its marts that are rebuilt month by month, if it has such marts.
         user_item_matrix: Ratings that recommenders get as files.
         owner: Owner of its assets, as Dagster shows it.
-        freshness: How old its assets may be.
+        rhythm: News of it is expected within this time: a new file, or of an operational system the news that all it
+            holds is loaded. ``None`` for what was released once, which is never late.
     """
 
     name: str
@@ -79,7 +69,7 @@ class Source:
     monthly_marts: Partitioning | None = None
     user_item_matrix: UserItemMatrix | None = None
     owner: str = PLATFORM_OWNER
-    freshness: Freshness = WEEKLY
+    rhythm: timedelta | None = None
 
     def __post_init__(self) -> None:
         declared = {*(table.source for table in (*self.tables, *self.predictions)), *(f.source for f in self.all_feeds)}

@@ -79,8 +79,9 @@ def record(conn: Connection[Any], schema: str, table: str, run_id: str, publicat
         """
         INSERT INTO ops.publication
             (schema_name, table_name, partition_key, run_id, rows, content_hash, is_changed, file_ids, upstream,
-             relation)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING publication_id
+             relation, data_as_of)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+            (SELECT max(last_modified) FROM ops.landed_file WHERE file_id = ANY (%s))) RETURNING publication_id
         """,
         (
             *key,
@@ -91,6 +92,7 @@ def record(conn: Connection[Any], schema: str, table: str, run_id: str, publicat
             list(publication.file_ids),
             list(publication.upstream),
             publication.relation,
+            list(publication.file_ids),
         ),
     ).fetchone()
     return int(row[0]) if row else None

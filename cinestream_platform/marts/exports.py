@@ -31,7 +31,7 @@ from cinestream_platform.declarations.column import DataType, Kind
 from cinestream_platform.declarations.frames import polars_type
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.translator import MartsTranslator
-from cinestream_platform.orchestration.asset import freshness_of, owners_of
+from cinestream_platform.orchestration.asset import owners_of
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.warehouse.connection import connect
@@ -70,7 +70,6 @@ def _export_asset(mart: AssetKey, schema: str) -> AssetsDefinition:
         check_specs=[AssetCheckSpec(CHECK, asset=key, description="What was written reads back as the mart's rows.")],
         required_resource_keys={"warehouse", "stores"},
         owners=owners_of(CATALOG.source(source)),
-        freshness_policy=freshness_of(CATALOG.source(source)),
     )
     def export(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         begin_step(key.to_user_string(), context.resources.warehouse.settings)

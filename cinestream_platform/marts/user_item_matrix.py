@@ -30,7 +30,7 @@ from cinestream_platform.declarations.table import Table
 from cinestream_platform.declarations.user_item_matrix import UserItemMatrix
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.marts.publication import MartLedger
-from cinestream_platform.orchestration.asset import asset_key, freshness_of, owners_of
+from cinestream_platform.orchestration.asset import asset_key, owners_of
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
@@ -110,7 +110,6 @@ def _properties(source: Source, key: AssetKey, tables: list[Table], description:
         "check_specs": [check],
         "required_resource_keys": {"warehouse", "stores"},
         "owners": owners_of(source),
-        "freshness_policy": freshness_of(source),
     }
 
 

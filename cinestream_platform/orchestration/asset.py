@@ -34,7 +34,7 @@ from cinestream_platform.declarations.bundle import Bundle
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.declarations.raw_table import RawTable
-from cinestream_platform.declarations.source import PLATFORM_OWNER, WEEKLY, Source
+from cinestream_platform.declarations.source import PLATFORM_OWNER, Source
 from cinestream_platform.declarations.star_table import PartitionedFact, StarTable, versioned_dimensions
 from cinestream_platform.declarations.table import Table
 from cinestream_platform.ledger.deliveries import Input, made_from
@@ -68,10 +68,13 @@ def owners_of(source: Source | None) -> list[str]:
     return [source.owner if source else PLATFORM_OWNER]
 
 
-def freshness_of(source: Source | None) -> FreshnessPolicy:
-    """How old the assets of a source may be; of none, what sources share."""
-    allowed = source.freshness if source else WEEKLY
-    return FreshnessPolicy.time_window(warn_window=allowed.warn_after, fail_window=allowed.fail_after)
+def freshness_of(source: Source | None) -> FreshnessPolicy | None:
+    """How old the last arrival from a source may be; ``None`` where nothing is ever late.
+
+    Only where data comes from has such a policy: Dagster asks for the last materialization, and tables that nothing
+    has changed are not made again. Whether they hold what has come is what staleness says.
+    """
+    return FreshnessPolicy.time_window(fail_window=source.rhythm) if source and source.rhythm else None
 
 
 def asset_key(table: Table) -> AssetKey:
@@ -149,7 +152,6 @@ def table_properties(table: Table, source: Source | None, what: str) -> dict[str
             "write_mode": str(table.mode),
         },
         "owners": owners_of(source),
-        "freshness_policy": freshness_of(source),
     }
 
 

@@ -9,7 +9,7 @@ from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Materiali
 
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.messages import MAX_METADATA, bounded, quotes_no_values
-from cinestream_platform.orchestration.asset import asset_key, freshness_of, owners_of
+from cinestream_platform.orchestration.asset import asset_key, owners_of
 from cinestream_platform.orchestration.table_checks import report_check_result, report_check_spec
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.profile import profile_source
@@ -31,7 +31,6 @@ def report_asset(source: Source) -> AssetsDefinition:
         check_specs=[report_check_spec(key)],
         required_resource_keys={"warehouse"},
         owners=owners_of(source),
-        freshness_policy=freshness_of(source),
     )
     @quotes_no_values
     def relationship_report(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:

@@ -31,6 +31,7 @@ from cinestream_platform.catalog import CATALOG, EXTRACTS, FEEDS, SOURCES
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
 from cinestream_platform.ledger.landed_files import DueFile
 from cinestream_platform.ledger.publications import read_state
+from cinestream_platform.marts.declared import declare
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.resources import given, platform_resources
 from cinestream_platform.orchestration.staleness import nodes_of
@@ -71,6 +72,11 @@ class Platform:
         """The definitions for this test's settings; tests with the same settings share them."""
         settings = {name: value for name, value in os.environ.items() if name.startswith("CINESTREAM_")}
         return _definitions(frozenset((name, settings[name]) for name in settings.keys() - PLACES))
+
+    def declare(self) -> bool:
+        """Write what the catalogue says, as the sensor and the demo do; whether it differed."""
+        with connect(self.target) as conn:
+            return declare(conn, self.defs.resolve_asset_graph(), CATALOG, self.settings)
 
     @cached_property
     def nodes(self) -> Any:

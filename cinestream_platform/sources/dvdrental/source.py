@@ -1,5 +1,7 @@
 """dvdrental as one object: what the platform knows about this source."""
 
+from datetime import timedelta
+
 from cinestream_platform.declarations.connector import Connector, OperationalSystem, OwnSystem
 from cinestream_platform.declarations.release import Release
 from cinestream_platform.declarations.source import Source
@@ -38,4 +40,5 @@ SOURCE = Source(
     predictions=(tables.PREDICTED_PRICES,),
     mart_schema="dvdrental_marts",
     release=_release,
+    rhythm=timedelta(minutes=15),
 )

@@ -1,0 +1,230 @@
+"""What the views of schema ``platform`` tell of a loaded and built warehouse, against the ledger and the tables themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from cinestream_platform.catalog import CATALOG
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from tests.support.platform import (
+    MOVIES,
+    Y2005,
+    Y2018,
+    Platform,
+    csv_bytes,
+    database,
+    environment_of,
+    ratings_csv,
+    settled,
+)
+
+READERS = ("dashboard_reader", "data_analyst", "ml_engineer")
+
+
+@pytest.fixture(scope="module")
+def loaded(
+    postgres: PostgresTarget, calendar_template: str, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """One loaded and built platform for all tests here; they change nothing, or roll it back."""
+    with (
+        database(postgres, "views_loaded", calendar_template) as target,
+        settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("views")),
+    ):
+        platform = Platform()
+        platform.declare()
+        platform.land("movielens/movies/movies.csv", MOVIES)
+        platform.land("movielens/ratings/a.csv", ratings_csv([(1, 1, 4.5, Y2005), (2, 1, 3.0, Y2018)]))
+        platform.land("movielens/ratings/b.csv", ratings_csv([(3, 2, 4.0, Y2018), (4, 2, 9.0, Y2018)]))
+        platform.land("movielens/tags/a.csv", csv_bytes("userId,movieId,tag,timestamp", [(1, 1, "fun", Y2005)]))
+        platform.land("movielens/ratings/bad.csv", b"this,is,no\r\nfile,of,ratings\r\n")
+        platform.load()
+        platform.build()
+        yield platform
+
+
+def as_reader(platform: Platform, role: str) -> Any:
+    login = replace(platform.target, user=f"cinestream_{role}", password=SecretStr(f"pw-{role}"))
+    return psycopg.connect(login.conninfo(), autocommit=True)
+
+
+def views(platform: Platform) -> list[str]:
+    return [
+        name for (name,) in platform.query("SELECT viewname FROM pg_views WHERE schemaname = 'platform' ORDER BY 1")
+    ]
+
+
+@pytest.mark.parametrize("role", READERS)
+def test_every_view_can_be_read_by_every_reader_and_nothing_behind_it(loaded: Platform, role: str) -> None:
+    with as_reader(loaded, role) as conn:
+        for view in views(loaded):
+            conn.execute(f"SELECT * FROM platform.{view}".encode()).fetchall()
+        for table in ("landed_file", "declared_table", "check_result", "run"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                conn.execute(f"SELECT * FROM ops.{table}".encode())
+
+
+def test_every_view_says_its_grain_and_every_column_of_the_new_ones_that_is_no_plain_name_is_described(
+    loaded: Platform,
+) -> None:
+    comments = loaded.query(
+        "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class"
+        " WHERE relnamespace = 'platform'::regnamespace AND relkind = 'v'"
+    )
+    assert [name for name, comment in comments if "Grain: one row" not in (comment or "")] == []
+
+
+def test_the_catalogue_has_every_declared_table_and_every_mart_with_its_columns(loaded: Platform) -> None:
+    declared = {(t.schema, t.name) for t in (*CATALOG.tables, *CATALOG.predictions)}
+    tables = set(
+        loaded.query("SELECT schema_name, table_name FROM platform.source_table WHERE kind NOT IN ('mart', 'view')")
+    )
+    assert tables == declared
+    columns = set(
+        loaded.query(
+            "SELECT schema_name, table_name, column_name, is_personal FROM platform.table_column"
+            " JOIN platform.source_table USING (schema_name, table_name) WHERE kind NOT IN ('mart', 'view')"
+        )
+    )
+    assert columns == {
+        (t.schema, t.name, c.name, c.is_personal) for t in (*CATALOG.tables, *CATALOG.predictions) for c in t.columns
+    }
+    assert loaded.query("SELECT * FROM platform.source_table WHERE '' IN (description, grain, owner)") == []
+    marts = loaded.query(
+        "SELECT table_name FROM platform.source_table WHERE kind IN ('mart', 'view')"
+        " AND (business_question IS NULL OR mart_sql IS NULL OR sample_sql IS NULL)"
+    )
+    assert marts == []
+
+
+def test_rows_and_rejected_records_are_those_of_the_tables(loaded: Platform) -> None:
+    found = loaded.query(
+        "SELECT schema_name, table_name, rows, rejected_rows, published_at IS NOT NULL, data_as_of FROM platform.source_table"
+        " WHERE source = 'movielens' AND rows > 0"
+    )
+    assert {name for _, name, *_ in found} >= {"ratings", "movies", "fact_ratings", "dim_movie"}
+    for schema, table, rows, rejected, is_published, as_of in found:
+        assert rows == loaded.scalar(f"SELECT count(*) FROM {schema}.{table}"), table
+        assert is_published
+        assert (rejected == (1 if table == "ratings" else 0)) if schema.startswith("raw_") else rejected is None
+        assert as_of == loaded.scalar(
+            "SELECT max(last_modified) FROM platform.file JOIN platform.publication_file USING (file_id)"
+            " WHERE (schema_name, table_name) = (%s, %s)",
+            (schema, table),
+        )
+
+
+def test_sample_queries_run_as_an_analyst(loaded: Platform) -> None:
+    samples = loaded.query(
+        "SELECT table_name, sample_sql FROM platform.source_table WHERE kind NOT IN ('mart', 'view', 'raw')"
+    )
+    assert samples
+    with as_reader(loaded, "data_analyst") as conn:
+        for _, sample in samples:
+            conn.execute(sample.encode()).fetchall()
+
+
+def test_a_file_leads_to_every_partition_that_it_is_in_and_back(loaded: Platform) -> None:
+    file_id = loaded.scalar("SELECT file_id FROM platform.file WHERE key = 'movielens/ratings/b.csv'")
+    found = set(
+        loaded.query(
+            "SELECT schema_name, table_name, partition_key FROM platform.publication_file WHERE file_id = %s",
+            (file_id,),
+        )
+    )
+    expected = set(
+        loaded.query(
+            "SELECT schema_name, table_name, partition_key FROM ops.publication WHERE is_latest AND %s = ANY (file_ids)",
+            (file_id,),
+        )
+    )
+    assert found == expected | {("raw_movielens", "ratings", "whole")}
+    assert ("movielens_dw", "fact_ratings", "2018") in found
+    assert ("movielens_dw", "fact_ratings", "2005") not in found
+    assert loaded.query(
+        "SELECT key, rows_in_partition FROM platform.publication_file"
+        " WHERE table_name = 'fact_ratings' AND partition_key = '2018' ORDER BY 1"
+    ) == [("movielens/ratings/a.csv", 1), ("movielens/ratings/b.csv", 1)]
+
+
+def test_lineage_leads_from_every_table_to_where_its_data_comes_from(loaded: Platform) -> None:
+    edges = loaded.query("SELECT from_kind, from_name, to_kind, to_name FROM platform.lineage_edge")
+    assert ("landing folder", "movielens/ratings", "raw", "raw_movielens.ratings") in edges
+    assert ("raw", "raw_movielens.ratings", "star", "movielens_dw.fact_ratings") in edges
+    assert ("star", "movielens_dw.fact_ratings", "mart", "movielens_marts.mart_movie_ratings") in edges
+    assert ("operational table", "dvdrental.film", "extraction", "dvdrental/film") in edges
+    assert ("extraction", "dvdrental/film", "raw", "raw_dvdrental.film") in edges
+    assert ("mart", "dvdrental_marts.mv_kpi_global", "export", "dvdrental_exports.export_mv_kpi_global") in edges
+    made = {name: {one for _, one, _, other in edges if other == name} for _, _, _, name in edges}
+    begin = {one for _, one, *_ in edges} - set(made)
+    assert {kind for kind, one, *_ in edges if one in begin} == {"landing folder", "operational table"} | (
+        {"star"} if "conformed.dim_date" in begin else set()
+    )
+    tables = loaded.query(
+        "SELECT schema_name || '.' || table_name FROM platform.source_table WHERE kind <> 'prediction' AND source <> 'conformed'"
+    )
+    assert [name for (name,) in tables if name not in made] == []
+
+
+def test_what_is_declared_is_written_once_and_again_when_it_has_changed(loaded: Platform) -> None:
+    assert not loaded.declare()
+    with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
+        conn.execute("UPDATE ops.declared SET fingerprint = 'other' WHERE part = 'all'")
+        conn.execute("DELETE FROM ops.declared_table WHERE table_name = 'fact_ratings'")
+        from cinestream_platform.marts.declared import declare
+
+        assert declare(conn, loaded.defs.resolve_asset_graph(), CATALOG, loaded.settings)
+        found = conn.execute("SELECT count(*) FROM platform.table_column WHERE table_name = 'fact_ratings'").fetchone()
+        assert found
+        assert found[0] > 0
+
+
+def test_health_counts_what_the_ledger_holds(loaded: Platform) -> None:
+    [(landed, files, waiting, parked, records, rejected, verdict, reasons)] = loaded.query(
+        "SELECT files_landed, files_loaded, files_waiting, files_parked, records, rows_rejected, verdict, reasons"
+        " FROM platform.source_health WHERE source = 'movielens'"
+    )
+    assert (landed, files, waiting, parked) == (5, 4, 0, 1)
+    assert (records, rejected) == (2 + 3 + 1, 1)  # the newest delivery of each feed
+    assert verdict in ("look", "broken")
+    assert "1 file is parked" in reasons
+    assert loaded.query("SELECT source, verdict FROM platform.source_health WHERE source <> 'movielens'") == [
+        ("chinook", "empty"),
+        ("dvdrental", "empty"),
+        ("netflix", "empty"),
+    ]
+
+
+def test_a_release_is_never_late_and_a_database_is_when_nobody_has_looked_for_longer_than_its_rhythm(
+    loaded: Platform,
+) -> None:
+    late = "SELECT is_late, since FROM platform.source_freshness WHERE source = %s"
+    with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
+        conn.execute("UPDATE ops.landed_file SET last_modified = now() - interval '10 years'")
+        assert conn.execute(late, ("movielens",)).fetchone() == (False, None)
+        assert conn.execute(late, ("dvdrental",)).fetchone() == (False, None)  # nothing was ever there
+        conn.execute(
+            "INSERT INTO ops.extraction (source, origin, taken_at, source_clock, run_id, is_full, fingerprint, tables_changed)"
+            " VALUES ('dvdrental', '', now() - interval '14 minutes', now(), 'r', true, '', '{}')"
+        )
+        assert conn.execute(late, ("dvdrental",)).fetchone() == (False, None)
+        conn.execute("UPDATE ops.extraction SET taken_at = now() - interval '16 minutes'")
+        since = conn.execute("SELECT now() - interval '1 minute'").fetchone()
+        assert since
+        assert conn.execute(late, ("dvdrental",)).fetchone() == (True, since[0])
+        conn.execute("INSERT INTO ops.source_look (place, looked_at, current_at) VALUES ('dvdrental', now(), now())")
+        assert conn.execute(late, ("dvdrental",)).fetchone() == (False, None)  # it was looked: nothing new is there
+
+
+def test_a_change_of_any_kind_changes_the_marker(loaded: Platform) -> None:
+    with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
+        before = conn.execute("SELECT marker FROM platform.change").fetchone()
+        assert conn.execute("SELECT marker FROM platform.change").fetchone() == before
+        conn.execute("UPDATE ops.landed_file SET status = 'pending' WHERE status = 'parked'")
+        assert conn.execute("SELECT marker FROM platform.change").fetchone() != before
