@@ -18,6 +18,7 @@ from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.declarations.source import PLATFORM_OWNER
 from cinestream_platform.declarations.table import Layer, Table
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.ledger import declared
 from cinestream_platform.ledger.declared import (
     ColumnEdge,
@@ -47,7 +48,7 @@ SAMPLE_ROWS = 20
 GRAIN = re.compile(r"Grain:\s*(?:one row\s+)?(.*?)(?:\.(?:\s|$))", re.DOTALL)
 
 
-class UndescribedMartError(ValueError):
+class UndescribedMartError(CineStreamError):
     """A mart's description does not say what one row of it is."""
 
 
