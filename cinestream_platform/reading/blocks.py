@@ -30,9 +30,11 @@ REJECT_SCHEMA = {"line": pl.Int64(), "rule": pl.String(), "raw": pl.String(), "f
 offending field (never of a personal column), or the number of its fields."""
 MAX_FOUND_CHARS = 100
 
-READ_AS_UTF8, REPEATED_HEADER = "(read as UTF-8)", "(repeated header)"
+READ_AS_UTF8, READ_AS_WINDOWS_1252 = "(read as UTF-8)", "(read as Windows-1252)"
+REPEATED_HEADER = "(repeated header)"
 FILE_WARNINGS = {
     READ_AS_UTF8: "files in UTF-8 where the feed declares another encoding",
+    READ_AS_WINDOWS_1252: "files in Windows-1252 where the feed declares ISO-8859-1",
     REPEATED_HEADER: "lines that repeat the header, which are not records",
 }
 """What else than a value may be accepted though it is not as declared."""

@@ -34,6 +34,7 @@ from cinestream_platform.reading.blocks import (
     BOM,
     MAX_RAW_CHARS,
     READ_AS_UTF8,
+    READ_AS_WINDOWS_1252,
     REJECT_SCHEMA,
     Batch,
     Blocks,
@@ -54,6 +55,10 @@ SECTION_END = ":"
 SURPLUS = "surplus"
 """What a line holds beyond its fields."""
 CHUNK_BYTES = 1024 * 1024
+UTF_8, ISO_8859_1, WINDOWS_1252 = "utf-8", "iso8859-1", "cp1252"
+"""As Python's codecs name them."""
+READ_AS = {UTF_8: READ_AS_UTF8, WINDOWS_1252: READ_AS_WINDOWS_1252}
+C1_CONTROLS = re.compile(rb"[\x80-\x9f]")
 BROKEN_BYTES = re.compile("[\udc80-\udcff]+")
 """Bytes that are not UTF-8, as Python's ``surrogateescape`` shows them."""
 
@@ -100,30 +105,43 @@ def _form_of(path: Path, packing: Packing, form: LineFormat) -> tuple[LineFormat
     """The format with the encoding that the file is in, and a warning where it is not the declared one.
 
     A byte order mark decides. Without one, text that is valid UTF-8 with characters of several bytes is UTF-8: by
-    chance such bytes hardly ever stand for letters of another encoding. Only feeds of another encoding are read twice.
+    chance such bytes hardly ever stand for letters of another encoding. Bytes that ISO-8859-1 has control characters
+    for are Windows-1252, as browsers read them: its quotation marks, dashes and the euro are nothing else. Only feeds
+    of another encoding than UTF-8 are read twice.
     """
-    if codecs.lookup(form.encoding).name == "utf-8":
+    declared = codecs.lookup(form.encoding).name
+    if declared == UTF_8:
         return form, Counter()
     with open_source(path, packing) as source:
         begin = source.read(len(BOM))
-        if begin != BOM and not _is_multibyte_utf8(source, begin):
-            return form, Counter()
-    return replace(form, encoding="utf-8"), Counter({} if begin == BOM else {READ_AS_UTF8: 1})
+        if begin == BOM:
+            return replace(form, encoding=UTF_8), Counter()
+        found = _encoding_of(source, begin, declared)
+    return (form, Counter()) if found == declared else (replace(form, encoding=found), Counter({READ_AS[found]: 1}))
 
 
-def _is_multibyte_utf8(source: Source, begin: bytes) -> bool:
-    """Whether this and what follows is valid UTF-8 and no ASCII."""
-    decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
+def _encoding_of(source: Source, begin: bytes, declared: str) -> str:
+    """The encoding of this and what follows."""
+    decoder, is_utf8, is_ascii, has_controls = codecs.getincrementaldecoder(UTF_8)(), True, True, False
     chunk = begin
+    while chunk and (is_utf8 or not has_controls):
+        if not chunk.isascii():
+            is_ascii = False
+            has_controls = has_controls or C1_CONTROLS.search(chunk) is not None
+        is_utf8 = is_utf8 and _goes_on(decoder, chunk)
+        chunk = source.read(CHUNK_BYTES)
+    if is_utf8 and not is_ascii and _goes_on(decoder, b"", final=True):
+        return UTF_8
+    return WINDOWS_1252 if has_controls and declared == ISO_8859_1 else declared
+
+
+def _goes_on(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> bool:
+    """Whether the chunk goes on with valid text."""
     try:
-        while chunk:
-            is_ascii = is_ascii and chunk.isascii()
-            decoder.decode(chunk)
-            chunk = source.read(CHUNK_BYTES)
-        decoder.decode(b"", final=True)
+        decoder.decode(chunk, final)
     except UnicodeDecodeError:
         return False
-    return not is_ascii
+    return True
 
 
 @dataclass

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cinestream_platform.declarations.file_form import FileRefusedError
 from cinestream_platform.reading import line_reader
-from cinestream_platform.reading.blocks import READ_AS_UTF8
+from cinestream_platform.reading.blocks import READ_AS_UTF8, READ_AS_WINDOWS_1252
 from cinestream_platform.sources.netflix.feeds import MOVIE_TITLES, RATINGS
 from cinestream_platform.sources.netflix.tables import FIRST_DAY, LAST_DAY
 from tests.unit.reading import read
@@ -180,6 +180,26 @@ def test_titles_of_which_one_byte_is_no_utf8_are_read_as_declared(content: bytes
         line.decode("iso-8859-1").split(",")[2] for line in content.splitlines()
     ]
     assert not found.warnings
+
+
+@pytest.mark.parametrize("block_bytes", [8, 1024])
+def test_quotes_of_windows_1252_in_a_feed_of_iso_8859_1_are_read_with_a_warning(block_bytes: int):
+    titles = ["Le Café", "“Curly”", "It’s", "€ – 99 …"]
+    content = "".join(f"{number},2003,{title}\n" for number, title in enumerate(titles, 1)).encode("cp1252")
+    found = read(content, MOVIE_TITLES, block_bytes=block_bytes)
+    assert [title for _, _, title in found.records] == titles
+    assert dict(found.warnings) == {READ_AS_WINDOWS_1252: 1}
+
+
+def test_a_byte_that_windows_1252_has_no_character_for_rejects_its_line_alone():
+    found = read(b"1,2003,It\x92s\n2,2003,no\x81where\n3,2003,Am\xe9lie\n", MOVIE_TITLES)
+    assert [title for _, _, title in found.records] == ["It’s", "Amélie"]
+    assert [(line, rule) for line, rule, _ in found.rejects] == [(2, "record_encoding")]
+
+
+@given(text=st.text(st.characters(min_codepoint=0xA0, max_codepoint=0xFF), min_size=1, max_size=5))
+def test_letters_of_iso_8859_1_are_never_taken_for_windows_1252(text: str):
+    assert READ_AS_WINDOWS_1252 not in read(f"1,2003,{text}\n".encode("iso-8859-1"), MOVIE_TITLES).warnings
 
 
 def test_below_a_mark_of_utf8_a_line_that_is_none_is_rejected():
