@@ -31,6 +31,7 @@ MOST_BYTES = 4 * 1024**3
 MOST_SAID = 16 * 1024**2
 """Bytes of messages."""
 LOOK_SECONDS = 1.0
+ENDED = "the script or archive was ended"
 EXTENSIONS = ("vector",)
 """What a script may ask for that only a superuser can make: Pagila 4 has a column of it."""
 
@@ -180,11 +181,11 @@ def _watch(
         except subprocess.TimeoutExpired:
             keep_room(settings)
         if time.monotonic() > deadline:
-            raise SourceDatabaseError(f"it was ended after {MOST_SECONDS:,.0f} s; nothing was changed")
+            raise SourceDatabaseError(f"{ENDED} after {MOST_SECONDS:,.0f} s, the most it may take; nothing was changed")
         if (size := _size(settings, target)) > MOST_BYTES:
-            raise SourceDatabaseError(f"it was ended with {size:,} bytes in the database; nothing was changed")
+            raise SourceDatabaseError(f"{ENDED} with {size:,} bytes in the database; nothing was changed")
         if os.fstat(said.fileno()).st_size > MOST_SAID:
-            raise SourceDatabaseError(f"it was ended after {MOST_SAID:,} bytes of messages; nothing was changed")
+            raise SourceDatabaseError(f"{ENDED} after {MOST_SAID:,} bytes of messages; nothing was changed")
 
 
 def _size(settings: Settings, target: PostgresTarget | None) -> int:
