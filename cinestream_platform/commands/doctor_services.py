@@ -16,7 +16,7 @@ from cinestream_platform.catalog import CATALOG, MART_SCHEMAS, PREDICTIONS, TABL
 from cinestream_platform.commands.findings import FAILED, OK, SKIPPED, WARNING, Finding
 from cinestream_platform.commands.instance import NoDagsterDatabaseError, ensure_dagster_database, prepare_instance
 from cinestream_platform.declarations.connector import OperationalSystem, SourceDatabaseError, SourceDriftError
-from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
+from cinestream_platform.lake.store import KeyChangedError, NoConditionsError, ObjectStore, open_lake, open_landing
 from cinestream_platform.lake.store_errors import explain, is_store_error, location_of
 from cinestream_platform.marts.project import manifest_path
 from cinestream_platform.messages import counted, describe, first_of
@@ -33,6 +33,7 @@ from cinestream_platform.warehouse.setup import make_roles, prepare_warehouse
 
 Check = Callable[[], Iterator[Finding]]
 SHOWN_GRANTS = 3
+NO_CONDITIONS = ", but the server knows no conditional put: `land` may replace what others land in the same moment"
 
 
 class ServiceChecks:
@@ -209,15 +210,16 @@ class ServiceChecks:
             store = opened()
             next(iter(store.list()), None)
             writable = store.is_folder or name == "lake"
-            if writable:
-                _probe(store)
+            conditions = _probe(store) if writable else ""
         except Exception as error:
             if not (is_store_error(error) or isinstance(error, (OSError, ValueError))):
                 raise
             url = location_of(store) if store else setting
             yield Finding(FAILED, name, *explain(error, url, setting))
         else:
-            yield Finding(OK, name, f"{location_of(store)} can be listed{' and written' if writable else ''}")
+            yield Finding(
+                OK, name, f"{location_of(store)} can be listed{' and written' if writable else ''}{conditions}"
+            )
 
     def dagster_database(self) -> Iterator[Finding]:
         """Dagster's own database."""
@@ -274,14 +276,26 @@ class ServiceChecks:
             yield Finding(OK, "files", "none is parked")
 
 
-def _probe(store: ObjectStore) -> None:
-    """Write an object and delete it; its name begins with a dot, so that nobody ever loads it."""
+def _probe(store: ObjectStore) -> str:
+    """Write an object and delete it; its name begins with a dot, so that nobody ever loads it.
+
+    Returns what is to be said of a server that puts an object over another one whatever the request's condition says.
+    """
     key = f"_doctor/.probe-{uuid.uuid4().hex}" if not store.is_folder else f".doctor-{uuid.uuid4().hex}"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "probe"
         path.write_bytes(b"cinestream doctor")
         store.put_file(key, path)
+        try:
+            store.put_file_if(key, path, None)
+        except KeyChangedError:
+            said = ""
+        except NoConditionsError:
+            said = NO_CONDITIONS
+        else:  # it took the header for one that it does not know
+            said = NO_CONDITIONS
     store.delete([key])
+    return said
 
 
 def _reason(error: psycopg.OperationalError) -> str:

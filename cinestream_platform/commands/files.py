@@ -15,7 +15,7 @@ from cinestream_platform.catalog import (
     placement_problem,
     table_keys,
 )
-from cinestream_platform.commands.replacing import KeyTakenError, Landing, find_replaced, refusal
+from cinestream_platform.commands.replacing import KeyTakenError, Landing, compare, put_as_compared, refusal
 from cinestream_platform.declarations.bundle import Bundle, object_key
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.landing_keys import is_in_transit
@@ -30,6 +30,7 @@ from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 
 SHOWN_NAMES = 10
+UNSURE = " (this server knows no conditional put: what others put there in that moment was replaced)"
 
 
 class NotLandableError(CineStreamError):
@@ -105,17 +106,21 @@ def land_planned(landings: Sequence[Landing], *, replace: bool = False, own: Col
     Before the first, all are compared with what lies under their keys, but for ``own`` keys: who calls put that there.
 
     Raises:
-        KeyTakenError: Without ``replace``, other content would be replaced. Nothing was landed.
+        KeyTakenError: Without ``replace``, other content would be replaced, and nothing was landed; or such content
+            has come since it was compared.
         NotRegularError: A file is a link, a FIFO or the like. (In a folder these are left out.)
     """
     store = open_landing(get_settings())
-    replaced = find_replaced(store, [landing for landing in landings if landing.key not in own])
-    if replaced and not replace:
-        raise KeyTakenError(refusal(replaced))
+    found = compare(store, [landing for landing in landings if landing.key not in own])
+    if found.replaced and not replace:
+        raise KeyTakenError(refusal(found.replaced))
     for landing in landings:
-        store.put_file(landing.key, landing.path)
-        sizes = replaced.get(landing.key)
-        yield f"landed {landing.key}" + (f": {sizes.words}" if sizes else "")
+        sizes, unsure = found.replaced.get(landing.key), ""
+        if landing.key in own:
+            store.put_file(landing.key, landing.path)
+        elif not put_as_compared(store, landing, found.there.get(landing.key)):
+            unsure = UNSURE
+        yield f"landed {landing.key}" + (f": {sizes.words}" if sizes else "") + unsure
 
 
 def land_path(source: str, path: Path, *, dataset: str | None = None, own: Collection[str] = ()) -> Iterator[str]:

@@ -16,7 +16,14 @@ from itertools import groupby
 from pathlib import Path
 
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.lake.store import ObjectChangedError, ObjectGoneError, ObjectStore, StoredObject
+from cinestream_platform.lake.store import (
+    KeyChangedError,
+    NoConditionsError,
+    ObjectChangedError,
+    ObjectGoneError,
+    ObjectStore,
+    StoredObject,
+)
 from cinestream_platform.messages import counted
 from cinestream_platform.reading.record_count import count_records
 from cinestream_platform.regular_files import NotRegularError, open_below
@@ -25,7 +32,7 @@ SHOWN_KEYS = 5
 
 
 class KeyTakenError(CineStreamError):
-    """Other content lies under the key of a file that is to be landed; nothing was landed."""
+    """Other content lies under the key of a file that is to be landed; that file was not landed."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,43 @@ def _size(rows: int | None, size: int) -> str:
     return f"{size:,} bytes" if rows is None else f"{counted(rows, 'row')} ({size:,} bytes)"
 
 
-def find_replaced(store: ObjectStore, landings: Sequence[Landing]) -> dict[str, Replaced]:
-    """Key to sizes, of the files that would replace other content."""
+@dataclass(frozen=True)
+class Found:
+    """What lies under the keys of files that are to be landed, and which of it is other content than theirs."""
+
+    there: Mapping[str, StoredObject]
+    replaced: Mapping[str, Replaced]
+
+
+def compare(store: ObjectStore, landings: Sequence[Landing]) -> Found:
+    """Compare files with what lies under their keys."""
     there = _objects_under(store, landings)
-    found = {}
-    for landing in landings:
-        if landing.key in there and (replaced := _compare(store, there[landing.key], landing)):
-            found[landing.key] = replaced
-    return found
+    compared = (
+        (landing.key, _compare(store, there[landing.key], landing)) for landing in landings if landing.key in there
+    )
+    return Found(there, {key: sizes for key, sizes in compared if sizes})
+
+
+def put_as_compared(store: ObjectStore, landing: Landing, there: StoredObject | None) -> bool:
+    """Land a file if its key still holds what it was compared with; False if the store could not be asked to see to it.
+
+    Raises:
+        KeyTakenError: Something else lies there by now, and is not the same content.
+        NotRegularError: The file is a link, a FIFO or the like.
+    """
+    try:
+        store.put_file_if(landing.key, landing.path, there)
+    except NoConditionsError:
+        store.put_file(landing.key, landing.path)
+        return False
+    except KeyChangedError as error:
+        # A request that was sent twice, its answer being lost, meets the object of the first.
+        if landing.key not in find_equal(store, [landing]):
+            raise KeyTakenError(
+                f"{landing.key} was not landed: somebody else has put something under that key meanwhile. What was "
+                "landed before it stays. Repeat the command: it compares again."
+            ) from error
+    return True
 
 
 def find_equal(store: ObjectStore, landings: Sequence[Landing]) -> set[str]:

@@ -25,6 +25,7 @@ from cinestream_platform import progress
 from cinestream_platform.declarations.landing_keys import MAX_KEY_BYTES, is_in_transit
 from cinestream_platform.lake.stored import (
     CHUNK_BYTES,
+    KeyChangedError,
     LocalCopy,
     ObjectChangedError,
     ObjectGoneError,
@@ -36,6 +37,8 @@ from cinestream_platform.services.process import account_of
 
 IN_TRANSIT = "in transit: a part of its name begins with a dot"
 _EPOCH = datetime.fromtimestamp(0, UTC)
+ANYTHING = "*"
+"""Any version of a file, or none."""
 _MOST_WATCHED = 100_000
 _watched: dict[tuple[Path, str], tuple[str, float]] = {}
 """Files whose every date is ahead of this machine's clock: since when this process has seen them unchanged."""
@@ -167,10 +170,14 @@ class Folder:
                 if fnmatchcase(entry.name, pattern) and not entry.is_file(follow_symlinks=False):
                     raise NotRegularError(f"{'/'.join((*folders, entry.name))} in {self.path} is not a regular file")
 
-    def put(self, key: str, source: BinaryIO) -> None:
+    def put(self, key: str, source: BinaryIO, *, over: str | None = ANYTHING) -> None:
         """Store the rest of an opened file under ``key``: readers see the old file or the whole new one.
 
-        File and new folders are as open to other accounts as the folder they are put in, whatever the umask.
+        ``over`` is the version that may be replaced, ``None`` if there must be none. File and new folders are as open
+        to other accounts as the folder they are put in, whatever the umask.
+
+        Raises:
+            KeyChangedError: Another file lies there than may be replaced.
         """
         *folders, name = key.split("/")
         self._make_folders(folders)
@@ -181,7 +188,7 @@ class Folder:
                 with os.fdopen(descriptor, "wb", buffering=0) as sink:
                     os.fchmod(descriptor, 0o600 | os.fstat(folder).st_mode & 0o044)
                     shutil.copyfileobj(source, sink, CHUNK_BYTES)
-                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                _put_name(temporary, name, folder, over)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(temporary, dir_fd=folder)
@@ -204,6 +211,35 @@ class Folder:
             *folders, name = key.split("/")
             with suppress(FileNotFoundError, NotRegularError), entered(self.path, folders) as folder:
                 os.unlink(name, dir_fd=folder)
+
+
+def _put_name(temporary: str, name: str, folder: int, over: str | None) -> None:
+    """Give a written file its name, if what has that name may be replaced.
+
+    Where nothing may be, the kernel sees to it. Of a replaced file the version is compared right before: a folder knows
+    no condition for that.
+    """
+    if over is None:
+        try:
+            os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except FileExistsError as error:
+            raise KeyChangedError(f"a file {name} has appeared") from error
+        except OSError:  # a file system without hard links
+            if _version(name, folder) is not None:
+                raise KeyChangedError(f"a file {name} has appeared") from None
+        else:
+            os.unlink(temporary, dir_fd=folder)
+            return
+    elif over != ANYTHING and _version(name, folder) != over:
+        raise KeyChangedError(f"the file {name} has changed")
+    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _version(name: str, folder: int) -> str | None:
+    try:
+        return _etag(os.stat(name, dir_fd=folder, follow_symlinks=False))
+    except FileNotFoundError:
+        return None
 
 
 def _etag(status: os.stat_result) -> str:

@@ -20,8 +20,11 @@ from cinestream_platform.declarations.landing_keys import is_in_transit
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.lake.folder import IN_TRANSIT, Folder
 from cinestream_platform.lake.s3 import S3Access, delete_objects, ensure_bucket, put_object, read_object
+from cinestream_platform.lake.s3_conditions import put_if
 from cinestream_platform.lake.stored import (
+    KeyChangedError,
     LocalCopy,
+    NoConditionsError,
     ObjectChangedError,
     ObjectGoneError,
     StoredObject,
@@ -37,7 +40,9 @@ if TYPE_CHECKING:
     from cinestream_platform.settings import Settings
 
 __all__ = [
+    "KeyChangedError",
     "LocalCopy",
+    "NoConditionsError",
     "ObjectChangedError",
     "ObjectGoneError",
     "ObjectStore",
@@ -155,6 +160,21 @@ class ObjectStore:
                 Folder(self.folder).put(key, source)
                 return
             put_object(self._store, key, source, self._s3.limits)
+
+    def put_file_if(self, key: str, path: Path, there: StoredObject | None) -> None:
+        """As ``put_file``, if ``there`` still lies under the key; with ``None``, if nothing does.
+
+        Raises:
+            KeyChangedError: Something else lies there. Nothing was put.
+            NoConditionsError: This server cannot say so.
+            NotRegularError: As ``put_file``.
+        """
+        with open_below(path.parent, path.name) as source:
+            if self.is_folder:
+                Folder(self.folder).put(key, source, over=there.etag if there else None)
+            else:
+                full = f"{self._prefix}/{key}" if self._prefix else key
+                put_if(self._s3.boto3_client(), self._parts.netloc, full, source, there.etag if there else None)
 
     def put_folder(self, prefix: str, folder: Path) -> None:
         """Store every file below ``folder`` under ``prefix``, keeping relative paths."""

@@ -22,6 +22,14 @@ class ObjectChangedError(CineStreamError):
     """The object is no longer the listed version; the next listing sees the new one."""
 
 
+class KeyChangedError(CineStreamError):
+    """Something else lies under a key than what was looked at before putting an object there; nothing was put."""
+
+
+class NoConditionsError(CineStreamError):
+    """This store knows no conditional put; nothing was put."""
+
+
 class ObjectGoneError(CineStreamError):
     """The object was deleted after it was listed."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,8 @@ from cinestream_platform.commands import fetch, files
 from cinestream_platform.commands.demo import _land, settled_landings
 from cinestream_platform.commands.demo_sources import DemoError
 from cinestream_platform.commands.files import land_named, land_path, plan_landing
-from cinestream_platform.commands.replacing import KeyTakenError
+from cinestream_platform.commands.replacing import Found, KeyTakenError, Landing
+from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.settings import get_settings
 from tests.support.platform import MOVIES, Y2005, Platform, ratings_csv
 
@@ -151,6 +154,44 @@ def test_what_lies_there_is_different_if_it_cannot_be_read(
     monkeypatch.setattr(files.open_landing(get_settings()).__class__, "fetch", closed)
     with pytest.raises(KeyTakenError, match=rf"1 row \({len(NEW)} bytes\) in place of {len(OLD)} bytes"):
         list(land_named("movielens", ratings))
+
+
+@pytest.mark.parametrize(
+    ("size", "replace"),
+    [(100, False), (100, True), (6_000_000, False)],  # moto knows no If-Match where parts become an object
+    ids=["new", "replaced", "new, in parts"],
+)
+def test_what_others_put_under_the_key_between_comparison_and_landing_is_not_replaced(
+    any_platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, replace: bool
+) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_bytes(OLD)
+    if replace:
+        list(land_named("movielens", path))
+    theirs = tmp_path / "theirs.csv"
+    theirs.write_bytes(NEW)
+    path.write_bytes(OLD + b" " * size)
+    compare = files.compare
+
+    def compare_then_lose(store: ObjectStore, landings: Sequence[Landing]) -> Found:
+        found = compare(store, landings)
+        any_platform.landing.put_file(KEY, theirs)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "compare", compare_then_lose)
+        with pytest.raises(KeyTakenError, match=r"was not landed: somebody else .* Repeat the command"):
+            list(land_named("movielens", path, replace=replace))
+    assert stored(any_platform) == {KEY: NEW}
+    assert len(list(land_named("movielens", path, replace=True))) == 1
+    assert stored(any_platform) == {KEY: path.read_bytes()}
+    assert list(land_named("movielens", path)) == [f"landed {KEY}"]
+
+
+def stored(platform: Platform) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        copies = ((found.key, platform.landing.fetch(found, Path(folder, "copy"))) for found in platform.landing.look())
+        return {key: copy.path.read_bytes() for key, copy in copies}
 
 
 def test_the_demo_replaces_its_own_files_only(platform: Platform, ratings: Path) -> None:
