@@ -12,11 +12,13 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
@@ -24,6 +26,7 @@ from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse.sessions import beginning, options
 
 if TYPE_CHECKING:
+    from adbc_driver_manager import AdbcDatabase
     from adbc_driver_postgresql import dbapi
     from psycopg import Connection
 
@@ -224,11 +227,37 @@ def connect_bulk(
 
     ``more`` are options of this session alone.
     """
+    from adbc_driver_manager import AdbcConnection
     from adbc_driver_postgresql import dbapi
 
-    parameters = {**NETWORK_LIMITS, **session_parameters(more), "application_name": session_name()}
-    with dbapi.connect(f"{target.uri()}&{urlencode(parameters, quote_via=quote)}") as conn:
+    parameters = {**NETWORK_LIMITS, **session_parameters(more), "application_name": process_name()}
+    known: Any = _known_types(f"{target.uri()}&{urlencode(parameters, quote_via=quote)}")
+    with dbapi.Connection(known, AdbcConnection(known.database)) as conn:
         with conn.cursor() as cursor:
             cursor.execute(beginning(role).as_string())
+            cursor.execute(sql.SQL("SET application_name = {}").format(session_name()).as_string())
         conn.commit()
         yield conn
+
+
+class _KnownTypes:
+    """ADBC's view of a database, which the connections to come share; it holds no connection itself.
+
+    When it is made, it reads all types and columns of the database, for which it logs in: 60 ms of CPU, where a login
+    takes 6. What we read is of built-in types, whose numbers never change.
+    """
+
+    def __init__(self, uri: str) -> None:
+        import adbc_driver_postgresql
+
+        self.database: AdbcDatabase = adbc_driver_postgresql.connect(uri)
+
+    def close(self) -> None:
+        """A connection that ends closes nothing: others use it too."""
+
+    def __del__(self) -> None:
+        if hasattr(self, "database"):
+            self.database.close()
+
+
+_known_types = lru_cache(maxsize=8)(_KnownTypes)
