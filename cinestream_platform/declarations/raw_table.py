@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cinestream_platform.declarations.column import BIGINT, Column
 from cinestream_platform.declarations.table import Index, Layer, Table, WriteMode
@@ -90,3 +90,39 @@ class RawHistory(RawTable):
     def natural_key(self) -> tuple[str, ...]:
         """``row_key`` and the delivery: a record repeats another only within its own file."""
         return (*self.row_key, FILE_ID)
+
+
+@dataclass(frozen=True)
+class RawTables:
+    """Declares raw tables of one source in few words, where what differs is name, description, columns and kind.
+
+    The key is the first column if none is
+    named.
+    """
+
+    source: str
+    snapshot_grain: str
+    history_grain: str
+    events_grain: str
+
+    def snapshot(self, name: str, description: str, *columns: Column, key: tuple[str, ...] = ()) -> RawSnapshot:
+        """Reference data that each delivery has whole."""
+        return RawSnapshot(grain=self.snapshot_grain, **self._given(name, description, columns, key))
+
+    def history(self, name: str, description: str, *columns: Column) -> RawHistory:
+        """Reference data of which every delivery stays."""
+        return RawHistory(grain=self.history_grain, **self._given(name, description, columns, ()))
+
+    def events(self, name: str, description: str, *columns: Column) -> RawEvents:
+        """Events, each in one of many files."""
+        return RawEvents(grain=self.events_grain, **self._given(name, description, columns, ()))
+
+    def _given(self, name: str, description: str, columns: tuple[Column, ...], key: tuple[str, ...]) -> dict[str, Any]:
+        row_key = key or (columns[0].name,)
+        return {
+            "source": self.source,
+            "name": name,
+            "description": description,
+            "delivered": columns,
+            "row_key": row_key,
+        }

@@ -18,7 +18,7 @@ from cinestream_platform.declarations.column import (
     MaxLength,
     numeric,
 )
-from cinestream_platform.declarations.raw_table import RawEvents, RawHistory, RawSnapshot
+from cinestream_platform.declarations.raw_table import RawTables
 from cinestream_platform.declarations.relation import Relation
 
 SOURCE = "chinook"
@@ -84,57 +84,31 @@ def _address(*, personal: bool = True) -> tuple[Column, ...]:
     )
 
 
-def _snapshot(name: str, description: str, *columns: Column, key: tuple[str, ...] | None = None) -> RawSnapshot:
-    return RawSnapshot(
-        source=SOURCE,
-        name=name,
-        description=description,
-        grain="one row per record of the newest delivery",
-        delivered=columns,
-        row_key=key or (columns[0].name,),
-    )
+RAW = RawTables(
+    source=SOURCE,
+    snapshot_grain="one row per record of the newest delivery",
+    history_grain="one row per record of any delivery",
+    events_grain="one row per record of a loaded file, whole table or daily",
+)
 
-
-def _history(name: str, description: str, *columns: Column) -> RawHistory:
-    return RawHistory(
-        source=SOURCE,
-        name=name,
-        description=description,
-        grain="one row per record of any delivery",
-        delivered=columns,
-        row_key=(columns[0].name,),
-    )
-
-
-def _events(name: str, description: str, *columns: Column) -> RawEvents:
-    return RawEvents(
-        source=SOURCE,
-        name=name,
-        description=description,
-        grain="one row per record of a loaded file, whole table or daily",
-        delivered=columns,
-        row_key=(columns[0].name,),
-    )
-
-
-ARTIST = _snapshot(
+ARTIST = RAW.snapshot(
     "artist",
     "Artists; some have no album.",
     _id("artist_id", "Chinook's number of the artist."),
     _text("name", "Name."),
 )
-ALBUM = _snapshot(
+ALBUM = RAW.snapshot(
     "album",
     "Albums.",
     _id("album_id", "Chinook's number of the album."),
     _text("title", "Title.", nullable=False),
     _id("artist_id", "The artist."),
 )
-GENRE = _snapshot("genre", "Genres.", _id("genre_id", "Chinook's number of the genre."), _text("name", "Name."))
-MEDIA_TYPE = _snapshot(
+GENRE = RAW.snapshot("genre", "Genres.", _id("genre_id", "Chinook's number of the genre."), _text("name", "Name."))
+MEDIA_TYPE = RAW.snapshot(
     "media_type", "File formats.", _id("media_type_id", "Chinook's number of the format."), _text("name", "Name.")
 )
-TRACK = _snapshot(
+TRACK = RAW.snapshot(
     "track",
     "Tracks.",
     _id("track_id", "Chinook's number of the track."),
@@ -147,20 +121,20 @@ TRACK = _snapshot(
     _number("bytes", BIGINT, "Size in bytes; sums exceed 32 bits.", NOT_NEGATIVE, True),
     _number("unit_price", MONEY, "List price in the store's currency.", NOT_NEGATIVE, False),
 )
-PLAYLIST = _snapshot(
+PLAYLIST = RAW.snapshot(
     "playlist",
     "Playlists; names are not unique, some have no track.",
     _id("playlist_id", "Chinook's number of the playlist."),
     _text("name", "Name."),
 )
-PLAYLIST_TRACK = _snapshot(
+PLAYLIST_TRACK = RAW.snapshot(
     "playlist_track",
     "Which tracks a playlist has.",
     _id("playlist_id", "The playlist."),
     _id("track_id", "The track."),
     key=("playlist_id", "track_id"),
 )
-EMPLOYEE = _history(
+EMPLOYEE = RAW.history(
     "employee",
     "Employees, with whom they report to.",
     _id("employee_id", "Chinook's number of the employee."),
@@ -173,7 +147,7 @@ EMPLOYEE = _history(
     *_address(),
     _text("email", "E-mail.", personal=True),
 )
-CUSTOMER = _history(
+CUSTOMER = RAW.history(
     "customer",
     "Customers.",
     _id("customer_id", "Chinook's number of the customer."),
@@ -184,7 +158,7 @@ CUSTOMER = _history(
     _text("email", "E-mail.", nullable=False, personal=True),
     _id("support_rep_id", "The employee who looks after the customer.", nullable=True),
 )
-INVOICE = _events(
+INVOICE = RAW.events(
     "invoice",
     "Invoices.",
     _id("invoice_id", "Chinook's number of the invoice."),
@@ -197,7 +171,7 @@ INVOICE = _events(
     _text("billing_postal_code", "Postal code as text.", personal=True),
     _number("total", MONEY, "Sum of the lines in the store's currency.", NOT_NEGATIVE, False),
 )
-INVOICE_LINE = _events(
+INVOICE_LINE = RAW.events(
     "invoice_line",
     "Lines of invoices.",
     _id("invoice_line_id", "Chinook's number of the line."),

@@ -23,7 +23,7 @@ from cinestream_platform.declarations.column import (
     Rule,
     numeric,
 )
-from cinestream_platform.declarations.raw_table import RawEvents, RawHistory, RawSnapshot
+from cinestream_platform.declarations.raw_table import RawTables
 from cinestream_platform.declarations.relation import Relation
 
 SOURCE = "dvdrental"
@@ -60,40 +60,14 @@ def _time(name: str, description: str, *rules: Rule, nullable: bool = False) -> 
 LAST_UPDATE = _time("last_update", "When the source last changed the row (UTC).")
 
 
-def _snapshot(name: str, description: str, *columns: Column, key: tuple[str, ...] = ()) -> RawSnapshot:
-    return RawSnapshot(
-        source=SOURCE,
-        name=name,
-        description=description,
-        grain="one row per row of the source's table",
-        delivered=columns,
-        row_key=key or (columns[0].name,),
-    )
+RAW = RawTables(
+    source=SOURCE,
+    snapshot_grain="one row per row of the source's table",
+    history_grain="one row per row of the source's table at an extraction",
+    events_grain="one row per state of a row of the source's table",
+)
 
-
-def _history(name: str, description: str, *columns: Column) -> RawHistory:
-    return RawHistory(
-        source=SOURCE,
-        name=name,
-        description=description,
-        grain="one row per row of the source's table at an extraction",
-        delivered=columns,
-        row_key=(columns[0].name,),
-    )
-
-
-def _events(name: str, description: str, *columns: Column) -> RawEvents:
-    return RawEvents(
-        source=SOURCE,
-        name=name,
-        description=description,
-        grain="one row per state of a row of the source's table",
-        delivered=columns,
-        row_key=(columns[0].name,),
-    )
-
-
-ACTOR = _snapshot(
+ACTOR = RAW.snapshot(
     "actor",
     "Actors; a name is not a key.",
     _id("actor_id", "The source's number of the actor."),
@@ -101,14 +75,14 @@ ACTOR = _snapshot(
     _text("last_name", "Family name.", NotBlank()),
     LAST_UPDATE,
 )
-COUNTRY = _history(
+COUNTRY = RAW.history(
     "country",
     "Countries.",
     _id("country_id", "The source's number of the country."),
     _text("country", "Name."),
     LAST_UPDATE,
 )
-CITY = _history(
+CITY = RAW.history(
     "city",
     "Cities; a name is not a key.",
     _id("city_id", "The source's number of the city."),
@@ -116,7 +90,7 @@ CITY = _history(
     _id("country_id", "The country."),
     LAST_UPDATE,
 )
-ADDRESS = _history(
+ADDRESS = RAW.history(
     "address",
     "Addresses of customers, staff and stores; an empty text is not NULL.",
     _id("address_id", "The source's number of the address."),
@@ -128,7 +102,7 @@ ADDRESS = _history(
     _text("phone", "Telephone.", personal=True),
     LAST_UPDATE,
 )
-STORE = _history(
+STORE = RAW.history(
     "store",
     "Stores.",
     _id("store_id", "The source's number of the store."),
@@ -136,7 +110,7 @@ STORE = _history(
     _id("address_id", "Where it is."),
     LAST_UPDATE,
 )
-CUSTOMER = _history(
+CUSTOMER = RAW.history(
     "customer",
     "Customers.",
     _id("customer_id", "The source's number of the customer."),
@@ -150,7 +124,7 @@ CUSTOMER = _history(
     _time("last_update", "When the source last changed the row (UTC); of customers it may be unknown.", nullable=True),
     _column("active", INTEGER, "1 = active, 0 = not.", nullable=True),
 )
-STAFF = _snapshot(
+STAFF = RAW.snapshot(
     "staff",
     "Members of staff, without password and picture.",
     _id("staff_id", "The source's number of the member of staff."),
@@ -163,21 +137,21 @@ STAFF = _snapshot(
     _text("username", "Login at the till.", personal=True),
     LAST_UPDATE,
 )
-LANGUAGE = _snapshot(
+LANGUAGE = RAW.snapshot(
     "language",
     "Languages, names without the blanks that pad them.",
     _id("language_id", "The source's number of the language."),
     _text("name", "Name."),
     LAST_UPDATE,
 )
-CATEGORY = _snapshot(
+CATEGORY = RAW.snapshot(
     "category",
     "Categories of films.",
     _id("category_id", "The source's number of the category."),
     _text("name", "Name."),
     LAST_UPDATE,
 )
-FILM = _history(
+FILM = RAW.history(
     "film",
     "Films, at every extraction that found them changed.",
     _id("film_id", "The source's number of the film."),
@@ -193,7 +167,7 @@ FILM = _history(
     LAST_UPDATE,
     _column("special_features", TEXT_ARRAY, "What the disc has beside the film.", nullable=True),
 )
-FILM_ACTOR = _snapshot(
+FILM_ACTOR = RAW.snapshot(
     "film_actor",
     "Who plays in which film.",
     _id("actor_id", "The actor."),
@@ -201,7 +175,7 @@ FILM_ACTOR = _snapshot(
     LAST_UPDATE,
     key=("actor_id", "film_id"),
 )
-FILM_CATEGORY = _snapshot(
+FILM_CATEGORY = RAW.snapshot(
     "film_category",
     "Which categories a film has.",
     _id("film_id", "The film."),
@@ -209,7 +183,7 @@ FILM_CATEGORY = _snapshot(
     LAST_UPDATE,
     key=("film_id", "category_id"),
 )
-INVENTORY = _history(
+INVENTORY = RAW.history(
     "inventory",
     "Copies of films in the stores, at every extraction that found any changed.",
     _id("inventory_id", "The source's number of the copy."),
@@ -217,7 +191,7 @@ INVENTORY = _history(
     _id("store_id", "The store."),
     LAST_UPDATE,
 )
-RENTAL = _events(
+RENTAL = RAW.events(
     "rental",
     "Rentals: the newest state of each counts.",
     _id("rental_id", "The source's number of the rental."),
@@ -228,7 +202,7 @@ RENTAL = _events(
     _id("staff_id", "Who handed it out."),
     LAST_UPDATE,
 )
-PAYMENT = _events(
+PAYMENT = RAW.events(
     "payment",
     "Payments: the newest state of each counts; a rental may have none or several.",
     _id("payment_id", "The source's number of the payment."),
