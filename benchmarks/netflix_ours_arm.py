@@ -96,7 +96,7 @@ def main() -> None:
     )
     stages.add("start", time.perf_counter() - began)
     landed = time.perf_counter()
-    list(land_path(SOURCE, files))
+    list(land_path(get_settings(), SOURCE, files))
     stages.add("landing", time.perf_counter() - landed)
     with DagsterInstance.get() as instance, (settings.home_dir / "dbt.log").open("w") as log, redirect_stdout(log):
         instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=20)

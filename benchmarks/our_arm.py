@@ -15,7 +15,7 @@ from cinestream_platform.sources.movielens.feeds import RATINGS
 settings = get_settings()
 target = start_and_prepare(CATALOG, settings)
 landing = open_landing(settings)
-list(land_path("movielens", Path(sys.argv[1]), dataset="ratings"))
+list(land_path(get_settings(), "movielens", Path(sys.argv[1]), dataset="ratings"))
 scan_landing(settings, target, landing)
 loader = FileLoader(settings, target, landing, open_lake(settings), RATINGS, "benchmark")
 for report in loader.load_pending():

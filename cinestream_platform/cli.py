@@ -5,14 +5,24 @@ import sys
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cinestream_platform.commands.grouped import EXAMPLES, GroupedCommands
 from cinestream_platform.commands.source_names import NamingCommand, SourceChoice, completed
 
+if TYPE_CHECKING:
+    from cinestream_platform.settings import Settings
+
 ROLES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
+
+
+def _settings() -> "Settings":
+    """The settings that the environment gives: read here, and passed from here on."""
+    from cinestream_platform.settings import get_settings
+
+    return get_settings()
 
 
 @click.group(
@@ -27,10 +37,10 @@ def cli() -> None:
     Settings are environment variables CINESTREAM_…; all local state lies in CINESTREAM_HOME (.cinestream).
     """
     from cinestream_platform.services.home import close_home
-    from cinestream_platform.settings import SettingsError, get_settings
+    from cinestream_platform.settings import SettingsError
 
     with suppress(SettingsError, OSError):  # the command itself, or doctor, says what is wrong
-        close_home(get_settings().home_dir)
+        close_home(_settings().home_dir)
 
 
 @cli.command(
@@ -54,7 +64,7 @@ def demo(data: Path | None, release: str | None, scale: float | None, sources: t
         raise click.UsageError("--scale is the size of generated files; those of --data are taken as they are")
     from cinestream_platform.commands.demo import run_demo
 
-    sys.exit(run_demo(data, release=release, scale=scale or 1.0, sources=sources, fresh=fresh))
+    sys.exit(run_demo(_settings(), data, release=release, scale=scale or 1.0, sources=sources, fresh=fresh))
 
 
 @cli.command()
@@ -66,7 +76,7 @@ def ui(port: int | None, read_only: bool) -> None:
     """Start the Dagster UI and daemon, and keep them running; sensors load what lands until Ctrl-C."""
     from cinestream_platform.commands.ui import run_ui
 
-    run_ui(port, read_only=read_only)
+    run_ui(_settings(), port, read_only=read_only)
 
 
 @cli.command(
@@ -89,7 +99,7 @@ def land(source: str, path: Path, dataset: str | None, name: str | None, replace
     """
     from cinestream_platform.commands.files import land_named
 
-    for line in land_named(source, path, dataset=dataset, name=name, replace=replace):
+    for line in land_named(_settings(), source, path, dataset=dataset, name=name, replace=replace):
         click.echo(line)
 
 
@@ -110,7 +120,8 @@ def fetch(
     """
     from cinestream_platform.commands.fetch import fetch as fetch_source
 
-    lines = fetch_source(source, archive, release=release, base_url=base_url, as_name=name, replace=replace)
+    options = {"release": release, "base_url": base_url, "as_name": name}
+    lines = fetch_source(_settings(), source, archive, **options, replace=replace)
     for line in lines:
         click.echo(line)
 
@@ -137,7 +148,9 @@ def load_source(
     from cinestream_platform.declarations.sample import SampleSize
 
     size = SampleSize(scale=scale, seed=seed, dirt=not clean)
-    for line in restore(source, archive, replace=replace) if archive else generate(source, size, replace=replace):
+    settings = _settings()
+    made = restore(settings, source, archive, replace=replace) if archive else None
+    for line in made or generate(settings, source, size, replace=replace):
         click.echo(line)
 
 
@@ -164,7 +177,7 @@ def sample(
     from cinestream_platform.declarations.sample import SampleSize
 
     size = SampleSize(scale=scale, seed=seed, dirt=not clean, ratings=ratings, dirty=dirty)
-    for line in generate(source, folder, size):
+    for line in generate(_settings(), source, folder, size):
         click.echo(line)
 
 
@@ -182,7 +195,7 @@ def status(files: bool, quick: bool) -> None:
     """Whether all is well; what landed, what waits, what is parked, what was published last."""
     from cinestream_platform.commands.status import print_status
 
-    print_status(every_file=files, quick=quick)
+    print_status(_settings(), every_file=files, quick=quick)
 
 
 @cli.command(cls=NamingCommand)
@@ -194,7 +207,7 @@ def explore(source: str) -> None:
     """
     from cinestream_platform.commands.explore import print_report
 
-    print_report(source)
+    print_report(_settings(), source)
 
 
 @cli.command()
@@ -202,7 +215,7 @@ def docs() -> None:
     """Make a page of the marts: lineage, columns, tests, SQL; say where it is."""
     from cinestream_platform.commands.dbt_docs import make_docs
 
-    click.echo(f"The docs of the marts are in {make_docs().as_uri()}")
+    click.echo(f"The docs of the marts are in {make_docs(_settings()).as_uri()}")
 
 
 @cli.command("new-source", epilog="Example: cinestream new-source trailers --from samples/trailers/")
@@ -222,7 +235,7 @@ def reload(key: str) -> None:
     """Have a file read again, for instance after it was parked."""
     from cinestream_platform.commands.files import reload_key
 
-    click.echo("\n".join(reload_key(key)))
+    click.echo("\n".join(reload_key(_settings(), key)))
 
 
 @cli.command(cls=NamingCommand, epilog="Example: cinestream retract {source}/{dataset}/{file}")
@@ -231,7 +244,7 @@ def retract(key: str) -> None:
     """Undo a file: its rows leave the raw table, and the partitions that it touched are rebuilt."""
     from cinestream_platform.commands.files import retract_key
 
-    click.echo("\n".join(retract_key(key)))
+    click.echo("\n".join(retract_key(_settings(), key)))
 
 
 @cli.command()
@@ -239,7 +252,7 @@ def sweep() -> None:
     """Delete what crashed loads left in the lake, over a day old."""
     from cinestream_platform.commands.files import sweep as sweep_lake
 
-    click.echo(sweep_lake())
+    click.echo(sweep_lake(_settings()))
 
 
 @cli.command()
@@ -248,7 +261,7 @@ def dsn(role: str | None) -> None:
     """Print a DSN, password included, for programs that take one."""
     from cinestream_platform.commands.access import dsn_of
 
-    click.echo(dsn_of(role))
+    click.echo(dsn_of(_settings(), role))
 
 
 @cli.command(
@@ -270,7 +283,7 @@ def psql(role: str | None, arguments: tuple[str, ...]) -> None:
     """
     from cinestream_platform.commands.access import run_psql
 
-    run_psql(role, arguments)
+    run_psql(_settings(), role, arguments)
 
 
 @cli.command()
@@ -279,7 +292,7 @@ def roles(apply_: bool) -> None:
     """Compare the grants in Postgres with the declared ones."""
     from cinestream_platform.commands.access import report_grants
 
-    sys.exit(report_grants(apply=apply_))
+    sys.exit(report_grants(_settings(), apply=apply_))
 
 
 @cli.command()
@@ -287,7 +300,7 @@ def prepare() -> None:
     """Make what is missing: buckets, databases, roles, tables, dbt's manifest. Changes nothing that is there."""
     from cinestream_platform.commands.prepare import prepare_everything
 
-    for line in prepare_everything():
+    for line in prepare_everything(_settings()):
         click.echo(line)
 
 
@@ -296,7 +309,7 @@ def upgrade() -> None:
     """Bring the warehouse of an earlier version to this one. Stop the platform first; data stays."""
     from cinestream_platform.commands.upgrade import run_upgrade
 
-    for line in run_upgrade():
+    for line in run_upgrade(_settings()):
         click.echo(line)
 
 
@@ -305,7 +318,7 @@ def doctor() -> None:
     """Check this machine, the services and the warehouse; say for each failure what to do."""
     from cinestream_platform.commands.doctor import run_doctor
 
-    sys.exit(run_doctor())
+    sys.exit(run_doctor(_settings))
 
 
 @cli.command(
@@ -333,7 +346,7 @@ def services_start() -> None:
     """Start it, or find it running."""
     from cinestream_platform.commands.services import start
 
-    click.echo(start())
+    click.echo(start(_settings()))
 
 
 @services.command("stop")
@@ -341,7 +354,7 @@ def services_stop() -> None:
     """Stop it."""
     from cinestream_platform.commands.services import stop
 
-    click.echo(stop())
+    click.echo(stop(_settings()))
 
 
 @services.command("status")
@@ -349,7 +362,7 @@ def services_status() -> None:
     """Say whether it runs, and where."""
     from cinestream_platform.commands.services import status as running
 
-    click.echo(running())
+    click.echo(running(_settings()))
 
 
 def main() -> Any:

@@ -2,8 +2,8 @@
 
 Reasons in the ledger, events and metadata in Dagster, logs and the terminal are read by people who may not read every
 column. Postgres, polars, pandera and Python itself quote values in their errors: ``describe`` says what went wrong
-without them. What does not belong here: which columns are personal (``warehouse.table``), words for a rejected record
-(``lake.reject_words``).
+without them. What does not belong here: which columns are personal (``declarations.column``), words for a rejected
+record (``reading.reject_words``).
 """
 
 from __future__ import annotations
@@ -71,6 +71,11 @@ def first_of(names: Sequence[str], most: int, separator: str = ", ") -> str:
 def one_line(text: str) -> str:
     """The text without line ends and runs of blanks."""
     return " ".join(text.split())
+
+
+def printable(text: str) -> str:
+    """The text as one line without signs that a terminal would obey: names of files and values may hold any."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def form_of(text: str) -> str:

@@ -31,14 +31,14 @@ class BuildPlan:
     last: set[AssetKey] = field(default_factory=set)
 
     def add(self, node: Node, spans: Iterable[Span]) -> None:
-        """Build these ranges of a node: a mart with the facts that it reads, or after all of them.
+        """Build these ranges of a node: one that reads facts with these, or after all of them.
 
         After them if they are not built over the very same range: it would be made, and compared, from half of what is
         about to change.
         """
         for span in spans:
             read = [place for up in node.upstream for place in self._places(up, node.unit) if _overlap(place[1], span)]
-            place = (node.is_mart and any(place != (False, span) for place in read), span)
+            place = (bool(node.upstream) and any(place != (False, span) for place in read), span)
             self.by_place.setdefault((node.unit, place), set()).add(node.key)
 
     def _places(self, key: AssetKey, unit: PartitionUnit) -> list[Place]:
@@ -91,7 +91,7 @@ def plan_builds(
         stale = {key: [partition for partition in due[key] if partition not in held.get(key, ())] for key in own}
         if held.keys() & own.keys() and not any(found for key, found in stale.items() if key.path[0] == source):
             return plan  # what sources share is not built for one whose own work waits
-        wanted = _with_marts(stale, own)
+        wanted = _with_downstream(stale, own)
     for key in _upstream_first(own):
         node = own[key]
         if node.is_partitioned:
@@ -99,7 +99,7 @@ def plan_builds(
             ranges = contiguous_ranges if (held or {}).get(key) else ranges_to_build
             plan.add(node, ranges(wanted[key], list(node.partition_keys)))
         elif wanted[key]:
-            (plan.last if node.is_mart else plan.first).add(key)
+            (plan.last if node.upstream else plan.first).add(key)
     return plan
 
 
@@ -149,11 +149,11 @@ def stale_tables(
     return {nodes[key].relation: len(found) for key, found in due.items() if found and key.path[0] in begun}
 
 
-def _with_marts(stale: dict[AssetKey, list[str]], nodes: Mapping[AssetKey, Node]) -> dict[AssetKey, list[str]]:
-    """Marts are stale by what is about to be published, too, by other marts among it."""
+def _with_downstream(stale: dict[AssetKey, list[str]], nodes: Mapping[AssetKey, Node]) -> dict[AssetKey, list[str]]:
+    """What is made from other tables is stale by what is about to be published, too."""
     for key in _upstream_first(nodes):
         node = nodes[key]
-        if not node.is_mart:
+        if not node.upstream:
             continue
         upstream = [up for up in own_upstream(node) if up in stale]
         if node.is_partitioned:

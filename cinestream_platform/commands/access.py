@@ -13,7 +13,7 @@ from cinestream_platform.errors import CineStreamError
 from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.services.logins import login_secrets
 from cinestream_platform.services.postgres import postgres_binary
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import apply_grants, drift, login_name
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -24,25 +24,25 @@ class NoLoginError(CineStreamError):
     """The role has no login."""
 
 
-def dsn_of(role: str | None) -> str:
+def dsn_of(settings: Settings, role: str | None) -> str:
     """A DSN with password, for psql.
 
     Raises:
         NoLoginError: An external Postgres, and no secret was given for the role.
     """
-    return _target_of(role).uri()
+    return _target_of(settings, role).uri()
 
 
-def run_psql(role: str | None, arguments: Sequence[str]) -> NoReturn:
+def run_psql(settings: Settings, role: str | None, arguments: Sequence[str]) -> NoReturn:
     """Become the psql that comes along, logged in; the password is in its environment, where no process list shows it.
 
     Raises:
         NoLoginError: An external Postgres, and no secret was given for the role.
         PostgresServiceError: There is no psql.
     """
-    program = str(postgres_binary(get_settings().home_dir, "psql"))
+    program = str(postgres_binary(settings.home_dir, "psql"))
     inherited = {name: value for name, value in os.environ.items() if not is_login_setting(name)}
-    os.execve(program, [program, *arguments], inherited | _target_of(role).client_environment())  # noqa: S606
+    os.execve(program, [program, *arguments], inherited | _target_of(settings, role).client_environment())  # noqa: S606
 
 
 def is_login_setting(name: str) -> bool:
@@ -50,8 +50,7 @@ def is_login_setting(name: str) -> bool:
     return name.startswith("PG") or name.startswith("CINESTREAM_")
 
 
-def _target_of(role: str | None) -> PostgresTarget:
-    settings = get_settings()
+def _target_of(settings: Settings, role: str | None) -> PostgresTarget:
     target = start_and_prepare(CATALOG, settings)
     if role is None:
         return target
@@ -63,9 +62,9 @@ def _target_of(role: str | None) -> PostgresTarget:
     return replace(target, user=login_name(role), password=secrets[role])
 
 
-def report_grants(*, apply: bool) -> int:
+def report_grants(settings: Settings, *, apply: bool) -> int:
     """Print how grants, memberships and roles differ from what is declared; 1 if anything does and is left so."""
-    console, settings = Console(), get_settings()
+    console = Console()
     target = start_and_prepare(CATALOG, settings)
     with connect(target) as conn, connect(target, role=None) as as_login:
         missing, surplus = drift(conn, TABLES, MART_SCHEMAS)

@@ -7,18 +7,17 @@ from cinestream_platform.catalog import CATALOG
 from cinestream_platform.marts.project import run_dbt, target_dir
 from cinestream_platform.marts.resource import connection_environment
 from cinestream_platform.orchestration.warehouse import start_and_prepare
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 
 STATIC_PAGE = "static_index.html"
 
 
-def make_docs() -> Path:
+def make_docs(settings: Settings) -> Path:
     """Make ``<home>/docs/index.html``, which needs no server and no network; columns and sizes are the warehouse's.
 
     Raises:
         DbtFailedError: dbt failed; the page is as it was.
     """
-    settings = get_settings()
     page = settings.home_dir / "docs" / "index.html"
     target_dir(settings).mkdir(parents=True, exist_ok=True)
     page.parent.mkdir(parents=True, exist_ok=True)

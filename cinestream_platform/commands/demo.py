@@ -28,13 +28,21 @@ from cinestream_platform.declarations.release import Supply
 from cinestream_platform.lake.store import open_landing
 from cinestream_platform.ledger.landed_files import settled_keys
 from cinestream_platform.messages import counted
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 MARKER = "demo.json"
 
 
-def run_demo(data: Path | None, *, release: str | None, scale: float, sources: Collection[str], fresh: bool) -> int:
+def run_demo(
+    settings: Settings,
+    data: Path | None,
+    *,
+    release: str | None,
+    scale: float,
+    sources: Collection[str],
+    fresh: bool,
+) -> int:
     """Run the demo of these sources, or of all; 0 if everything was loaded, built and checked as it should be.
 
     What was made by an earlier one and is not stale is left as it is.
@@ -42,7 +50,6 @@ def run_demo(data: Path | None, *, release: str | None, scale: float, sources: C
     console = Console(file=sys.stdout)
     started = time.monotonic()
     sources = sources or CATALOG.names
-    settings = get_settings()
     choices = choose(settings, data, release, sources) if data else []
     for line in described(data, choices) if data else ():
         say(console, line)
@@ -55,8 +62,8 @@ def run_demo(data: Path | None, *, release: str | None, scale: float, sources: C
     if data is None:
         with working(console, "making files"):
             supplies = generated(settings, scale, sources)
-    is_new = _make_room(console, {supply.source: supply.what for supply in supplies}, fresh=fresh)
-    keys = _feed(console, target, supplies, replace=is_new)
+    is_new = _make_room(console, settings, {supply.source: supply.what for supply in supplies}, fresh=fresh)
+    keys = _feed(console, settings, target, supplies, replace=is_new)
     with working(console, "loading the definitions"):
         from cinestream_platform.marts.project import ensure_manifest
 
@@ -74,11 +81,11 @@ def run_demo(data: Path | None, *, release: str | None, scale: float, sources: C
     return 1 if problems else 0
 
 
-def _make_room(console: Console, data: dict[str, str], *, fresh: bool) -> bool:
+def _make_room(console: Console, settings: Settings, data: dict[str, str], *, fresh: bool) -> bool:
     """Empty the warehouse if it holds other data of a source, and say so; a release is a world of its own."""
-    marker = get_settings().home_dir / MARKER
+    marker = settings.home_dir / MARKER
     known = json.loads(marker.read_text()) if marker.is_file() else {"data": {}, "keys": []}
-    others = foreign_files(known["keys"])
+    others = foreign_files(settings, known["keys"])
     differs = any(known["data"].get(source, what) != what for source, what in data.items())
     if differs and others and not fresh:
         raise DemoError(
@@ -88,23 +95,25 @@ def _make_room(console: Console, data: dict[str, str], *, fresh: bool) -> bool:
         )
     if fresh or differs:
         say(console, "emptied       the warehouse, for a release is its own world")
-        empty_warehouse(known["keys"] + (others if fresh else []))
+        empty_warehouse(settings, known["keys"] + (others if fresh else []))
         known = {"data": {}, "keys": []}
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text(json.dumps({"data": known["data"] | data, "keys": sorted(known["keys"])}))
     return fresh or differs
 
 
-def _feed(console: Console, target: PostgresTarget, supplies: list[Supply], *, replace: bool) -> list[str]:
+def _feed(
+    console: Console, settings: Settings, target: PostgresTarget, supplies: list[Supply], *, replace: bool
+) -> list[str]:
     """Land each source's files, or fill its operational database; the keys of its files."""
     keys: list[str] = []
     news = 0
     for supply in supplies:
         if supply.files:
             landings = [landing for path in supply.files for landing in plan_landing(supply.source, path)]
-            settled = settled_landings(target, landings)
-            landed = _land([landing for landing in landings if landing.key not in settled])
-            where = f"{get_settings().landing}/{supply.source}/"
+            settled = settled_landings(settings, target, landings)
+            landed = _land(settings, [landing for landing in landings if landing.key not in settled])
+            where = f"{settings.landing}/{supply.source}/"
             if landed:
                 say(console, f"landed        {counted(landed, 'file')} in {where}")
             if settled:
@@ -115,26 +124,26 @@ def _feed(console: Console, target: PostgresTarget, supplies: list[Supply], *, r
             with working(console, f"filling the database {supply.place}"):
                 supply.load(replace)
             say(console, f"database      {supply.place}: {supply.what}")
-    settle = get_settings().landing_settle_seconds if news and open_landing(get_settings()).is_folder else 0
+    settle = settings.landing_settle_seconds if news and open_landing(settings).is_folder else 0
     time.sleep(settle + 0.1 if settle else 0)
     return keys
 
 
-def settled_landings(target: PostgresTarget, landings: Sequence[Landing]) -> set[str]:
+def settled_landings(settings: Settings, target: PostgresTarget, landings: Sequence[Landing]) -> set[str]:
     """Keys of files that need not land again: they lie there, and their tables are loaded, after those of others."""
     tables = {landing.key: {table_key for table_key, _ in table_keys(landing.key)} for landing in landings}
     with connect(target) as conn:
-        settled = settled_keys(conn, get_settings().landing, set().union(*tables.values()))
+        settled = settled_keys(conn, settings.landing, set().union(*tables.values()))
     loaded = [landing for landing in landings if tables[landing.key] <= settled]
-    return find_equal(open_landing(get_settings()), loaded)
+    return find_equal(open_landing(settings), loaded)
 
 
-def _land(landings: Sequence[Landing]) -> int:
+def _land(settings: Settings, landings: Sequence[Landing]) -> int:
     """Land files, and note that they are the demo's; how many."""
-    marker = get_settings().home_dir / MARKER
+    marker = settings.home_dir / MARKER
     known: dict[str, Any] = json.loads(marker.read_text())
     try:
-        for _ in land_planned(landings, own=known["keys"]):
+        for _ in land_planned(settings, landings, own=known["keys"]):
             pass
     except KeyTakenError as error:
         raise DemoError(f"{error} The demo does neither: use another CINESTREAM_HOME, or --fresh.") from error

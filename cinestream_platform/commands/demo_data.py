@@ -15,10 +15,9 @@ from cinestream_platform.commands.demo_sources import DemoError
 from cinestream_platform.declarations.release import Choice, NoSuchReleaseError, Passed, Release
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.messages import first_of, one_line
+from cinestream_platform.messages import first_of, one_line, printable
 from cinestream_platform.releases.looking import all_that_is_taken
 from cinestream_platform.settings import Settings
-from cinestream_platform.warehouse.profile_text import printable
 
 SHOWN = 12
 """Names of one kind that are listed; of more their number is told."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class _Line:
     rejected: int | None = None
     passed: int = 0
     failed: int = 0
-    warned: int = 0
+    warned: list[str] = field(default_factory=list)
     seconds: float = 0.0
     state: str = ""
     """Of a table that was not made: whether it is up to date."""
@@ -108,6 +108,9 @@ class Summary:
             whole = "Nothing new: all" if not self._results else "Up to date:"
             tables = counted(current, "table is", "tables are")
             say(self._console, f"{whole} {tables} made from what landed and was extracted, and left as is.")
+        for key, line in lines.items():
+            if line.warned:
+                say(self._console, f"Check that warns: {key}: {', '.join(sorted(set(line.warned)))}")
         problems += [f"{key}: a check failed" for key, line in lines.items() if line.failed]
         for problem in problems:
             say(self._console, f"NOT AS IT SHOULD BE: {problem}", "red")
@@ -185,7 +188,8 @@ def _count(lines: dict[str, _Line], event: DagsterEvent) -> None:
 
 def _count_check(line: _Line, check: AssetCheckEvaluation) -> None:
     line.passed += check.passed
-    line.warned += not check.passed and check.severity.value == "WARN"
+    if not check.passed and check.severity.value == "WARN":
+        line.warned.append(check.check_name)
     line.failed += not check.passed and check.severity.value == "ERROR"
 
 
@@ -218,7 +222,7 @@ def _print_lines(console: Console, lines: dict[str, _Line]) -> None:
             rows.append((STEPS.get(name, name), "", "", "", "", "", seconds))
             continue
         rejected = "" if line.rejected is None else f"{line.rejected:,}"
-        checks = (f"{count:,}" for count in (line.passed, line.warned, line.failed))
+        checks = (f"{count:,}" for count in (line.passed, len(line.warned), line.failed))
         rows.append((name, f"{line.rows:,}", rejected, *checks, seconds))
     headings = ("asset", "rows", "rejected", "pass", "warn", "fail", "seconds")
     stayed = any(line.state for line in lines.values())

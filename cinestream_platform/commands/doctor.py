@@ -14,7 +14,7 @@ from rich.console import Console
 from cinestream_platform.commands.findings import FAILED, OK, WARNING, Finding, mask_secrets
 from cinestream_platform.messages import counted, describe
 from cinestream_platform.services.disk import disks, shortage
-from cinestream_platform.settings import Settings, SettingsError, get_settings
+from cinestream_platform.settings import Settings, SettingsError
 
 OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
 LOW_DISK_GB = 10
@@ -23,11 +23,11 @@ SHOWN_PACKAGES = ("dagster", "dbt-core", "polars", "pandera", "psycopg")
 Check = Callable[[], Iterator[Finding]]
 
 
-def run_doctor() -> int:
-    """Check everything and print it; 1 if anything failed."""
+def run_doctor(read_settings: Callable[[], Settings]) -> int:
+    """Check everything, the settings too, and print it; 1 if anything failed."""
     console = Console(file=sys.stdout)
     failed = warned = 0
-    for finding in _findings():
+    for finding in _findings(read_settings):
         remedy = f" -> {finding.remedy}" if finding.remedy else ""
         line = mask_secrets(" ".join(f"{finding.level:<8} {finding.what:<18} {finding.text}{remedy}".splitlines()))
         style = {FAILED: "red", WARNING: "yellow"}.get(finding.level)
@@ -39,11 +39,11 @@ def run_doctor() -> int:
     return 1 if failed else 0
 
 
-def _findings() -> Iterator[Finding]:
+def _findings(read_settings: Callable[[], Settings]) -> Iterator[Finding]:
     yield from _guarded("python", _python)
     yield from _guarded("packages", _packages)
     try:
-        settings = get_settings()
+        settings = read_settings()
     except SettingsError as error:
         yield Finding(FAILED, "settings", str(error), "correct these environment variables")
         return

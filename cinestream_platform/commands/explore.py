@@ -8,7 +8,7 @@ from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.messages import counted
 from cinestream_platform.orchestration.warehouse import start_and_prepare
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse import profile_text
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.profile import SourceProfile, TableProfile, profile_source
@@ -18,7 +18,7 @@ class UnknownSourceError(CineStreamError):
     """No raw table is declared for a source of that name."""
 
 
-def print_report(source: str) -> None:
+def print_report(settings: Settings, source: str) -> None:
     """Profile a source's raw tables and print what they hold and how they relate.
 
     Raises:
@@ -28,7 +28,7 @@ def print_report(source: str) -> None:
     if not tables:
         known = ", ".join(dict.fromkeys(table.source for table in TABLES if isinstance(table, RawTable)))
         raise UnknownSourceError(f"there is no source {source}; sources are {known}")
-    with connect(start_and_prepare(CATALOG, get_settings())) as conn:
+    with connect(start_and_prepare(CATALOG, settings)) as conn:
         profile = profile_source(conn, source, tables, relations_of(source))
     show(Console(), profile)
 

@@ -1,31 +1,27 @@
 """``cinestream fetch``: a publisher's release is downloaded, or taken of an archive, and landed or restored."""
 
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.commands.files import land_planned, plan_landing
 from cinestream_platform.commands.replacing import Landing
 from cinestream_platform.commands.source_database import restore
 from cinestream_platform.commands.source_names import names
+from cinestream_platform.commands.working import counting
 from cinestream_platform.declarations.release import Release, Take
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.releases.fetch_release import fetch_archive, warning_about
-from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse.profile_text import printable
+from cinestream_platform.settings import Settings
 
 _NAMED_AT_MOST = 20
-_LONG_SECONDS = 2.0
 
 
 def fetch(
+    settings: Settings,
     name: str,
     archive: Path | None = None,
     *,
@@ -37,6 +33,7 @@ def fetch(
     """Fetch a source's release; lines for people.
 
     Args:
+        settings: Where the home and the landing zone are.
         name: The source.
         archive: An archive or an unpacked folder of what cannot be downloaded; without, say where it is to be had.
         release: Which of several releases.
@@ -57,43 +54,55 @@ def fetch(
     if offered.take:
         if base_url:
             raise click.UsageError(f"{name} is not downloaded, so that --base-url has no use; give an ARCHIVE")
-        yield from _take(source, offered.take, archive, as_name, replace=replace) if archive else [offered.where]
+        if archive:
+            yield from _take(settings, source, offered.take, archive, as_name, replace=replace)
+        else:
+            yield offered.where
         return
     if archive:
         raise click.UsageError(f"{name} is downloaded and takes no ARCHIVE; only {', '.join(names('taken'))} does")
     if source.systems and (as_name or replace):
         raise click.UsageError(f"{name} is restored as a database: --as and --replace have no use")
-    yield from _download(source, offered, release, base_url, as_name, replace=replace)
+    yield from _download(settings, source, offered, release, base_url, as_name, replace=replace)
 
 
 def _download(
-    source: Source, offered: Release, release: str | None, base_url: str | None, as_name: str | None, *, replace: bool
+    settings: Settings,
+    source: Source,
+    offered: Release,
+    release: str | None,
+    base_url: str | None,
+    as_name: str | None,
+    *,
+    replace: bool,
 ) -> Iterator[str]:
     """Download an archive into ``<home>/downloads``; land its files, or restore the system that it holds."""
-    wanted, downloads = offered.archive(release), get_settings().home_dir / "downloads"
+    wanted, downloads = offered.archive(release), settings.home_dir / "downloads"
     folder = fetch_archive(wanted, downloads, base_url=base_url)
     if warning := warning_about(wanted, downloads):
         yield f"warning: {warning}"
     if source.systems:
-        yield from restore(source.systems[0].name, folder / wanted.files[0], replace=False)
+        yield from restore(settings, source.systems[0].name, folder / wanted.files[0], replace=False)
     else:
-        yield from land_planned(plan_landing(source.name, folder, name=as_name), replace=replace)
+        yield from land_planned(settings, plan_landing(source.name, folder, name=as_name), replace=replace)
 
 
-def _take(source: Source, take: Take, archive: Path, as_name: str | None, *, replace: bool) -> Iterator[str]:
+def _take(
+    settings: Settings, source: Source, take: Take, archive: Path, as_name: str | None, *, replace: bool
+) -> Iterator[str]:
     """Land the files of an archive or an unpacked folder."""
     archive = archive.resolve() if archive.is_symlink() else archive  # who names a link means what it leads to
-    downloads = get_settings().home_dir / "downloads"
+    downloads = settings.home_dir / "downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{source.name}-", dir=downloads) as scratch:
-        with _progress(f"reading {archive.name}") as advance:
+        with counting(f"reading {archive.name}") as advance:
             found = take(archive, Path(scratch), progress=advance)
         yield from _about_left_out(found.left_out)
         yield from found.notes
         landings = [landing for dataset, path in found.files for landing in _planned(source, dataset, path, as_name)]
-        landed = land_planned(landings, replace=replace)
+        landed = land_planned(settings, landings, replace=replace)
         for landing in landings:
-            with _progress(f"landing {landing.path.name} ({landing.path.stat().st_size:,} bytes)"):
+            with counting(f"landing {landing.path.name} ({landing.path.stat().st_size:,} bytes)"):
                 line = next(landed)
             yield line
     for dataset in found.lacking:
@@ -109,22 +118,3 @@ def _about_left_out(left_out: list[str]) -> Iterator[str]:
         yield f"left out {name}"
     if len(left_out) > _NAMED_AT_MOST:
         yield f"left out {len(left_out) - _NAMED_AT_MOST:,} more"
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[Callable[[int], None]]:
-    """A line on stderr while something takes its time; gone when it is done. In a log, a line after two seconds."""
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn()
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        timer = threading.Timer(_LONG_SECONDS, console.print, [f"{printable(text)} …"], {"markup": False})
-        timer.start()
-        try:
-            yield lambda _: None
-        finally:
-            timer.cancel()
-        return
-    # Redirected, what is printed to stdout would come out at stderr.
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        task = bar.add_task(printable(text).replace("[", r"\["), total=None)
-        yield lambda count: bar.update(task, advance=count)

@@ -26,7 +26,7 @@ from cinestream_platform.ledger import corrections
 from cinestream_platform.messages import counted, first_of
 from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.regular_files import is_regular, left_out
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import connect
 
 SHOWN_NAMES = 10
@@ -100,7 +100,9 @@ def _landing(file: Path, folder: Feed | Bundle, name: str | None, *, is_of_folde
     return Landing(key, file, has_header=_is_table(folder))
 
 
-def land_planned(landings: Sequence[Landing], *, replace: bool = False, own: Collection[str] = ()) -> Iterator[str]:
+def land_planned(
+    settings: Settings, landings: Sequence[Landing], *, replace: bool = False, own: Collection[str] = ()
+) -> Iterator[str]:
     """Put files into the landing zone, a line for people after each.
 
     Before the first, all are compared with what lies under their keys, but for ``own`` keys: who calls put that there.
@@ -110,7 +112,7 @@ def land_planned(landings: Sequence[Landing], *, replace: bool = False, own: Col
             has come since it was compared.
         NotRegularError: A file is a link, a FIFO or the like. (In a folder these are left out.)
     """
-    store = open_landing(get_settings())
+    store = open_landing(settings)
     found = compare(store, [landing for landing in landings if landing.key not in own])
     if found.replaced and not replace:
         raise KeyTakenError(refusal(found.replaced))
@@ -123,15 +125,23 @@ def land_planned(landings: Sequence[Landing], *, replace: bool = False, own: Col
         yield f"landed {landing.key}" + (f": {sizes.words}" if sizes else "") + unsure
 
 
-def land_path(source: str, path: Path, *, dataset: str | None = None, own: Collection[str] = ()) -> Iterator[str]:
+def land_path(
+    settings: Settings, source: str, path: Path, *, dataset: str | None = None, own: Collection[str] = ()
+) -> Iterator[str]:
     """Plan and land a file or folder; the keys."""
     landings = plan_landing(source, path, dataset=dataset)
-    for landing, _ in zip(landings, land_planned(landings, own=own), strict=True):
+    for landing, _ in zip(landings, land_planned(settings, landings, own=own), strict=True):
         yield landing.key
 
 
 def land_named(
-    source: str, path: Path, *, dataset: str | None = None, name: str | None = None, replace: bool = False
+    settings: Settings,
+    source: str,
+    path: Path,
+    *,
+    dataset: str | None = None,
+    name: str | None = None,
+    replace: bool = False,
 ) -> Iterator[str]:
     """Land what somebody named, who may have named a link; lines for people, also about what is left out."""
     if path.is_dir():
@@ -142,7 +152,7 @@ def land_named(
             (folder.dataset for folder in landing_folders_of(source) if folder.takes(path.name)), None
         )
         path, name = path.resolve(), name or path.name
-    yield from land_planned(plan_landing(source, path, dataset=dataset, name=name), replace=replace)
+    yield from land_planned(settings, plan_landing(source, path, dataset=dataset, name=name), replace=replace)
 
 
 def _not_taken(source: str, folder: Path, dataset: str | None) -> Iterator[str]:
@@ -158,18 +168,13 @@ def _not_taken(source: str, folder: Path, dataset: str | None) -> Iterator[str]:
         yield f"passed over {shown}: no file of {dataset or source}, or a folder in the folder"
 
 
-def _full_key(key: str) -> str:
-    """The key within the landing zone, also when it was given with the zone's own URL."""
-    return key.removeprefix(f"{get_settings().landing}/")
-
-
-def _table_keys(key: str) -> list[tuple[str, Feed | None]]:
-    """What the ledger knows of a landed file.
+def _table_keys(settings: Settings, key: str) -> list[tuple[str, Feed | None]]:
+    """What the ledger knows of a landed file, also if its key was given with the landing zone's own URL.
 
     Raises:
         NotLandableError: The key is that of a table as it was extracted.
     """
-    full = _full_key(key)
+    full = key.removeprefix(f"{settings.landing}/")
     if extract := next((feed for feed in EXTRACTS if full.startswith(feed.prefix)), None):
         raise NotLandableError(
             f"{key} is not a landed file: it is a state of {extract.source}'s own database, which can be neither "
@@ -179,16 +184,15 @@ def _table_keys(key: str) -> list[tuple[str, Feed | None]]:
     return table_keys(full)
 
 
-def reload_key(key: str) -> list[str]:
+def reload_key(settings: Settings, key: str) -> list[str]:
     """Ask for a file to be read again, or every table in it; what was done, line by line.
 
     Raises:
         NotLandableError: No feed takes that key, so it can never be loaded; or it is no file's.
     """
     done = []
-    settings = get_settings()
     with connect(start_and_prepare(CATALOG, settings)) as conn:
-        for table_key, feed in _table_keys(key):
+        for table_key, feed in _table_keys(settings, key):
             corrections.require_landed(conn, settings.landing, table_key)
             if problem := placement_problem(object_key(table_key)) or day_problem(table_key, feed):
                 raise NotLandableError(f"{table_key!r} stays parked: {problem}. Land it under another key.")
@@ -200,16 +204,15 @@ def reload_key(key: str) -> list[str]:
     return done
 
 
-def retract_key(key: str) -> list[str]:
+def retract_key(settings: Settings, key: str) -> list[str]:
     """Undo a file, or every table in it; what was done, line by line.
 
     Raises:
         NotLandableError: The key is no file's.
     """
     done = []
-    settings = get_settings()
     with connect(start_and_prepare(CATALOG, settings)) as conn:
-        for table_key, feed in _table_keys(key):
+        for table_key, feed in _table_keys(settings, key):
             table = Identifier(feed.table.schema, feed.table.name) if feed else None
             had_rows, partitions = corrections.retract(conn, settings.landing, table_key, table)
             if not had_rows or feed is None:
@@ -220,10 +223,9 @@ def retract_key(key: str) -> list[str]:
     return [*done, "The sensors rebuild what is stale."]
 
 
-def sweep() -> str:
+def sweep(settings: Settings) -> str:
     """Delete what crashed loads left in the lake over a day ago."""
     from cinestream_platform.automation.housekeeping import sweep_lake
 
-    settings = get_settings()
     swept = sweep_lake(start_and_prepare(CATALOG, settings), open_lake(settings))
     return f"{counted(swept, 'folder')} of crashed loads deleted from {settings.lake}"

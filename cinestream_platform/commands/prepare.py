@@ -8,12 +8,11 @@ from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.lake.store_errors import location_of
 from cinestream_platform.marts.project import ensure_manifest
 from cinestream_platform.orchestration.warehouse import start_and_prepare
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 
 
-def prepare_everything() -> Iterator[str]:
+def prepare_everything(settings: Settings) -> Iterator[str]:
     """Make buckets, databases, roles, tables and dbt's manifest where they are missing; a line for each."""
-    settings = get_settings()
     for name, store in (("landing zone", open_landing(settings)), ("lake", open_lake(settings))):
         yield f"{name}: {location_of(store)}{' (made)' if store.ensure() else ''}"
     yield f"warehouse: {start_and_prepare(CATALOG, settings)}"

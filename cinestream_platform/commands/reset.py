@@ -7,24 +7,23 @@ from cinestream_platform.lake.store import open_lake, open_landing
 from cinestream_platform.ledger import lake_objects
 from cinestream_platform.loading.raw_rows import object_keys
 from cinestream_platform.orchestration import warehouse
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.access import PLATFORM_SCHEMA
 from cinestream_platform.warehouse.connection import connect
 
 
-def foreign_files(own: list[str]) -> list[str]:
+def foreign_files(settings: Settings, own: list[str]) -> list[str]:
     """Keys in the landing zone that the demo did not put there."""
-    return sorted({item.key for item in open_landing(get_settings()).list()} - set(own))
+    return sorted({item.key for item in open_landing(settings).list()} - set(own))
 
 
-def empty_warehouse(keys: list[str]) -> None:
+def empty_warehouse(settings: Settings, keys: list[str]) -> None:
     """Drop every schema that the platform made, its raw rows in the lake, and these landed files; then prepare anew."""
     schemas = (
         {table.schema for table in TABLES}
         | {table.staging_schema for table in TABLES}
         | {*MART_SCHEMAS, PLATFORM_SCHEMA, "ops"}
     )
-    settings = get_settings()
     target = warehouse.start_and_prepare(CATALOG, settings)
     with connect(target) as conn, conn.transaction():
         paths = lake_objects.every_path(conn)

@@ -1,31 +1,26 @@
 """Generate files of a source in the publisher's formats."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from time import monotonic
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cinestream_platform.catalog import CATALOG
+from cinestream_platform.commands.working import counting
 from cinestream_platform.declarations.sample import SampleSize
 from cinestream_platform.messages import counted
-from cinestream_platform.settings import get_settings
-
-QUIET_SECONDS = 2.0
-"""What takes no longer shows no progress."""
+from cinestream_platform.settings import Settings
 
 
-def generate(name: str, folder: Path | None, size: SampleSize) -> Iterator[str]:
+def generate(settings: Settings, name: str, folder: Path | None, size: SampleSize) -> Iterator[str]:
     """Write the files of one sample, by default below the home (``sample/<source>``); say what is in them.
 
     Raises:
         click.UsageError: The source has no such sample.
         SampleSizeError: No sample can be of that size.
     """
-    folder = folder or get_settings().home_dir / "sample" / name
+    folder = folder or settings.home_dir / "sample" / name
     source = CATALOG.source(name)
     if source is None or source.sample is None:
         raise click.UsageError(f"no files of {name} are made up")
@@ -34,26 +29,20 @@ def generate(name: str, folder: Path | None, size: SampleSize) -> Iterator[str]:
         having = ", ".join(other.name for other in CATALOG.sources if other.sample and other.sample().has_options)
         raise click.UsageError(f"--ratings and --dirty are options of {having}; the size of {name} is its --scale")
     records = sample.records(size)
-    with _progress(records) if records else nullcontext() as follow:
-        made = sample.generate(folder, size, follow)
+    with counting("ratings", records) if records else nullcontext() as advance:
+        made = sample.generate(folder, size, _up_to(advance) if advance else None)
     for dataset, count in made.rows.items():
         yield f"{dataset}: {counted(count, 'record')}, {sum(made.planted[dataset].values()):,} to be rejected"
     yield f"The files are in {folder}."
 
 
-@contextmanager
-def _progress(rows: int) -> Iterator[Callable[[int], None]]:
-    """Progress on stderr, where it does not mix with the answer, from the third second on."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(*columns, console=Console(stderr=True), transient=True)
-    task, begun = progress.add_task("ratings", total=rows), monotonic()
+def _up_to(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """What is told how many records are written by now, and hands on how many these are more."""
+    told = 0
 
     def follow(written: int) -> None:
-        progress.update(task, completed=written)
-        if monotonic() - begun > QUIET_SECONDS:
-            progress.start()
+        nonlocal told
+        advance(written - told)
+        told = written
 
-    try:
-        yield follow
-    finally:
-        progress.stop()
+    return follow

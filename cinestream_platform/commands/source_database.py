@@ -9,20 +9,20 @@ from cinestream_platform.catalog import CATALOG
 from cinestream_platform.declarations.connector import OwnSystem
 from cinestream_platform.declarations.sample import SampleSize
 from cinestream_platform.messages import counted
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 
 
-def restore(name: str, path: Path, *, replace: bool) -> Iterator[str]:
+def restore(settings: Settings, name: str, path: Path, *, replace: bool) -> Iterator[str]:
     """Restore what the publisher offers."""
     system = _system(name)
-    yield _outcome(system, system.restore(get_settings(), path, replace=replace))
+    yield _outcome(settings, system, system.restore(settings, path, replace=replace))
 
 
-def generate(name: str, size: SampleSize, *, replace: bool) -> Iterator[str]:
+def generate(settings: Settings, name: str, size: SampleSize, *, replace: bool) -> Iterator[str]:
     """Make it with generated rows."""
     system = _system(name)
-    sample = system.generate(get_settings(), size, replace=replace)
-    yield _outcome(system, sample is not None)
+    sample = system.generate(settings, size, replace=replace)
+    yield _outcome(settings, system, sample is not None)
     if sample:
         for table, kinds in sample.planted.items():
             yield f"{table}: {counted(sample.rows[table], 'row')}, {sum(kinds.values()):,} to be rejected"
@@ -35,7 +35,7 @@ def _system(name: str) -> OwnSystem:
     raise click.UsageError(f"the platform makes no operational system {name}")
 
 
-def _outcome(system: OwnSystem, is_new: bool) -> str:
+def _outcome(settings: Settings, system: OwnSystem, is_new: bool) -> str:
     """What is there now, as its reader sees it."""
-    found = system.describe(get_settings())
+    found = system.describe(settings)
     return f"loaded {found}" if is_new else f"left as it was: {found}; --replace makes it anew"

@@ -15,7 +15,7 @@ from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.ledger.held_work import BUILD_REASON
 from cinestream_platform.messages import counted
 from cinestream_platform.orchestration.warehouse import start_and_prepare
-from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import connect
 
 WAITING_SHOWN = 50
@@ -29,9 +29,9 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if not isinstance(value, str) else value
 
 
-def print_status(*, every_file: bool, quick: bool = False) -> None:
+def print_status(settings: Settings, *, every_file: bool, quick: bool = False) -> None:
     """Print the verdict, feeds, files that need a person, and the last publications."""
-    console, settings = Console(), get_settings()
+    console = Console()
     target = start_and_prepare(CATALOG, settings)
     with connect(target) as conn:
         with working(Console(stderr=True), "comparing every table with its inputs"):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.console import Console
 
-from cinestream_platform.warehouse.profile_text import printable
+from cinestream_platform.messages import printable
 
 RULE = 79
 """Characters of the line below a table's headings, at most."""

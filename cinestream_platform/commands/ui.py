@@ -24,7 +24,7 @@ from cinestream_platform.processes.presence import refuse_second_daemon
 from cinestream_platform.processes.rotating_log import RotatingLog
 from cinestream_platform.processes.supervisor import Program, Supervisor
 from cinestream_platform.services.postgres import PostgresServiceError, postgres_status
-from cinestream_platform.settings import Settings, get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.web.hosts import AllowedHosts
 
 DEFAULT_PORT, DEFAULT_READ_ONLY_PORT = 3000, 3001
@@ -52,9 +52,9 @@ class WarehouseGround:
         return instance_environment(self._settings)
 
 
-def run_ui(port: int | None, *, read_only: bool) -> None:
+def run_ui(settings: Settings, port: int | None, *, read_only: bool) -> None:
     """Prepare the home, then keep its processes running until Ctrl-C or SIGTERM."""
-    settings, name = get_settings(), "ui-read-only" if read_only else "ui"
+    name = "ui-read-only" if read_only else "ui"
     port = port or (DEFAULT_READ_ONLY_PORT if read_only else DEFAULT_PORT)
     AllowedHosts.of(port, settings.ui_hosts)
     with claimed(settings.home_dir, name, port):

@@ -8,7 +8,7 @@ from cinestream_platform.catalog import MART_SCHEMAS, PREDICTIONS, TABLES
 from cinestream_platform.commands.instance import prepare_instance
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.services.logins import login_secrets
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.migrate import declared_migrations
 from cinestream_platform.warehouse.setup import prepare_warehouse
@@ -22,14 +22,13 @@ class StillWorkingError(CineStreamError):
     """Other processes of the platform work on the warehouse; the message says what to stop."""
 
 
-def run_upgrade() -> Iterator[str]:
+def run_upgrade(settings: Settings) -> Iterator[str]:
     """Apply what is missing; a line for each step.
 
     Raises:
         StillWorkingError: The platform is not stopped.
         OtherVersionError: The warehouse was upgraded by a newer version.
     """
-    settings = get_settings()
     target = PostgresTarget.started(settings)
     yield f"warehouse: {target}"
     prepare_instance(settings)

@@ -8,12 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from cinestream_platform.commands.tables import say
-from cinestream_platform.messages import counted
+from cinestream_platform.messages import counted, printable
 
 SECONDS_BETWEEN_LINES = 5.0
+QUIET_SECONDS = 2.0
+"""What takes no longer shows no progress."""
 
 
 class Steps:
@@ -66,6 +77,42 @@ def following(console: Console) -> Iterator[Steps]:
         with _every(0.2, show):
             yield steps
         progress.update(task, description="done", total=steps.done, completed=steps.done)
+
+
+@contextmanager
+def counting(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how far something is while it takes its time: in a terminal a bar, in a log one line.
+
+    What takes less than ``QUIET_SECONDS`` shows nothing. stdout is left to the answer. ``total`` is the number of
+    records. Without it bytes are counted, of which nobody knows how many there are.
+
+    Yields:
+        What is to be told of the records or bytes that have been done since the last word.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        timer = threading.Timer(QUIET_SECONDS, say, (console, f"{what} …"))
+        timer.start()
+        try:
+            yield lambda _: None
+        finally:
+            timer.cancel()
+        return
+    done: ProgressColumn = DownloadColumn() if total is None else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), done, TimeElapsedColumn())
+    # Redirected, what is printed to stdout would come out at stderr.
+    bar = Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
+    task, begun = bar.add_task(escape(printable(what)), total=total), time.monotonic()
+
+    def advance(count: int) -> None:
+        bar.update(task, advance=count)
+        if time.monotonic() - begun > QUIET_SECONDS:
+            bar.start()
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
 
 
 @contextmanager

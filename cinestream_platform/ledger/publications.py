@@ -8,16 +8,29 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.ledger.deliveries import effective_at
 from cinestream_platform.warehouse import locks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from cinestream_platform.declarations.table import Table
+
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """What a table or partition is made from: landed files, and publications of other tables (their numbers)."""
+
+    file_ids: tuple[int, ...] = ()
+    upstream: tuple[int, ...] = ()
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is neither."""
+        return not self.file_ids and not self.upstream
 
 
 @dataclass(frozen=True)
@@ -142,6 +155,13 @@ class Published:
     is_intact: bool
 
 
+def versions_read(published: Mapping[str, Published], partition_key: str | None) -> list[Published]:
+    """What a reader of a table reads: one partition of it, if it was published, or all (``None``)."""
+    if partition_key is None:
+        return list(published.values())
+    return [published[partition_key]] if partition_key in published else []
+
+
 @dataclass(frozen=True)
 class LedgerState:
     """What is loaded and what is published, read in one moment.
@@ -153,6 +173,17 @@ class LedgerState:
     files: dict[tuple[str, str], dict[int, frozenset[str]]]
     published: dict[tuple[str, str], dict[str, Published]]
     effective: dict[int, datetime] = field(default_factory=dict)
+
+
+_PUBLISHED = SQL(
+    """
+    SELECT schema_name, table_name, p.partition_key, p.file_ids, p.upstream,
+        (SELECT max(c.publication_id) FROM ops.publication c WHERE c.is_changed
+         AND (c.schema_name, c.table_name, c.partition_key) = (p.schema_name, p.table_name, p.partition_key)),
+        p.relation IS NULL OR EXISTS (SELECT FROM pg_inherits WHERE inhrelid = p.relation)
+    FROM ops.publication p WHERE is_latest
+    """
+)
 
 
 def state_marker(conn: Connection[Any]) -> str:
@@ -174,15 +205,16 @@ def read_state(conn: Connection[Any]) -> LedgerState:
         ):
             files.setdefault((source, dataset), {})[file_id] = frozenset(partitions)
             effective[file_id] = effective_at(key, landed)
-        for schema, table, partition, file_ids, upstream, changed_by, intact in conn.execute(
-            """
-            SELECT schema_name, table_name, p.partition_key, p.file_ids, p.upstream,
-                (SELECT max(c.publication_id) FROM ops.publication c WHERE c.is_changed
-                 AND (c.schema_name, c.table_name, c.partition_key) = (p.schema_name, p.table_name, p.partition_key)),
-                p.relation IS NULL OR EXISTS (SELECT FROM pg_inherits WHERE inhrelid = p.relation)
-            FROM ops.publication p WHERE is_latest
-            """
-        ):
-            found = Published(tuple(file_ids), tuple(upstream), changed_by or 0, intact)
-            published.setdefault((schema, table), {})[partition] = found
+        for schema, table, partition, *found in conn.execute(_PUBLISHED):
+            published.setdefault((schema, table), {})[partition] = _published(*found)
     return LedgerState(files, published, effective)
+
+
+def published_partitions(conn: Connection[Any], schema: str, table: str) -> dict[str, Published]:
+    """What is published of one table, by partition."""
+    query = _PUBLISHED + SQL(" AND schema_name = {} AND table_name = {}").format(Literal(schema), Literal(table))
+    return {partition: _published(*found) for _, _, partition, *found in conn.execute(query)}
+
+
+def _published(file_ids: list[int], upstream: list[int], changed_by: int | None, is_intact: bool) -> Published:
+    return Published(tuple(file_ids), tuple(upstream), changed_by or 0, is_intact)

@@ -1,12 +1,13 @@
 """The one decorator that turns a small function into the asset of a declared table.
 
-The function says what the table is made from: its parameters are the assets it reads, by name, within its source.
+The function says what the table is made from: its parameters are the tables it reads, by name, within its source: raw
+tables, or dims, facts and marts.
 Everything else comes from the declaration: key, group, owners, kinds, description, column schema, checks, partitions,
 and how it is published.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from inspect import getdoc, signature
 from typing import Any
@@ -38,6 +39,7 @@ from cinestream_platform.declarations.source import PLATFORM_OWNER, Source
 from cinestream_platform.declarations.star_table import PartitionedFact, StarTable, versioned_dimensions
 from cinestream_platform.declarations.table import Table
 from cinestream_platform.ledger.deliveries import Input, made_from
+from cinestream_platform.ledger.publications import MadeFrom
 from cinestream_platform.loading.files import FileLoader
 from cinestream_platform.loading.raw_rows import RawRows, Scope
 from cinestream_platform.messages import quotes_no_values
@@ -47,6 +49,7 @@ from cinestream_platform.orchestration.published import report
 from cinestream_platform.orchestration.raw_checks import raw_check_results, raw_check_specs
 from cinestream_platform.orchestration.raw_load import fail_for_files_not_loaded, load_files
 from cinestream_platform.orchestration.table_checks import broken_rule_results, table_check_specs
+from cinestream_platform.orchestration.table_inputs import TableRows
 from cinestream_platform.orchestration.versions import with_published_versions
 from cinestream_platform.publishing.publish import Frames, publish
 from cinestream_platform.publishing.validation import BrokenRulesError
@@ -55,6 +58,8 @@ from cinestream_platform.warehouse.connection import connect
 Transform = Callable[..., pl.LazyFrame]
 RAW_ROWS = PythonObjectDagsterType(RawRows)
 """An input of this type is a raw table file by file, of which each partition takes what it is made from."""
+TABLE_ROWS = PythonObjectDagsterType(TableRows)
+"""An input of this type is any other table, of which each partition takes the same one."""
 
 
 class LoadConfig(Config):
@@ -198,29 +203,36 @@ def _raw_asset(source: Source, feed: Feed) -> AssetsDefinition:
     return made
 
 
+def _referenced(table: StarTable) -> list[AssetKey]:
+    """The dims whose keys a table holds: they are built before it, so that few members are inferred."""
+    return [asset_key(reference.table) for reference in table.references]
+
+
 def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Transform], AssetsDefinition]:
-    """The asset of a dim, bridge or fact; the function turns raw rows, named by its parameters, into the table's.
+    """The asset of a dim, bridge or fact; the function turns rows of the tables that its parameters name into its own.
 
     A partitioned table's function is called once for each partition of the run, on that partition's rows.
     """
 
     def decorate(function: Transform) -> AssetsDefinition:
         key = asset_key(table)
+        raw_tables = {raw.name for raw in source.raw_tables} if source else set()
         inputs = {
-            name: AssetIn(AssetKey([table.source, name]), dagster_type=RAW_ROWS)
+            name: AssetIn(AssetKey([table.source, name]), dagster_type=RAW_ROWS if name in raw_tables else TABLE_ROWS)
             for name in signature(function).parameters
         }
+        read_keys = {given.key for given in inputs.values()}
         partitions = partitions_of(table.partitioning if isinstance(table, PartitionedFact) else None)
 
         @quotes_no_values
-        def build(context: AssetExecutionContext, **raw: RawRows) -> Iterator[Any]:
+        def build(context: AssetExecutionContext, **given: RawRows | TableRows) -> Iterator[Any]:
             begin_step(key.to_user_string(), context.resources.warehouse.settings)
             keys = list(context.partition_keys) if partitions else [WHOLE]
+            read = inputs_of(table, given)
             if versioned_dimensions(table):
                 with connect(context.resources.warehouse.target()) as conn:
-                    raw = with_published_versions(conn, table, raw)
-            read = Inputs(table, raw)
-            frames = Frames(table, {key: function(**read.rows(key)) for key in keys}, read.file_ids)
+                    read = replace(read, raw=with_published_versions(conn, table, read.raw))
+            frames = Frames(table, {key: function(**read.rows(key)) for key in keys}, read.made_from)
             target, settings = context.resources.warehouse.target(), context.resources.warehouse.settings
             try:
                 published = publish(target, frames, run_id=context.run.run_id, settings=settings, log=context.log.info)
@@ -233,7 +245,7 @@ def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Tra
         made: AssetsDefinition = asset(
             **table_properties(table, source, getdoc(function) or ""),
             ins=inputs,
-            deps=[AssetDep(asset_key(reference.table)) for reference in table.references],
+            deps=[AssetDep(other) for other in _referenced(table) if other not in read_keys],
             partitions_def=partitions,
             backfill_policy=BackfillPolicy.single_run() if partitions else None,
             check_specs=table_check_specs(table, key),
@@ -247,10 +259,11 @@ def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Tra
 
 @dataclass(frozen=True)
 class Inputs:
-    """The raw rows that a table is made from, partition by partition."""
+    """What a table is made from, partition by partition: rows of raw tables, and of other tables."""
 
     table: Table
     raw: Mapping[str, RawRows]
+    tables: Mapping[str, TableRows] = field(default_factory=dict)
 
     def _scope(self, name: str, partition_key: str) -> Scope | None:
         is_whole = not self.table.is_partitioned or name in self.table.reads_whole
@@ -258,12 +271,23 @@ class Inputs:
 
     def rows(self, partition_key: str) -> dict[str, pl.LazyFrame]:
         """The rows of each input for a partition."""
-        return {name: rows.rows(self._scope(name, partition_key)) for name, rows in self.raw.items()}
+        every: Mapping[str, RawRows | TableRows] = {**self.raw, **self.tables}
+        return {name: read.rows(self._scope(name, partition_key)) for name, read in every.items()}
 
-    def file_ids(self, partition_key: str) -> list[int]:
-        """The files that a partition is made from."""
-        return list(made_from(self._inputs, self.table.unit, partition_key))
+    def made_from(self, partition_key: str) -> MadeFrom:
+        """The files and publications that a partition is made from; without any raw input the files behind these."""
+        read = [version for name, t in self.tables.items() for version in t.versions(self._scope(name, partition_key))]
+        upstream = tuple(sorted({version.changed_by for version in read}))
+        if self.tables and not self.raw:
+            return MadeFrom(tuple(sorted({file_id for version in read for file_id in version.file_ids})), upstream)
+        return MadeFrom(made_from(self._inputs, self.table.unit, partition_key), upstream)
 
     @cached_property
     def _inputs(self) -> list[Input]:
         return [rows.as_input(is_whole=name in self.table.reads_whole) for name, rows in self.raw.items()]
+
+
+def inputs_of(table: Table, given: Mapping[str, RawRows | TableRows]) -> Inputs:
+    """The inputs of a table as they were handed over, by their kind."""
+    raw = {name: read for name, read in given.items() if isinstance(read, RawRows)}
+    return Inputs(table, raw, {name: read for name, read in given.items() if isinstance(read, TableRows)})

@@ -13,11 +13,12 @@ from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.declarations.star_table import Bridge, Fact, StarTable
 from cinestream_platform.declarations.table import Dimension
 from cinestream_platform.errors import CineStreamError
+from cinestream_platform.ledger.publications import MadeFrom
 from cinestream_platform.loading.raw_rows import RawRows
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.published import metadata_of
 from cinestream_platform.orchestration.resources import Stores, Warehouse
-from cinestream_platform.orchestration.table_inputs import raw_input, table_input
+from cinestream_platform.orchestration.table_inputs import TableRows, raw_input, table_input
 from cinestream_platform.publishing.publish import Frames, publish
 from cinestream_platform.warehouse.connection import connect
 
@@ -74,7 +75,7 @@ class WarehouseIOManager(ConfigurableIOManager):
         target = self.warehouse.target()
         published = publish(
             target,
-            Frames(table, lazy, lambda _: []),
+            Frames(table, lazy, lambda _: MadeFrom()),
             run_id=context.run_id,
             settings=self.warehouse.settings,
             log=context.log.info,
@@ -93,7 +94,7 @@ class WarehouseIOManager(ConfigurableIOManager):
         return found
 
     @quotes_no_values
-    def load_input(self, context: InputContext) -> pl.LazyFrame | pl.DataFrame:
+    def load_input(self, context: InputContext) -> TableRows | pl.LazyFrame | pl.DataFrame:
         """A dim, bridge, fact or mart, or the partitions of it that the asset needs; read when it is collected.
 
         Raises:

@@ -14,7 +14,7 @@ from cinestream_platform.orchestration.table_checks import table_check_results
 from cinestream_platform.publishing.publish import PublishedTable
 
 SHOWN_FILES = 40
-"""So many files stand in the metadata of a materialization; the ledger has all of them."""
+"""So many files are shown in the metadata of a materialization or a failure; the ledger has all of them."""
 
 
 def report(

@@ -15,13 +15,12 @@ from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.loading.compaction import compact
 from cinestream_platform.loading.files import FileLoader, Outcome, Report
 from cinestream_platform.messages import bounded, counted, describe
+from cinestream_platform.orchestration.published import SHOWN_FILES
 from cinestream_platform.orchestration.run_tags import NOT_LOADED_TAG
 from cinestream_platform.warehouse.connection import PostgresTarget
 
 NAMED_FILES = 100
 """So many loaded files of a run are named in its log; the ledger (``cinestream status --files``) has them all."""
-SHOWN_FILES = 40
-"""So many files stand in the metadata of a failure; the ledger has all of them."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Staleness is computed, not guessed: a table is stale when the ledger shows other inputs than those it was made from.
 
 Decisions are pure functions of the ledger's state. No clock is asked and no event is waited for, so no update can be
-missed or handled twice: a dim or fact is compared by the landed files it was made from, a mart by the publications.
+missed or handled twice: raw tables that a table was made from are compared by their landed files, other tables by their
+publications.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.declarations.partitioning import WHOLE, PartitionUnit
 from cinestream_platform.ledger import deliveries
 from cinestream_platform.ledger.deliveries import Input
-from cinestream_platform.ledger.publications import LedgerState, Published
+from cinestream_platform.ledger.publications import LedgerState, Published, versions_read
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.partitions import partition_keys, unit_of
 
@@ -27,10 +28,10 @@ EXPORT_KIND = "export"
 class Node:
     """A published table as staleness sees it, or a mart's export.
 
-    A dim or fact is made from ``datasets`` of its source, of which those of ``histories`` hold over time and those of
-    ``whole`` are read whole for each partition; a mart from the tables ``upstream``. An export is to its mart what a
-    mart is to its tables, so that it is made after it, and again if that failed. ``partition_keys`` are those that have
-    begun, in order.
+    A dim or fact is made from ``datasets`` of its source, of which those of ``histories`` hold over time, or from the
+    tables ``upstream``; what ``whole`` names (datasets and tables) is read whole for each partition. A mart is made
+    from tables alone. An export is to its mart what a mart is to its tables, so that it is made after it, and again if
+    that failed. ``partition_keys`` are those that have begun, in order.
     """
 
     key: AssetKey
@@ -69,9 +70,10 @@ def nodes_of(asset_graph: Any, catalog: Catalog) -> dict[AssetKey, Node]:
         table = tables.get(key)
         read = [feeds[parent] for parent in sorted(asset.parent_keys) if parent in feeds]
         histories = frozenset(feed.dataset for feed in read if feed.holds_over_time)
-        whole = frozenset(feed.dataset for feed in read if table and feed.table.name in table.reads_whole)
         schema = table.schema if table else asset.group_name
-        upstream = () if table else tuple(sorted(asset.parent_keys))
+        upstream = tuple(sorted(_tables_read(asset) - set(feeds) if table else asset.parent_keys))
+        whole = frozenset(feed.dataset for feed in read if table and feed.table.name in table.reads_whole)
+        whole |= {key.path[-1] for key in upstream if table and key.path[-1] in table.reads_whole}
         datasets = tuple(feed.dataset for feed in read)
         parts = asset.partitions_def
         unit, keys = unit_of(parts), partition_keys(parts)
@@ -79,48 +81,76 @@ def nodes_of(asset_graph: Any, catalog: Catalog) -> dict[AssetKey, Node]:
     return nodes
 
 
+def _tables_read(asset: Any) -> set[AssetKey]:
+    """What an asset is handed as inputs. Other dependencies only say what is built before it."""
+    definition = asset.assets_def
+    return {
+        definition.keys_by_input_name[read.name]
+        for read in definition.node_def.input_defs
+        if not read.dagster_type.is_nothing
+    }
+
+
 def current_upstream(
     node: Node, partition_key: str, nodes: Mapping[AssetKey, Node], state: LedgerState
 ) -> tuple[int, ...]:
-    """The publications that a mart (or a year of it) would be made from now."""
-    found: set[int] = set()
-    for key in node.upstream:
-        published = state.published.get(nodes[key].relation, {}) if key in nodes else {}
-        same_partition = node.is_partitioned and nodes[key].unit is node.unit
-        wanted = [published[partition_key]] if same_partition and partition_key in published else []
-        found.update(p.changed_by for p in (wanted if same_partition else published.values()))
+    """The publications that a table (or a partition of it) would be made from now."""
+    aligned = set(_aligned_upstream(node, nodes))
+    found = {
+        version.changed_by
+        for key in node.upstream
+        if key in nodes
+        for version in versions_read(
+            state.published.get(nodes[key].relation, {}), partition_key if key in aligned else None
+        )
+    }
     return tuple(sorted(found))
+
+
+def _aligned_upstream(node: Node, nodes: Mapping[AssetKey, Node]) -> list[AssetKey]:
+    """The tables of which each partition of a node reads the same partition."""
+    return [
+        key
+        for key in node.upstream
+        if node.is_partitioned and key in nodes and nodes[key].unit is node.unit and key.path[-1] not in node.whole
+    ]
 
 
 def stale_partitions(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> list[str]:
     """The partitions of a table that are stale (``whole`` where it has none)."""
     published = state.published.get(node.relation, {})
-    if node.is_mart:
-        if not any(state.published.get(nodes[up].relation) for up in own_upstream(node) if up in nodes):
-            return []  # nothing of its source is there yet; the calendar alone makes no mart
-        candidates = set(published) | {WHOLE}
-        if node.is_partitioned:
-            facts = [nodes[key] for key in node.upstream if key in nodes and nodes[key].unit is node.unit]
-            candidates = {key for fact in facts for key in state.published.get(fact.relation, {})} | set(published)
-        current = {key: current_upstream(node, key, nodes, state) for key in candidates}
-        return sorted(key for key, upstream in current.items() if upstream != _upstream(published.get(key)))
-    candidates = touched_partitions(node, state) | set(published)
-    wanted = made_from(node, candidates, state)
-    return sorted(key for key, file_ids in wanted.items() if _differs(published.get(key), file_ids))
+    if node.upstream and not any(state.published.get(nodes[up].relation) for up in own_upstream(node) if up in nodes):
+        return []  # nothing of its source is there yet; the calendar alone makes no mart
+    candidates = _candidates(node, nodes, state) | set(published)
+    files = made_from(node, candidates, state) if node.datasets or not node.upstream else {}
+    return sorted(
+        key
+        for key in candidates
+        if _differs(published.get(key), current_upstream(node, key, nodes, state), files.get(key), node)
+    )
 
 
 def wanted_inputs(node: Node, partition_key: str, nodes: Mapping[AssetKey, Node], state: LedgerState) -> str:
-    """A hash of what a partition would be made from now: files, or the publications of a mart's tables."""
-    if node.is_mart:
-        found = current_upstream(node, partition_key, nodes, state)
-    else:
-        found = made_from(node, [partition_key], state)[partition_key]
+    """A hash of what a partition would be made from now: files, and the publications of other tables."""
+    upstream = current_upstream(node, partition_key, nodes, state)
+    files = made_from(node, [partition_key], state)[partition_key] if not node.is_mart else ()
+    found = [inputs for inputs in (files, upstream) if inputs]
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
 
 def own_upstream(node: Node) -> list[AssetKey]:
-    """The tables of a mart's own source that it is made from."""
+    """The tables of its own source that a table is made from."""
     return [key for key in node.upstream if key.path[0] == node.key.path[0]]
+
+
+def _candidates(node: Node, nodes: Mapping[AssetKey, Node], state: LedgerState) -> set[str]:
+    """The partitions for which there is something to be made from."""
+    if not node.upstream:
+        return touched_partitions(node, state)
+    if not node.is_partitioned:
+        return {WHOLE}
+    read = [state.published.get(nodes[key].relation, {}) for key in _aligned_upstream(node, nodes)]
+    return touched_partitions(node, state).union(*read)
 
 
 def touched_partitions(node: Node, state: LedgerState) -> set[str]:
@@ -150,9 +180,11 @@ def _files(node: Node, dataset: str, state: LedgerState) -> Mapping[int, frozens
     return state.files.get((node.key.path[0], dataset), {})
 
 
-def _differs(published: Published | None, file_ids: tuple[int, ...]) -> bool:
-    return published is None or published.file_ids != file_ids or not published.is_intact
-
-
-def _upstream(published: Published | None) -> tuple[int, ...]:
-    return published.upstream if published else ()
+def _differs(
+    published: Published | None, upstream: tuple[int, ...], file_ids: tuple[int, ...] | None, node: Node
+) -> bool:
+    """Whether it was made from something else, or is gone. ``file_ids`` is None for what reads no raw table."""
+    if published is None:
+        return bool(upstream) or not node.is_mart
+    files_differ = file_ids is not None and published.file_ids != file_ids
+    return files_differ or published.upstream != upstream or not published.is_intact

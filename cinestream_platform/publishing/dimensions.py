@@ -21,7 +21,7 @@ from psycopg.sql import SQL, Identifier
 from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.declarations.star_table import Bridge, Type2Dimension
 from cinestream_platform.declarations.table import Dimension, Table
-from cinestream_platform.ledger.publications import Publication, latest, publishing, record
+from cinestream_platform.ledger.publications import MadeFrom, Publication, latest, publishing, record
 from cinestream_platform.publishing.content_hash import content_hash
 from cinestream_platform.services.disk import Room
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
@@ -36,16 +36,16 @@ def publish_table(
     frame: pl.DataFrame,
     *,
     run_id: str,
-    file_ids: list[int],
+    made_from: MadeFrom,
     room: Room | None = None,
 ) -> Publication:
     """Publish a whole dim or bridge from a validated frame; nothing is written where nothing changed."""
-    frame = frame.select(c.name for c in table.built_columns)
+    frame, files, upstream = frame.select(c.name for c in table.built_columns), made_from.file_ids, made_from.upstream
     with connect(target) as conn, publishing(conn, table, WHOLE):
         before = latest(conn, table.schema, table.name, WHOLE)
         new_hash = content_hash(frame)
         if before and before.content_hash == new_hash and _row_count(conn, table) == before.rows:
-            publication = Publication(WHOLE, before.rows, new_hash, tuple(file_ids), False, None, before.rows)
+            publication = Publication(WHOLE, before.rows, new_hash, files, False, None, before.rows, upstream)
             record(conn, table.schema, table.name, run_id, publication)
             return publication
         staged = stage(target, table, frame, table.name, room)
@@ -54,7 +54,7 @@ def publish_table(
             rows = _row_count(conn, table)
             rows_before = before.rows if before else 0
             is_changed = changed > 0 or before is None
-            publication = Publication(WHOLE, rows, new_hash, tuple(file_ids), is_changed, None, rows_before)
+            publication = Publication(WHOLE, rows, new_hash, files, is_changed, None, rows_before, upstream)
             record(conn, table.schema, table.name, run_id, publication)
             drop_staged(conn, staged)
         conn.execute(SQL("ANALYZE {}").format(Identifier(table.schema, table.name)))

@@ -22,7 +22,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from cinestream_platform import progress
 from cinestream_platform.declarations.star_table import Fact
 from cinestream_platform.errors import CineStreamError
-from cinestream_platform.ledger.publications import Publication, latest, publishing, record
+from cinestream_platform.ledger.publications import MadeFrom, Publication, latest, publishing, record
 from cinestream_platform.publishing import foreign_keys
 from cinestream_platform.publishing.content_hash import content_hash
 from cinestream_platform.publishing.foreign_keys import Joined
@@ -109,22 +109,22 @@ class PartitionPublisher:
             yield self._turns[key]
 
     def build(
-        self, turn: Turn, frame: pl.DataFrame, *, file_ids: list[int], joined: Joined | None = None
+        self, turn: Turn, frame: pl.DataFrame, *, made_from: MadeFrom, joined: Joined | None = None
     ) -> Publication:
         """Build one partition beside the table, unless it has that content; it is to be handed to ``publish``.
 
         Args:
             turn: The partition.
             frame: Validated rows in the table's ``built_columns``, sorted by its primary key.
-            file_ids: The landed files that the rows are from.
+            made_from: What the rows are from.
             joined: Of references whose keys were joined in: all keys that the dimension had.
         """
         table, key, conn = self.table, turn.partition_key, turn.conn
         child, new_hash = table.partition_name(key), content_hash(frame)
-        before = latest(conn, table.schema, table.name, key)
+        before, files, upstream = latest(conn, table.schema, table.name, key), made_from.file_ids, made_from.upstream
         if before and before.content_hash == new_hash and _is_intact(conn, table, child, before):
-            return Publication(key, before.rows, new_hash, tuple(file_ids), False, before.relation, before.rows)
-        if before is None and frame.is_empty() and not file_ids:
+            return Publication(key, before.rows, new_hash, files, False, before.relation, before.rows, upstream)
+        if before is None and frame.is_empty() and made_from.is_nothing:
             return Publication(key, 0, new_hash, (), False)  # nothing ever landed for it
         try:
             _build(conn, table, key, frame, joined or {}, self.room)
@@ -133,7 +133,7 @@ class PartitionPublisher:
             raise
         relation = conn.execute("SELECT %s::regclass::oid", (f'"{table.staging_schema}"."{child}"',)).fetchone()
         oid, rows_before = relation[0] if relation else None, before.rows if before else 0
-        return Publication(key, frame.height, new_hash, tuple(file_ids), True, oid, rows_before)
+        return Publication(key, frame.height, new_hash, files, True, oid, rows_before, upstream)
 
     def publish(self, built: Publication) -> list[Publication]:
         """Take a built partition; what is published by now, this one or others, or nothing yet.
@@ -169,24 +169,6 @@ class PartitionPublisher:
 
     def _end(self, partition_key: str) -> None:
         self._turns.pop(partition_key).end.close()
-
-
-def publish_partition(
-    target: PostgresTarget,
-    table: Fact,
-    partition_key: str,
-    frame: pl.DataFrame,
-    *,
-    run_id: str,
-    file_ids: list[int],
-    joined: Joined | None = None,
-) -> Publication:
-    """Publish one partition by itself; arguments and errors are those of ``PartitionPublisher``."""
-    with PartitionPublisher(target, table, run_id) as publisher:
-        [turn] = publisher.turns([partition_key])
-        publisher.publish(built := publisher.build(turn, frame, file_ids=file_ids, joined=joined))
-        publisher.finish()
-    return built
 
 
 def _build(

@@ -15,7 +15,7 @@ import polars as pl
 from cinestream_platform import progress
 from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.declarations.star_table import Fact, StarTable, versioned_dimensions
-from cinestream_platform.ledger.publications import Publication
+from cinestream_platform.ledger.publications import MadeFrom, Publication
 from cinestream_platform.publishing.dimensions import delete_retired_versions, publish_table
 from cinestream_platform.publishing.keys import KeyResolver
 from cinestream_platform.publishing.measures import measures_of
@@ -54,11 +54,11 @@ class PublishedTable:
 
 @dataclass(frozen=True)
 class Frames:
-    """Rows to be published: one lazy frame per partition. ``file_ids`` names the landed files that one is made from."""
+    """Rows to be published: one lazy frame per partition. ``made_from`` says what a partition is made from."""
 
     table: StarTable
     by_partition: Mapping[str, pl.LazyFrame]
-    file_ids: Callable[[str], list[int]]
+    made_from: Callable[[str], MadeFrom]
 
 
 def publish(
@@ -102,14 +102,14 @@ class _Publisher:
         table = self.frames.table
         if not isinstance(table, Fact):
             for key in self.frames.by_partition:
-                frame, file_ids = self._validated(key), self.frames.file_ids(key)
-                yield publish_table(self.target, table, frame, run_id=self.run_id, file_ids=file_ids, room=self.room)
+                frame, made_from = self._validated(key), self.frames.made_from(key)
+                yield publish_table(self.target, table, frame, run_id=self.run_id, made_from=made_from, room=self.room)
             return
         with PartitionPublisher(self.target, table, self.run_id, self.room) as publisher:
 
             def built(turn: Turn) -> Publication:
-                frame, file_ids = self._validated(turn.partition_key), self.frames.file_ids(turn.partition_key)
-                return publisher.build(turn, frame, file_ids=file_ids, joined=self.keys.joined(table))
+                frame, made_from = self._validated(turn.partition_key), self.frames.made_from(turn.partition_key)
+                return publisher.build(turn, frame, made_from=made_from, joined=self.keys.joined(table))
 
             for partition in in_parallel(built, publisher.turns(self.frames.by_partition), workers=MAX_AT_ONCE):
                 yield from publisher.publish(partition)

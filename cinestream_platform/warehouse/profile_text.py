@@ -7,7 +7,7 @@ look in a terminal (``commands.explore``).
 import re
 from collections.abc import Sequence
 
-from cinestream_platform.messages import counted
+from cinestream_platform.messages import counted, printable
 from cinestream_platform.warehouse.profile import OWN, ColumnProfile, RelationProfile, SourceProfile, TableProfile
 
 SHOWN_CHARACTERS = 28
@@ -15,11 +15,6 @@ SHOWN_CHARACTERS = 28
 DELIVERY = "_file_id"
 TABLE_HEADINGS = ("table", "rows", "key candidates")
 COLUMN_HEADINGS = ("column", "NULL", "share", "empty", "distinct", "from … to")
-
-
-def printable(text: str) -> str:
-    """One line, whatever the text of a file holds."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def share(part: int, whole: int) -> str:

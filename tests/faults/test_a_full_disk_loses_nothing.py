@@ -88,7 +88,7 @@ def test_sensors_skip_runs_refuse_and_people_are_told_while_a_disk_is_nearly_ful
     assert "nearly full" in str(failure.step_failure_data.error)
     [finding] = _disk(get_settings())
     assert finding.level == "FAILED"
-    print_status(every_file=False)
+    print_status(get_settings(), every_file=False)
     assert "nearly full" in " ".join(capsys.readouterr().out.split())
     assert tight.status(RATINGS) == ["pending"]
 

@@ -9,6 +9,7 @@ from dagster import AssetKey, DagsterRun, DagsterRunStatus, RunRequest
 
 from cinestream_platform.automation.jobs import build_job_name
 from cinestream_platform.commands import status
+from cinestream_platform.settings import get_settings
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
 from tests.support.shop import Shop
 
@@ -46,7 +47,7 @@ def asked_builds(platform: Platform) -> list[RunRequest]:
 
 
 def printed_status(capsys: pytest.CaptureFixture[str]) -> str:
-    status.print_status(every_file=False)
+    status.print_status(get_settings(), every_file=False)
     return capsys.readouterr().out
 
 

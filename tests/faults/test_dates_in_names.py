@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cinestream_platform.commands.files import NotLandableError, land_path, reload_key
+from cinestream_platform.settings import get_settings
 from tests.support.chinook import customers
 from tests.support.platform import Platform
 
@@ -35,7 +36,7 @@ def test_both_spellings_of_a_day_hold_from_it_and_a_wrong_or_ambiguous_one_is_pa
         assert platform.status(key) == ["parked"]
         assert "Write the day as 2024-05-01 or 20240501" in platform.ledger_row(key)["reason"]
         with pytest.raises(NotLandableError, match="looks like a date"):
-            reload_key(key)
+            reload_key(get_settings(), key)
     # Of a file with all tables only those that hold over time depend on its day.
     assert "looks like a date" in platform.ledger_row("chinook/release/2024_05_01.json#customer")["reason"]
     assert "looks like a date" not in platform.ledger_row("chinook/release/2024_05_01.json#artist")["reason"]
@@ -55,7 +56,7 @@ def test_such_a_file_is_not_landed_and_other_feeds_do_not_mind(name: str, platfo
         with closing(sqlite3.connect(path)) as db:
             db.execute("CREATE TABLE Artist (ArtistId INTEGER, Name TEXT)")
     with pytest.raises(NotLandableError, match="looks like a date"):
-        list(land_path("chinook", path))
+        list(land_path(get_settings(), "chinook", path))
     track = tmp_path / "invoice_2024-13-45.csv"
     track.write_bytes(b"InvoiceId\n")
-    assert list(land_path("chinook", track)) == ["chinook/invoice/invoice_2024-13-45.csv"]
+    assert list(land_path(get_settings(), "chinook", track)) == ["chinook/invoice/invoice_2024-13-45.csv"]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from cinestream_platform.commands.files import NotLandableError, reload_key, retract_key
-from cinestream_platform.ledger import corrections
+from cinestream_platform.ledger import corrections, file_writes
 from cinestream_platform.publishing.raw import FileTransaction
+from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 from tests.support.platform import Y2005, Y2018, Platform, csv_bytes, ratings_csv
 
@@ -139,13 +140,14 @@ def test_a_key_that_no_feed_takes_is_neither_reloaded_nor_in_the_way_and_can_be_
     platform.scan()
     for key in stray:
         with pytest.raises(NotLandableError, match="stays parked"):
-            reload_key(key)
+            reload_key(get_settings(), key)
     with connect(platform.target) as conn:  # as if its feed had been removed since
-        conn.execute("UPDATE ops.landed_file SET status = 'pending', reason = NULL")
+        for key in stray:
+            file_writes.reload(conn, platform.ledger_row(key)["file_id"])
     platform.land(A, ratings_csv([(1, 1, "4.0", Y2005)]))
     [request] = platform.tick("landing_sensor").run_requests
     assert request.job_name == "movielens_load"
     assert list(request.run_config["ops"]) == ["movielens__ratings"]
     for key in stray:
-        assert "no rows loaded" in retract_key(key)[0]
+        assert "no rows loaded" in retract_key(get_settings(), key)[0]
     assert {status for key, status in platform.files() if key in stray} == {"retracted"}

@@ -12,10 +12,11 @@ import pytest
 
 from cinestream_platform.commands.files import reload_key, retract_key
 from cinestream_platform.declarations.frames import polars_schema
-from cinestream_platform.publishing.partitions import publish_partition
+from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.movielens.tables import FACT_RATINGS
 from tests.conftest import REGION
 from tests.support.platform import Y2005, Platform, ratings_csv
+from tests.support.publishing import publish_partition
 
 HOSTILE = (
     "it's",
@@ -76,11 +77,11 @@ def test_files_with_hostile_names_are_loaded_reloaded_and_retracted_by_these_nam
     assert sorted(key for (key,) in lineage) == sorted(keys)
 
     for key in keys:
-        assert reload_key(key)[0].startswith(f"{key} waits")
+        assert reload_key(get_settings(), key)[0].startswith(f"{key} waits")
     platform.load()
     assert platform.scalar("SELECT count(*) FROM raw_movielens.ratings") == len(keys)
     for key in keys:
-        assert retract_key(key)[0].startswith(f"{key} is retracted")
+        assert retract_key(get_settings(), key)[0].startswith(f"{key} is retracted")
     assert platform.scalar("SELECT count(*) FROM raw_movielens.ratings") == 0
     platform.load_and_build()
     assert platform.scalar("SELECT count(*) FROM movielens_dw.fact_ratings") == 0
@@ -148,7 +149,7 @@ def test_a_rejected_record_keeps_hostile_text_as_it_was(platform: Platform) -> N
 def test_a_partition_key_that_is_no_year_is_refused(platform: Platform, key: str) -> None:
     frame = pl.DataFrame(schema=polars_schema(FACT_RATINGS))
     with pytest.raises(ValueError, match="invalid literal"):
-        publish_partition(platform.target, FACT_RATINGS, key, frame, run_id="x", file_ids=[1])
+        publish_partition(platform.target, FACT_RATINGS, key, frame, run_id="x", file_ids=(1,))
     assert platform.scalar("SELECT count(*) FROM movielens_dw.dim_movie") == 0
 
 

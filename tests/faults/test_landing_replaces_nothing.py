@@ -32,7 +32,7 @@ def ratings(platform: Platform, tmp_path: Path) -> Path:
     """A file of other content than the one under its key."""
     path = tmp_path / "ratings.csv"
     path.write_bytes(OLD)
-    assert list(land_named("movielens", path)) == [f"landed {KEY}"]
+    assert list(land_named(get_settings(), "movielens", path)) == [f"landed {KEY}"]
     path.write_bytes(NEW)
     return path
 
@@ -49,11 +49,11 @@ def test_a_key_with_other_content_is_not_replaced_and_rows_and_bytes_of_both_are
     platform: Platform, ratings: Path
 ) -> None:
     with pytest.raises(KeyTakenError, match=r"--replace.*--as NAME") as refused:
-        list(land_named("movielens", ratings))
+        list(land_named(get_settings(), "movielens", ratings))
     assert SIZES in str(refused.value)
     assert content(platform) == OLD
     with pytest.raises(KeyTakenError):
-        list(land_path("movielens", ratings))
+        list(land_path(get_settings(), "movielens", ratings))
 
 
 def test_the_command_line_says_so_in_one_line_and_takes_both_ways_out(platform: Platform, ratings: Path) -> None:
@@ -69,37 +69,37 @@ def test_the_command_line_says_so_in_one_line_and_takes_both_ways_out(platform: 
 
 def test_the_same_content_may_land_again(platform: Platform, ratings: Path) -> None:
     ratings.write_bytes(OLD)
-    assert list(land_named("movielens", ratings)) == [f"landed {KEY}"]
+    assert list(land_named(get_settings(), "movielens", ratings)) == [f"landed {KEY}"]
 
 
 def test_other_content_of_the_same_size_is_other_content(platform: Platform, ratings: Path) -> None:
     ratings.write_bytes(OLD.replace(b"3.0", b"4.5"))
     with pytest.raises(KeyTakenError):
-        list(land_named("movielens", ratings))
+        list(land_named(get_settings(), "movielens", ratings))
 
 
 def test_records_of_other_forms_are_counted_too(platform: Platform, tmp_path: Path) -> None:
     path = tmp_path / "ratings.csv.gz"
     path.write_bytes(gzip.compress(OLD))
-    list(land_named("movielens", path))
+    list(land_named(get_settings(), "movielens", path))
     path.write_bytes(gzip.compress(NEW))
     with pytest.raises(KeyTakenError, match=r"1 row .* in place of 2 rows"):
-        list(land_named("movielens", path))
+        list(land_named(get_settings(), "movielens", path))
 
 
 def test_of_a_folder_nothing_lands_if_one_of_its_files_would_replace_another(platform: Platform, ratings: Path) -> None:
     (ratings.parent / "movies.csv").write_bytes(b"movieId,title,genres\n")
     with pytest.raises(KeyTakenError):
-        list(land_named("movielens", ratings.parent))
+        list(land_named(get_settings(), "movielens", ratings.parent))
     assert keys(platform) == {KEY}
-    assert list(land_named("movielens", ratings.parent, name="march")) == [
+    assert list(land_named(get_settings(), "movielens", ratings.parent, name="march")) == [
         "passed over lake/, landing/: no file of movielens, or a folder in the folder",
         "landed movielens/movies/march/movies.csv",
         "landed movielens/ratings/march/ratings.csv",
     ]
     assert content(platform) == OLD
     assert content(platform, "movielens/ratings/march/ratings.csv") == NEW
-    assert len(list(land_named("movielens", ratings.parent, replace=True))) == 3
+    assert len(list(land_named(get_settings(), "movielens", ratings.parent, replace=True))) == 3
     assert content(platform) == NEW
 
 
@@ -108,7 +108,7 @@ def test_what_a_source_does_not_take_of_a_folder_is_named(platform: Platform, tm
     (folder / "older").mkdir(parents=True)
     for name in ("movies.csv", "README.txt", "older/movies.csv"):
         (folder / name).write_bytes(b"movieId,title,genres\n")
-    assert list(land_named("movielens", folder)) == [
+    assert list(land_named(get_settings(), "movielens", folder)) == [
         "passed over README.txt, older/: no file of movielens, or a folder in the folder",
         "landed movielens/movies/movies.csv",
     ]
@@ -120,12 +120,12 @@ def test_a_fetched_release_replaces_no_other_one(
     monkeypatch.setattr(fetch, "fetch_archive", lambda *_, **__: ratings.parent)
     monkeypatch.setattr(fetch, "warning_about", lambda *_: None)
     with pytest.raises(KeyTakenError):
-        list(fetch.fetch("movielens", release="ml-25m"))
+        list(fetch.fetch(get_settings(), "movielens", release="ml-25m"))
     assert content(platform) == OLD
-    assert list(fetch.fetch("movielens", release="ml-25m", as_name="ml-25m")) == [
+    assert list(fetch.fetch(get_settings(), "movielens", release="ml-25m", as_name="ml-25m")) == [
         "landed movielens/ratings/ml-25m/ratings.csv"
     ]
-    assert list(fetch.fetch("movielens", release="ml-25m", replace=True))
+    assert list(fetch.fetch(get_settings(), "movielens", release="ml-25m", replace=True))
     assert content(platform) == NEW
 
 
@@ -138,10 +138,10 @@ def test_of_an_archive_of_netflix_nothing_lands_if_one_file_would_replace_anothe
             packed.writestr("movie_titles.csv", titles)
         return tmp_path / "a.zip"
 
-    list(fetch.fetch("netflix", archive("1,2003,One\n")))
+    list(fetch.fetch(get_settings(), "netflix", archive("1,2003,One\n")))
     (platform.landing.folder / "netflix/ratings/combined_data_1.txt").unlink()
     with pytest.raises(KeyTakenError, match=r"1 row \(12 bytes\) in place of 1 row \(11 bytes\)"):
-        list(fetch.fetch("netflix", archive("1,2003,Two!\n")))
+        list(fetch.fetch(get_settings(), "netflix", archive("1,2003,Two!\n")))
     assert keys(platform) == {"netflix/movie-titles/movie_titles.csv"}
 
 
@@ -153,7 +153,7 @@ def test_what_lies_there_is_different_if_it_cannot_be_read(
 
     monkeypatch.setattr(files.open_landing(get_settings()).__class__, "fetch", closed)
     with pytest.raises(KeyTakenError, match=rf"1 row \({len(NEW)} bytes\) in place of {len(OLD)} bytes"):
-        list(land_named("movielens", ratings))
+        list(land_named(get_settings(), "movielens", ratings))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_what_others_put_under_the_key_between_comparison_and_landing_is_not_rep
     path = tmp_path / "ratings.csv"
     path.write_bytes(OLD)
     if replace:
-        list(land_named("movielens", path))
+        list(land_named(get_settings(), "movielens", path))
     theirs = tmp_path / "theirs.csv"
     theirs.write_bytes(NEW)
     path.write_bytes(OLD + b" " * size)
@@ -181,11 +181,11 @@ def test_what_others_put_under_the_key_between_comparison_and_landing_is_not_rep
     with monkeypatch.context() as patch:
         patch.setattr(files, "compare", compare_then_lose)
         with pytest.raises(KeyTakenError, match=r"was not landed: somebody else .* Repeat the command"):
-            list(land_named("movielens", path, replace=replace))
+            list(land_named(get_settings(), "movielens", path, replace=replace))
     assert stored(any_platform) == {KEY: NEW}
-    assert len(list(land_named("movielens", path, replace=True))) == 1
+    assert len(list(land_named(get_settings(), "movielens", path, replace=True))) == 1
     assert stored(any_platform) == {KEY: path.read_bytes()}
-    assert list(land_named("movielens", path)) == [f"landed {KEY}"]
+    assert list(land_named(get_settings(), "movielens", path)) == [f"landed {KEY}"]
 
 
 def stored(platform: Platform) -> dict[str, bytes]:
@@ -199,10 +199,10 @@ def test_the_demo_replaces_its_own_files_only(platform: Platform, ratings: Path)
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text('{"data": {}, "keys": []}')
     with pytest.raises(DemoError, match="--fresh"):
-        _land(plan_landing("movielens", ratings))
+        _land(get_settings(), plan_landing("movielens", ratings))
     assert content(platform) == OLD
     marker.write_text(f'{{"data": {{}}, "keys": ["{KEY}"]}}')
-    assert _land(plan_landing("movielens", ratings)) == 1
+    assert _land(get_settings(), plan_landing("movielens", ratings)) == 1
     assert content(platform) == NEW
 
 
@@ -210,19 +210,19 @@ def test_the_demo_lands_again_what_differs_is_not_loaded_or_was_followed_by_othe
     platform: Platform, tmp_path: Path
 ) -> None:
     def settled() -> set[str]:
-        return settled_landings(platform.target, plan_landing("movielens", tmp_path))
+        return settled_landings(get_settings(), platform.target, plan_landing("movielens", tmp_path))
 
     movies = "movielens/movies/movies.csv"
     (tmp_path / "ratings.csv").write_bytes(OLD)
     (tmp_path / "movies.csv").write_bytes(MOVIES)
-    list(land_named("movielens", tmp_path))
+    list(land_named(get_settings(), "movielens", tmp_path))
     assert settled() == set()
     platform.load()
     assert settled() == {KEY, movies}
     platform.land("movielens/movies/later.csv", MOVIES.replace(b"Toy", b"Tin"))
     platform.load()
     assert settled() == {KEY}, "the reference tables of the demo become the newest again"
-    list(land_named("movielens", tmp_path / "movies.csv"))
+    list(land_named(get_settings(), "movielens", tmp_path / "movies.csv"))
     (platform.landing.folder / movies).touch()
     platform.load()
     assert settled() == {KEY, movies}

@@ -20,6 +20,7 @@ from cinestream_platform.lake import folder
 from cinestream_platform.lake.store import ObjectStore, StoredObject
 from cinestream_platform.regular_files import NotRegularError
 from cinestream_platform.releases.archives import Limits, unpack
+from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.netflix.release import release_files
 from tests.support.platform import Y2005, Platform, ratings_csv
 
@@ -291,7 +292,7 @@ def test_of_a_folder_that_is_landed_links_are_left_out_and_named(
     (release / "movies.csv").symlink_to(secret_file)
     os.mkfifo(release / "tags.csv")
     (tmp_path / "link").symlink_to(release)  # who names a link means what it leads to
-    lines = list(land_named("movielens", tmp_path / "link", dataset=None, name=None))
+    lines = list(land_named(get_settings(), "movielens", tmp_path / "link", dataset=None, name=None))
     assert [line.split(":")[0] for line in lines] == [
         "left out movies.csv",
         "left out tags.csv",
@@ -306,13 +307,13 @@ def test_a_link_that_a_person_names_is_landed_under_its_own_name_and_a_fifo_is_r
     (tmp_path / "r.csv").write_bytes(ROWS)
     (tmp_path / "ratings.csv").symlink_to("r.csv")
     os.mkfifo(tmp_path / "fifo.csv")
-    assert list(land_named("movielens", tmp_path / "ratings.csv", dataset=None, name=None)) == [
+    assert list(land_named(get_settings(), "movielens", tmp_path / "ratings.csv", dataset=None, name=None)) == [
         "landed movielens/ratings/ratings.csv"
     ]
     with pytest.raises(NotRegularError, match="FIFO"):
-        list(land_named("movielens", tmp_path / "fifo.csv", dataset="ratings", name=None))
+        list(land_named(get_settings(), "movielens", tmp_path / "fifo.csv", dataset="ratings", name=None))
     with pytest.raises(NotRegularError, match="symbolic link"):
-        list(land_path("movielens", tmp_path / "ratings.csv"))
+        list(land_path(get_settings(), "movielens", tmp_path / "ratings.csv"))
 
 
 def test_a_folder_with_links_alone_is_refused_and_the_message_names_them(
@@ -321,7 +322,7 @@ def test_a_folder_with_links_alone_is_refused_and_the_message_names_them(
     (tmp_path / "release").mkdir()
     (tmp_path / "release" / "ratings.csv").symlink_to(secret_file)
     with pytest.raises(NotLandableError, match=r"Left out is ratings\.csv: it is a symbolic link"):
-        list(land_path("movielens", tmp_path / "release"))
+        list(land_path(get_settings(), "movielens", tmp_path / "release"))
 
 
 def test_the_demo_follows_no_link_in_its_data(platform: Platform, secret_file: Path, tmp_path: Path) -> None:

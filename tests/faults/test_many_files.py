@@ -16,6 +16,7 @@ from cinestream_platform.publishing.raw import FileTransaction
 from cinestream_platform.sources.movielens.feeds import RATINGS
 from cinestream_platform.warehouse.connection import connect
 from tests.support import crash
+from tests.support import ledger as ledger_by_hand
 from tests.support.platform import Y2005, Y2018, Platform, ratings_csv
 
 Row = tuple[int, int, str, int]
@@ -130,7 +131,8 @@ def test_a_load_of_many_files_killed_at_any_point_loads_each_of_them_once(
     assert raw(platform) == facts(platform) == expected(numbers)
     # What was tried by a process that was killed is tried file by file: another kill shows whose doing it is.
     assert len(objects(platform)) == (1 if committed else 12)
-    platform.execute("UPDATE ops.landed_file SET next_attempt_at = next_attempt_at - interval '2 days'")
+    with connect(platform.target) as conn:
+        ledger_by_hand.let_two_days_pass(conn)
     sweep_lake(platform.target, platform.lake)
     assert stored(platform) == set(objects(platform))
 
@@ -221,7 +223,8 @@ def test_small_objects_are_written_together_and_everything_reads_the_same(
     assert facts(platform) == expected(numbers, without=(1,))
 
     assert sweep_lake(platform.target, platform.lake) == 0  # a build may be reading them
-    platform.execute("UPDATE ops.landed_file SET next_attempt_at = next_attempt_at - interval '2 days'")
+    with connect(platform.target) as conn:
+        ledger_by_hand.let_two_days_pass(conn)
     platform.execute("UPDATE ops.lake_leftover SET left_at = left_at - interval '2 days'")
     assert sweep_lake(platform.target, platform.lake) > 0
     assert stored(platform) >= set(objects(platform))

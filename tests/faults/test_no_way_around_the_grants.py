@@ -223,19 +223,19 @@ def test_a_way_around_the_grants_is_reported_and_closed(
     statements, user, query, words = WAYS[way]
     names = {"database": world.target.database, "superuser": world.target.user, "stranger": STRANGER}
     statements, words = tuple(statement.format(**names) for statement in statements), words.format(**names)
-    report_grants(apply=True)
+    report_grants(get_settings(), apply=True)
     capsys.readouterr()
     as_superuser(world, *statements)
     assert reads(world, user, query), "the way is none"
 
-    assert report_grants(apply=False) == 1
+    assert report_grants(get_settings(), apply=False) == 1
     assert f"nobody declared: {words}" in capsys.readouterr().out.splitlines()
     checks = ServiceChecks(get_settings())
     needed = ("postgres", "warehouse", "grants")
     findings = [finding for name, check in checks.all() if name in needed for finding in check()]
     assert [finding.level for finding in findings if finding.what == "grants"] == ["FAILED"]
 
-    assert report_grants(apply=True) == 0
+    assert report_grants(get_settings(), apply=True) == 0
     assert f"nobody declared: {words}: mended" in capsys.readouterr().out.splitlines()
     assert not reads(world, user, query)
     with connect(world.target, role=None) as conn:
@@ -265,18 +265,18 @@ def test_a_declared_colleague_stays_and_gets_a_limit(
     monkeypatch.setenv("COLUMNS", "500")
     monkeypatch.setenv("CINESTREAM_ROLE_MEMBERS", f'{{"data_analyst": ["{COLLEAGUE}"]}}')
     get_settings.cache_clear()
-    assert report_grants(apply=False) == 1
+    assert report_grants(get_settings(), apply=False) == 1
     lines = capsys.readouterr().out.splitlines()
     assert f"missing: {COLLEAGUE} is not a member of data_analyst" in lines
     assert any(line.startswith(f'differs: ALTER ROLE "{COLLEAGUE}" CONNECTION LIMIT') for line in lines)
 
-    assert report_grants(apply=True) == 0
+    assert report_grants(get_settings(), apply=True) == 0
     assert reads(world, COLLEAGUE, "SELECT country FROM chinook_dw.dim_customer")
     assert not reads(world, COLLEAGUE, EMAILS)
-    assert report_grants(apply=False) == 0
+    assert report_grants(get_settings(), apply=False) == 0
     monkeypatch.undo()
     get_settings.cache_clear()
-    assert report_grants(apply=True) == 0
+    assert report_grants(get_settings(), apply=True) == 0
     assert not reads(world, COLLEAGUE, "SELECT country FROM chinook_dw.dim_customer")
 
 
@@ -293,7 +293,7 @@ def test_limits_defaults_and_rights_to_come_are_compared_too(
         "GRANT ALL ON SEQUENCE ops.landed_file_file_id_seq TO data_analyst",
         "ALTER ROLE cinestream_data_analyst RESET temp_file_limit",
     )
-    assert report_grants(apply=False) == 1
+    assert report_grants(get_settings(), apply=False) == 1
     lines = capsys.readouterr().out
     for words in (
         'differs: ALTER ROLE "cinestream_data_analyst" CONNECTION LIMIT 30',
@@ -304,8 +304,8 @@ def test_limits_defaults_and_rights_to_come_are_compared_too(
         "nobody declared: data_analyst: GRANT OPTION FOR SELECT on movielens_dw.dim_movie",
     ):
         assert words in lines
-    assert report_grants(apply=True) == 0
-    assert report_grants(apply=False) == 0
+    assert report_grants(get_settings(), apply=True) == 0
+    assert report_grants(get_settings(), apply=False) == 0
 
 
 def test_a_table_of_somebody_elses_is_reported_and_not_taken_over(
@@ -316,7 +316,7 @@ def test_a_table_of_somebody_elses_is_reported_and_not_taken_over(
         world, "CREATE TABLE chinook_dw.mine (value integer)", "ALTER TABLE chinook_dw.mine OWNER TO data_analyst"
     )
     try:
-        assert report_grants(apply=True) == 1
+        assert report_grants(get_settings(), apply=True) == 1
         assert "chinook_dw.mine belongs to data_analyst: drop it" in capsys.readouterr().out
     finally:
         as_superuser(world, "DROP TABLE chinook_dw.mine")

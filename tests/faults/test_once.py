@@ -21,6 +21,7 @@ from cinestream_platform.publishing.raw import FileTransaction
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 from tests.support import crash
+from tests.support import ledger as ledger_by_hand
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, csv_bytes, ratings_csv
 
 A, B, C = "movielens/ratings/a.csv", "movielens/ratings/b.csv", "movielens/ratings/c.csv"
@@ -342,7 +343,8 @@ def test_a_file_that_fails_is_retried_ever_later_then_parked_and_loaded_when_an_
                 )
             )
             assert row["reason"] == "OSError: the disk is on fire"
-            platform.query("UPDATE ops.landed_file SET next_attempt_at = now() WHERE key = %s RETURNING 1", (A,))
+            with connect(platform.target) as conn:
+                ledger_by_hand.make_due(conn, A)
     assert [int(wait) for wait in waits] == [30, 60, 120]
     assert (platform.status(A), platform.ledger_row(A)["attempts"]) == (["parked"], 3)
     assert platform.status(B) == ["loaded"]

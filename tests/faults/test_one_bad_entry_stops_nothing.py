@@ -35,7 +35,7 @@ def rows(number: int) -> bytes:
 
 def status_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     capsys.readouterr()
-    print_status(every_file=False)
+    print_status(get_settings(), every_file=False)
     return [line.strip() for line in capsys.readouterr().out.splitlines()]
 
 

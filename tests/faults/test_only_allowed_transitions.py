@@ -20,6 +20,7 @@ from cinestream_platform.ledger.file_states import TRANSITIONS, FileState, Illeg
 from cinestream_platform.sources.movielens.feeds import FEEDS
 from cinestream_platform.sources.movielens.tables import RATINGS
 from cinestream_platform.warehouse.connection import connect
+from tests.support import ledger as ledger_by_hand
 from tests.support.platform import Platform
 
 BUCKET, RAW = "file:///landing", Identifier("raw_movielens", "ratings")
@@ -60,7 +61,7 @@ class LandedFiles(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.conn.execute("TRUNCATE ops.landed_file, ops.seen CASCADE")
+        ledger_by_hand.forget_everything(self.conn)
 
     def states(self) -> dict[int, FileState]:
         rows = self.conn.execute("SELECT file_id, status FROM ops.landed_file ORDER BY file_id")

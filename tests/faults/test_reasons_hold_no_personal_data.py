@@ -18,6 +18,7 @@ from cinestream_platform.automation.jobs import load_job_name
 from cinestream_platform.cli import cli
 from cinestream_platform.messages import MAX_MESSAGE, MAX_METADATA, DescribedError
 from cinestream_platform.warehouse.connection import connect
+from tests.support import ledger as ledger_by_hand
 from tests.support.platform import Platform
 
 HEADER = (
@@ -216,11 +217,7 @@ def test_reasons_that_quoted_records_lose_them_when_the_warehouse_is_upgraded(pl
     }
     with connect(platform.target) as conn:
         for key, reason in old.items():
-            conn.execute(
-                "INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, status,"
-                " reason) VALUES ('s', 'd', 'b', %s, 'e', 1, now(), 'parked', %s)",
-                (key, reason),
-            )
+            ledger_by_hand.enter_parked(conn, key, reason)
         migration = files("cinestream_platform.warehouse.migrations") / "0004_reasons_without_records.sql"
         conn.execute(migration.read_text(encoding="utf-8"))  # type: ignore[arg-type]
     new = dict(platform.query("SELECT key, reason FROM ops.landed_file WHERE source = 's'"))

@@ -32,6 +32,7 @@ from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.access import ROLES
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.migrate import UpgradeNeededError, declared_migrations
+from tests.support import ledger as ledger_by_hand
 from tests.support.platform import Platform, database, environment_of, settled
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "warehouse_before_migrations.tar.xz"
@@ -67,7 +68,7 @@ def _restore(target: PostgresTarget, dump: Path, landing: str) -> None:
     psql = [candidate_folders()[0] / "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={dump}"]
     subprocess.run([*psql, target.conninfo()], check=True, capture_output=True, timeout=600)
     with psycopg.connect(target.conninfo(), autocommit=True) as conn:
-        conn.execute("UPDATE ops.landed_file SET bucket = %s", (landing,))
+        ledger_by_hand.lie_in(conn, landing)
         conn.execute("UPDATE ops.publication SET relation = NULL")  # a dump keeps no oids
 
 

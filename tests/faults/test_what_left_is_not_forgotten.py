@@ -12,7 +12,8 @@ from dagster import AssetKey
 from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.sources.dvdrental.sample import activity
 from cinestream_platform.sources.dvdrental.sample.generator import Sample
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from tests.support import ledger as ledger_by_hand
 from tests.support.platform import Platform
 from tests.support.shop import Shop, built_shop
 
@@ -116,14 +117,9 @@ def test_a_warehouse_that_kept_one_delivery_of_copies_goes_on_and_keeps_them_fro
     platform = built.platform
     [(copy,)] = built.rows("INSERT INTO inventory (film_id, store_id) VALUES (1, 1) RETURNING inventory_id")
     built.extract()
-    platform.execute(
-        """
-        WITH older AS (
-            UPDATE ops.landed_file f SET status = 'superseded', superseded_by = n.file_id
-            FROM (SELECT max(file_id) AS file_id FROM ops.landed_file WHERE dataset = 'inventory') n
-            WHERE f.dataset = 'inventory' AND f.file_id < n.file_id RETURNING f.file_id)
-        DELETE FROM raw_dvdrental.inventory WHERE _file_id IN (SELECT file_id FROM older)"""
-    )
+    with connect(platform.target) as conn, conn.transaction():
+        older = ledger_by_hand.keep_newest_delivery(conn, "inventory")
+        conn.execute("DELETE FROM raw_dvdrental.inventory WHERE _file_id = ANY (%s)", (older,))
     platform.build()
     rates = platform.query(RATES, (copy,))
     assert rates

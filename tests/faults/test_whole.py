@@ -13,13 +13,15 @@ import polars as pl
 import psycopg
 import pytest
 
+from cinestream_platform.ledger.publications import MadeFrom
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.publishing import partitions as partition_publish
 from cinestream_platform.publishing.keys import KeyResolver
-from cinestream_platform.publishing.partitions import PartitionPublisher, SwapBlockedError, publish_partition
+from cinestream_platform.publishing.partitions import PartitionPublisher, SwapBlockedError
 from cinestream_platform.sources.movielens.tables import FACT_RATINGS
 from tests.support.own_postgres import wait_until
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
+from tests.support.publishing import publish_partition
 from tests.support.reader import Reader
 
 OF_2018 = "SELECT count(*), coalesce(sum(rating), 0) FROM movielens_dw.fact_ratings WHERE date_key >= 20180101"
@@ -60,7 +62,7 @@ def star(platform: Platform) -> Platform:
 
 
 def publish(platform: Platform, content: pl.DataFrame) -> None:
-    publish_partition(platform.target, FACT_RATINGS, "2018", content, run_id="test", file_ids=[1])
+    publish_partition(platform.target, FACT_RATINGS, "2018", content, run_id="test", file_ids=(1,))
 
 
 def test_readers_see_only_the_old_or_the_new_partition_while_it_is_republished(star: Platform) -> None:
@@ -167,7 +169,7 @@ def leave_unfinished(platform: Platform, content: pl.DataFrame) -> None:
     """What a run that was killed before its swap leaves: a staged partition with its foreign keys."""
     with PartitionPublisher(platform.target, FACT_RATINGS, "killed") as publisher:
         [turn] = publisher.turns(["2018"])
-        publisher.build(turn, content, file_ids=[1])
+        publisher.build(turn, content, made_from=MadeFrom((1,)))
     assert platform.leftovers() != []
 
 

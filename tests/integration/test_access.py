@@ -22,7 +22,6 @@ from cinestream_platform.declarations.partitioning import Partitioning, Partitio
 from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.declarations.star_table import PartitionedFact, Type1Dimension
 from cinestream_platform.declarations.table import Reference
-from cinestream_platform.publishing.partitions import publish_partition
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import apply_grants, drift
@@ -39,6 +38,7 @@ from tests.support.platform import (
     environment_of,
     ratings_csv,
 )
+from tests.support.publishing import publish_partition
 
 READ, WRITE = {"SELECT"}, {"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "ALTER"}
 MAY: dict[str, dict[str, set[str]]] = {
@@ -326,7 +326,7 @@ def test_personal_columns_stay_hidden_on_a_partition_that_was_just_published(peo
     )
     columns = ["visit_id", "date_key", "ip_address", "*"]
     for attempt in (frame, frame.with_columns(visit_id=pl.col("visit_id") + 10)):
-        publish_partition(people.target, VISITS, "2005", attempt, run_id="test", file_ids=[])
+        publish_partition(people.target, VISITS, "2005", attempt, run_id="test", file_ids=())
         for relation in ("movielens_dw.fact_visits", "movielens_dw.fact_visits_2005"):
             for role in READERS_OF_STARS:
                 assert readable_columns(people, role, relation, columns) == ["visit_id", "date_key"]
@@ -410,18 +410,18 @@ def test_grants_made_and_revoked_by_hand_are_reported_and_mended(
             for revoked in TAKEN.values():
                 conn.execute(f"REVOKE {revoked}".encode())
 
-        assert report_grants(apply=False) == 1
+        assert report_grants(get_settings(), apply=False) == 1
         lines = capsys.readouterr().out.splitlines()
         wanted = [f"missing: {grant}" for grant in TAKEN]
         wanted += [f"nobody declared: {grant}" for grant in BY_HAND]
         assert sorted(lines) == sorted([*wanted, "cinestream roles --apply makes them so."])
 
-        assert report_grants(apply=True) == 0
+        assert report_grants(get_settings(), apply=True) == 0
         done = capsys.readouterr().out
         assert all(f"granted {grant}" in done for grant in TAKEN)
         assert all(f"revoked {grant}" in done for grant in BY_HAND)
 
-        assert report_grants(apply=False) == 0
+        assert report_grants(get_settings(), apply=False) == 0
         assert "All grants are as declared." in capsys.readouterr().out
         for role in MAY:
             assert observed(world, role) == expected(world, role), role
@@ -439,7 +439,7 @@ def test_what_was_passed_on_with_grant_option_goes_too(world: Platform) -> None:
         conn.execute("SET ROLE data_analyst")
         conn.execute("GRANT SELECT ON raw_movielens.ratings TO dashboard_reader")
 
-    assert report_grants(apply=True) == 0
+    assert report_grants(get_settings(), apply=True) == 0
 
     with connect(world.target) as conn:
         assert drift(conn, TABLES, MART_SCHEMAS) == ([], [])

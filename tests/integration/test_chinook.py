@@ -505,13 +505,15 @@ def test_a_bundle_is_loaded_once_reloaded_and_retracted_by_its_key(platform: Pla
     assert statuses(platform, AGAIN) == {name: "loaded" if name in PEOPLE else "duplicate" for name in everything}
     assert rows() == once | {name: 2 * once[name] for name in PEOPLE}
 
-    assert len(reload_key(AGAIN)) == len(FEEDS)
-    assert reload_key(f"{BUNDLE}#track")[0].startswith(f"{BUNDLE}#track waits to be read again (it was loaded)")
+    assert len(reload_key(get_settings(), AGAIN)) == len(FEEDS)
+    assert reload_key(get_settings(), f"{BUNDLE}#track")[0].startswith(
+        f"{BUNDLE}#track waits to be read again (it was loaded)"
+    )
     platform.load()
     assert rows() == once | {name: 2 * once[name] for name in PEOPLE}
     assert platform.status(f"{BUNDLE}#track") == ["superseded", "loaded"]
 
-    done = retract_key(BUNDLE)
+    done = retract_key(get_settings(), BUNDLE)
     assert f"{BUNDLE}#invoice is retracted, its rows left raw_chinook.invoice" in " ".join(done)
     platform.load()  # what had given way to it has its turn
     assert statuses(platform, BUNDLE) == dict.fromkeys(everything, "retracted")
@@ -565,7 +567,7 @@ def test_an_sql_script_is_refused_by_the_command_and_parked_when_any_client_land
         ("movielens", "ratings"),
     ):
         with pytest.raises(NotLandableError, match="is an SQL script: a program"):
-            list(land_path(source, script, dataset=dataset))
+            list(land_path(get_settings(), source, script, dataset=dataset))
     assert list(any_platform.landing.list()) == []
 
     for key in ("chinook/release/chinook.sql", "chinook/customer/customer.SQL"):
@@ -575,5 +577,7 @@ def test_an_sql_script_is_refused_by_the_command_and_parked_when_any_client_land
     reasons = any_platform.query("SELECT reason FROM ops.landed_file")
     assert all("It is not run. Land the data instead" in reason for (reason,) in reasons)
     with pytest.raises(NotLandableError, match=r"stays parked: chinook\.sql is an SQL script"):
-        reload_key("chinook/release/chinook.sql")
-    assert retract_key("chinook/release/chinook.sql")[0].endswith("is retracted; it had no rows loaded.")
+        reload_key(get_settings(), "chinook/release/chinook.sql")
+    assert retract_key(get_settings(), "chinook/release/chinook.sql")[0].endswith(
+        "is retracted; it had no rows loaded."
+    )

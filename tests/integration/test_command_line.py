@@ -18,7 +18,9 @@ import psycopg
 import pytest
 
 from cinestream_platform.services.postgres import postgres_binary, postgres_status, stop_postgres
+from cinestream_platform.sources.netflix.sample.content import CLOSING_DIRT
 from tests.conftest import REGION, S3Server
+from tests.support import ledger as ledger_by_hand
 from tests.support.command_line import CommandLine
 from tests.support.platform import Y2005, ratings_csv
 from tests.support.swift import SwiftServer, swift_available
@@ -77,6 +79,13 @@ def test_the_demo_runs_green(cinestream: CommandLine, first_demo: str) -> None:
     assert "NOT AS IT SHOULD BE" not in first_demo
     shown = set(rows_of_assets(first_demo))
     assert {"movielens/ratings", "movielens/fact_ratings", "movielens/mart_movie_ratings"} <= shown
+
+
+def test_a_demo_is_amber_only_where_a_fault_of_a_whole_file_was_planted(first_demo: str) -> None:
+    """A rejected record or two are usual. A file that ends within a record was cut, and somebody has to fetch it again."""
+    assert "cut_line" in CLOSING_DIRT
+    warned = re.findall(r"^Check that warns: (\S+): (.+)$", first_demo, re.MULTILINE)
+    assert warned == [("netflix/ratings", "last_record_complete")]
 
 
 def test_a_second_demo_prints_the_same_totals_and_publishes_nothing_new(
@@ -330,16 +339,13 @@ def test_doctor_shows_drift_a_changed_table_and_a_parked_file(cinestream: Comman
         conn.execute("ALTER TABLE movielens_dw.dim_movie DROP COLUMN surplus")
 
     with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute(
-            "UPDATE ops.landed_file SET status = 'parked', reason = 'unreadable'"
-            " WHERE dataset = 'links' AND status = 'loaded'"
-        )
+        ledger_by_hand.show_as(conn, "links", was="loaded", status="parked", reason="unreadable")
     done = cinestream.run("doctor")
     assert (done.returncode, failures(done)) == (0, [])
     assert re.search(r"warning  files +1 parked -> ", done.stdout)
     assert re.search(r"movielens/links/links.csv\n +parked.*: unreadable", cinestream.output("status"))
     with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute("UPDATE ops.landed_file SET status = 'loaded', reason = NULL WHERE reason = 'unreadable'")
+        ledger_by_hand.show_as(conn, "links", was="parked", status="loaded", reason=None)
 
 
 def test_doctor_says_that_a_home_cannot_be_written(tmp_path: Path) -> None:

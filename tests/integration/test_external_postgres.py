@@ -152,9 +152,9 @@ def test_without_a_superuser_readers_give_way_files_are_undone_and_drift_is_mend
     execute(target, "CREATE ROLE stranger LOGIN", "GRANT data_analyst TO stranger")
     platform.execute("CREATE VIEW chinook_dw.emails AS SELECT email FROM chinook_dw.dim_customer")
     platform.execute("GRANT SELECT ON chinook_dw.emails TO data_analyst")
-    assert report_grants(apply=False) == 1
-    assert report_grants(apply=True) == 0
-    assert report_grants(apply=False) == 0
+    assert report_grants(get_settings(), apply=False) == 1
+    assert report_grants(get_settings(), apply=True) == 0
+    assert report_grants(get_settings(), apply=False) == 0
     refused = pytest.raises(psycopg.errors.InsufficientPrivilege)
     with psycopg.connect(as_login(target, "data_analyst").conninfo()) as conn, refused:
         conn.execute("SELECT * FROM chinook_dw.emails")

@@ -33,6 +33,7 @@ from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse import locks
 from cinestream_platform.warehouse.connection import PostgresUnreachableError, connect
 from tests.support import crash
+from tests.support import ledger as ledger_by_hand
 from tests.support.shop import Shop
 
 BROKEN_RULE = {
@@ -283,7 +284,8 @@ def test_a_database_or_table_made_anew_is_read_whole_and_so_is_all_behind_a_cloc
     assert {table: shop.current(table).height for table in ("rental", "payment", "actor")} == {
         table: source[table] for table in ("rental", "payment", "actor")
     }
-    shop.platform.execute("UPDATE ops.landed_file SET last_modified = last_modified + interval '1 hour'")
+    with connect(shop.platform.target) as conn:
+        ledger_by_hand.land_an_hour_later(conn)
     shop.platform.execute("UPDATE ops.extraction SET taken_at = taken_at + interval '1 hour'")
     shop.execute("UPDATE staff SET username = 'ada' WHERE staff_id = 1", "UPDATE payment SET amount = 3.21 WHERE true")
     assert set(shop.extract().rows) == {"staff", "payment"}
@@ -432,9 +434,8 @@ def test_an_extraction_killed_at_any_point_publishes_no_table_and_the_next_one_i
     assert states["loaded"] == 15
     assert set(states) <= {"loaded", "gone"}
     assert sweep_lake(platform.target, platform.lake) == 0  # too young
-    platform.execute(
-        "UPDATE ops.landed_file SET next_attempt_at = next_attempt_at - interval '2 days' WHERE status = 'gone'"
-    )
+    with connect(platform.target) as conn:
+        ledger_by_hand.let_two_days_pass(conn, "gone")
     left = shop.folders() - shop.loaded_folders()
     assert bool(left) == (dying is not crash.die_after_source_copy)
     assert sweep_lake(platform.target, platform.lake) == len(left)

@@ -9,6 +9,7 @@ import pytest
 
 from cinestream_platform.publishing.raw import FileTransaction
 from cinestream_platform.warehouse.connection import connect
+from tests.support import ledger as ledger_by_hand
 from tests.support.platform import Y2018, Platform, ratings_csv
 
 KEY = "movielens/ratings/a.csv"
@@ -45,7 +46,7 @@ def test_the_nightly_job_deletes_what_failed_attempts_left_and_nothing_else(
     clean(platform)
     assert folders(platform) == {left, loaded} | others  # it might still be written
     with connect(platform.target) as conn:
-        conn.execute("UPDATE ops.landed_file SET next_attempt_at = next_attempt_at - interval '2 days'")
+        ledger_by_hand.let_two_days_pass(conn)
     clean(platform)
     assert folders(platform) == {loaded} | others
     assert platform.ledger_row(KEY)["lake_attempts"] == []

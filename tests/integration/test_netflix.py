@@ -23,12 +23,12 @@ from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.publishing import foreign_keys
 from cinestream_platform.publishing import partitions as partition_publish
 from cinestream_platform.publishing.keys import KeyResolver
-from cinestream_platform.publishing.partitions import publish_partition
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.netflix.sample.generator import Sample, generate
 from cinestream_platform.sources.netflix.tables import FACT_RATINGS, FIRST_DAY, LAST_DAY
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support import crash
+from tests.support import ledger as ledger_by_hand
 from tests.support.netflix import (
     FACTS,
     Rating,
@@ -44,6 +44,7 @@ from tests.support.netflix import (
     titles_csv,
 )
 from tests.support.platform import Platform, database, environment_of, settled
+from tests.support.publishing import publish_partition
 
 TITLES = "netflix/movie-titles/movie_titles.csv"
 ONE, TWO, THREE, FOUR = (f"netflix/ratings/combined_data_{number}.txt" for number in range(1, 5))
@@ -97,7 +98,8 @@ def star(
         shutil.copytree(stores, tmp_path / "stores", copy_function=os.link)
         with settled(environment_of(target, manifest_home), tmp_path / "stores"):
             platform = Platform()
-            platform.execute("UPDATE ops.landed_file SET bucket = %s", (platform.landing.url,))
+            with connect(target) as conn:
+                ledger_by_hand.lie_in(conn, platform.landing.url)
             assert platform.scan() == 0
             yield platform
 
@@ -322,7 +324,7 @@ def april(platform: Platform, *ratings: Rating) -> tuple[pl.DataFrame, dict[str,
 
 def publish(platform: Platform, content: tuple[pl.DataFrame, dict[str, pl.Series]]) -> None:
     frame, joined = content
-    publish_partition(platform.target, FACT_RATINGS, "2003-04", frame, run_id="test", file_ids=[1], joined=joined)
+    publish_partition(platform.target, FACT_RATINGS, "2003-04", frame, run_id="test", file_ids=(1,), joined=joined)
 
 
 NEW = (1, 99, 5, "2003-04-07")

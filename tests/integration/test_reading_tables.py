@@ -41,17 +41,20 @@ from cinestream_platform.declarations.frames import polars_schema
 from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.declarations.star_table import PartitionedFact, WholeFact
 from cinestream_platform.declarations.table import Table
-from cinestream_platform.ledger.publications import latest
+from cinestream_platform.ledger.publications import MadeFrom, Publication, latest, read_state, record
+from cinestream_platform.orchestration.asset import table_asset
 from cinestream_platform.orchestration.calendar import dim_date
 from cinestream_platform.orchestration.io_managers import RawIOManager, WarehouseIOManager
 from cinestream_platform.orchestration.partitions import YEARS, partitions_of
 from cinestream_platform.orchestration.resources import given as handed
 from cinestream_platform.orchestration.resources import platform_resources
+from cinestream_platform.orchestration.staleness import nodes_of, stale_partitions
 from cinestream_platform.publishing.partitions import PartitionPublisher
 from cinestream_platform.reader import ClosedTableError, UnknownPartitionError, UnknownTableError
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.movielens import assets as movielens
 from cinestream_platform.sources.netflix import assets as netflix
+from cinestream_platform.sources.netflix.source import SOURCE
 from cinestream_platform.sources.netflix.tables import FACT_RATINGS
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import ensure_tables
@@ -431,7 +434,7 @@ def test_what_is_published_is_read_back_equal(built: Platform, rows: list[dict[s
     frame = pl.DataFrame(rows, schema=schema)
     with PartitionPublisher(built.target, EVERY_KIND, "test") as publisher:
         for turn in publisher.turns([WHOLE]):
-            publisher.publish(publisher.build(turn, frame.sort("id"), file_ids=[1]))
+            publisher.publish(publisher.build(turn, frame.sort("id"), made_from=MadeFrom((1,))))
         publisher.finish()
     assert_frame_equal(
         scan(built.target, relation_of(EVERY_KIND)).collect(), frame, check_row_order=False, abs_tol=0, rel_tol=0
@@ -456,42 +459,140 @@ FILM_MONTHS = PartitionedFact(
 """The example of docs/io-managers.md, as its reader writes it."""
 
 
-@dg.asset(
-    key=["netflix", "fact_film_months"],  # source and name of the declared table
-    ins={
-        "ratings": dg.AssetIn(["netflix", "fact_ratings"]),
-        "days": dg.AssetIn(["netflix", "mart_daily_ratings"]),
-    },
-    partitions_def=partitions_of(FILM_MONTHS.partitioning),
-    io_manager_key="warehouse_io_manager",
-)
-def fact_film_months(ratings: pl.LazyFrame, days: pl.LazyFrame) -> pl.LazyFrame:
-    """Both inputs hold the month of the run."""
-    films = ratings.group_by("movie_key", date_key=pl.col("date_key") // 100 * 100 + 1)
-    mean = days.select(mean_of_all="rating_mean").head(1)
+@table_asset(FILM_MONTHS, SOURCE)
+def fact_film_months(fact_ratings: pl.LazyFrame, mart_daily_ratings: pl.LazyFrame) -> pl.LazyFrame:
+    """Called once per month of the run, with the rows of that month."""
+    films = fact_ratings.group_by("movie_key", date_key=pl.col("date_key") // 100 * 100 + 1)
+    mean = mart_daily_ratings.select(mean_of_all="rating_mean").head(1)
     return films.agg(rating_count=pl.len().cast(pl.Int64)).join(mean, how="cross")
 
 
-def test_the_guides_asset_reads_a_fact_and_a_mart_and_its_frame_is_published(built: Platform) -> None:
+@dg.asset(
+    key=["netflix", "fact_film_months"],  # source and name of the declared table
+    ins={"ratings": dg.AssetIn(["netflix", "fact_ratings"])},
+    partitions_def=partitions_of(FILM_MONTHS.partitioning),
+    io_manager_key="warehouse_io_manager",
+)
+def any_film_months(ratings: pl.LazyFrame) -> pl.LazyFrame:
+    """The input holds the month of the run."""
+    films = ratings.group_by("movie_key", date_key=pl.col("date_key") // 100 * 100 + 1)
+    return films.agg(rating_count=pl.len().cast(pl.Int64), mean_of_all=pl.lit(1, pl.Decimal(7, 6)))
+
+
+@dg.asset(
+    key=["netflix", "mart_daily_ratings"],
+    partitions_def=MONTHS,
+    group_name="netflix_marts",
+    metadata={"dagster/table_name": "netflix_marts.mart_daily_ratings"},
+    io_manager_key="warehouse_io_manager",
+)
+def daily_ratings() -> None:
+    """The mart as Dagster knows it; nothing runs it here."""
+
+
+NETFLIX = [*(one for one in vars(netflix).values() if isinstance(one, dg.AssetsDefinition)), *netflix.raw_assets]
+
+
+@pytest.fixture(scope="module")
+def with_mine(built: Platform) -> Catalog:
+    """The catalog of somebody who declared a table of their own."""
     with connect(built.target) as conn:
         ensure_tables(conn, [FILM_MONTHS])
-    source = CATALOG.source("netflix")
-    assert source is not None
-    mine = replace(source, star_tables=(*source.star_tables, FILM_MONTHS))
-    with_mine = Catalog(sources=tuple(mine if one is source else one for one in CATALOG.sources), shared=CATALOG.shared)
-    assets = [one for one in vars(netflix).values() if isinstance(one, dg.AssetsDefinition)]
-    facts = [*assets, *netflix.raw_assets, mart("netflix", "mart_daily_ratings", MONTHS)]
-    for month in ("2005-01", "2004-12"):
-        result = dg.materialize(
-            [fact_film_months, *facts],
-            selection=[fact_film_months],
-            resources=resources(with_mine),
-            partition_key=month,
-        )
-        assert result.success
-    rows = "SELECT * FROM netflix_dw.fact_film_months ORDER BY date_key, movie_key"
+    mine = replace(SOURCE, star_tables=(*SOURCE.star_tables, FILM_MONTHS))
+    return Catalog(sources=tuple(mine if one is SOURCE else one for one in CATALOG.sources), shared=CATALOG.shared)
+
+
+def publish_by_hand(platform: Platform, schema: str, table: str, month: str, *, changed: bool = True) -> None:
+    """Enter a new publication of a month in the ledger."""
+    entry = Publication(month, 1, uuid.uuid4().hex, (len(month),), changed)
+    with connect(platform.target) as conn, conn.transaction():
+        record(conn, schema, table, "by hand", entry)
+
+
+def stale_months(platform: Platform, catalog: Catalog) -> list[str]:
+    """The months of the reader's table that the staleness sensor would ask for."""
+    graph = dg.Definitions(
+        assets=[fact_film_months, daily_ratings, *NETFLIX, dim_date], resources=resources(catalog)
+    ).resolve_asset_graph()
+    nodes = nodes_of(graph, catalog)
+    with connect(platform.target) as conn:
+        return stale_partitions(nodes[fact_film_months.key], nodes, read_state(conn))
+
+
+def build_film_months(catalog: Catalog, first: str, last: str) -> Any:
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    return dg.materialize(
+        [fact_film_months, daily_ratings, *NETFLIX],
+        selection=[fact_film_months],
+        resources=resources(catalog),
+        tags=tags,
+        raise_on_error=False,
+    )
+
+
+def test_a_readers_own_table_is_built_as_any_other(built: Platform, with_mine: Catalog) -> None:
+    """Staleness from the ledger, a range in one run, checks and columns in the UI, and what it is made from."""
+    assert stale_months(built, with_mine) == []  # nothing that it reads is published
+    for month in RATINGS:
+        publish_by_hand(built, "netflix_dw", "fact_ratings", month)
+        publish_by_hand(built, "netflix_marts", "mart_daily_ratings", month)
+    assert stale_months(built, with_mine) == list(RATINGS)
+    result = build_film_months(with_mine, "2004-11", "2005-01")
+    assert result.success
     mean, december = Decimal("3.500001"), Decimal("2.500000")
+    rows = "SELECT * FROM netflix_dw.fact_film_months ORDER BY date_key, movie_key"
     assert built.query(rows) == [(2, 20041201, 1, december), (1, 20050101, 1, mean), (2, 20050101, 1, mean)]
+    checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+    assert set(checks) == {spec.name for spec in fact_film_months.check_specs}
+    assert set(checks.values()) == {True}
+    assert "dagster/column_schema" in fact_film_months.metadata_by_key[fact_film_months.key]
+    assert stale_months(built, with_mine) == []  # November too, although it came out empty
+    [(_, file_ids)] = built.query(
+        "SELECT upstream, file_ids FROM ops.publication WHERE table_name = 'fact_film_months'"
+        " AND partition_key = '2005-01' AND is_latest"
+    )
+    assert file_ids == [7]  # the files behind its inputs
+
+
+def test_a_readers_own_table_is_stale_exactly_where_its_inputs_changed(built: Platform, with_mine: Catalog) -> None:
+    assert build_film_months(with_mine, "2004-11", "2005-01").success
+    publish_by_hand(built, "netflix_dw", "fact_ratings", "2004-12")
+    assert stale_months(built, with_mine) == ["2004-12"]
+    publish_by_hand(built, "netflix_marts", "mart_daily_ratings", "2005-01")
+    publish_by_hand(built, "netflix_marts", "mart_daily_ratings", "2004-11", changed=False)
+    assert stale_months(built, with_mine) == ["2004-12", "2005-01"]
+    assert build_film_months(with_mine, "2004-12", "2005-01").success
+    assert stale_months(built, with_mine) == []
+
+
+def test_a_broken_rule_of_a_readers_own_table_fails_its_check(built: Platform, with_mine: Catalog) -> None:
+    column = replace(FILM_MONTHS.columns[2], rules=(Between(2),))
+    table = replace(FILM_MONTHS, columns=(*FILM_MONTHS.columns[:2], column, FILM_MONTHS.columns[3]))
+
+    @table_asset(table, SOURCE)
+    def strict(fact_ratings: pl.LazyFrame, mart_daily_ratings: pl.LazyFrame) -> pl.LazyFrame:
+        films = fact_ratings.group_by("movie_key", date_key=pl.lit(20050101)).agg(rating_count=pl.len().cast(pl.Int64))
+        return films.join(mart_daily_ratings.select(mean_of_all="rating_mean").head(1), how="cross")
+
+    result = dg.materialize(
+        [strict, daily_ratings, *NETFLIX],
+        selection=[strict],
+        resources=resources(with_mine),
+        partition_key="2005-01",
+        raise_on_error=False,
+    )
+    assert not result.success
+    assert [c.check_name for c in result.get_asset_check_evaluations() if not c.passed] == ["rating_count"]
+
+
+def test_a_plain_asset_of_a_declared_table_is_published_too(built: Platform, with_mine: Catalog) -> None:
+    result = dg.materialize(
+        [any_film_months, *NETFLIX],
+        selection=[any_film_months],
+        resources=resources(with_mine),
+        partition_key="2005-01",
+    )
+    assert result.success
     with connect(built.target) as conn:
         published = latest(conn, "netflix_dw", "fact_film_months", "2005-01")
     assert published is not None
@@ -501,7 +602,7 @@ def test_the_guides_asset_reads_a_fact_and_a_mart_and_its_frame_is_published(bui
 def test_the_guide_shows_the_example_that_is_tested() -> None:
     guide = Path(__file__).parents[2].joinpath("docs", "io-managers.md").read_text(encoding="utf-8")
     here = Path(__file__).read_text(encoding="utf-8")
-    blocks = [block for block in guide.split("```") if block.startswith("python") and "@dg.asset" in block]
+    blocks = [block for block in guide.split("```") if block.startswith("python") and "_asset(" in block]
     shown = "\n\n".join(block.removeprefix("python").strip() for block in blocks)
     assert shown
     assert all(part.strip() in here for part in shown.split("\n\n\n"))

@@ -19,6 +19,7 @@ from cinestream_platform.declarations.column import BOOLEAN, DATE, INTEGER, SMAL
 from cinestream_platform.declarations.raw_table import RawEvents, RawTable
 from cinestream_platform.declarations.relation import Relation
 from cinestream_platform.orchestration.staleness import nodes_of
+from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.profile import SourceProfile, profile_relation, profile_source, profile_table
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, csv_bytes, ratings_csv, real_data
@@ -111,16 +112,16 @@ def test_the_command_prints_the_report_and_names_known_sources(
     platform: Platform, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    print_report("movielens")
+    print_report(get_settings(), "movielens")
     assert capsys.readouterr().out.startswith("No raw table of movielens has a row yet; `cinestream status`")
     land_small_files(platform)
     capsys.readouterr()
-    print_report("movielens")
+    print_report(get_settings(), "movielens")
     printed = capsys.readouterr().out
     assert "links: 3 rows" in printed
     assert "movies: 2 of 3 (66.7 %) have rows in ratings, 1 has none; at most 2" in printed
     with pytest.raises(UnknownSourceError, match="there is no source vhs; sources are movielens"):
-        print_report("vhs")
+        print_report(get_settings(), "vhs")
 
 
 def create(conn: Connection[Any], name: str, columns: tuple[Column, ...], key: tuple[str, ...] = ()) -> RawTable:

@@ -26,11 +26,11 @@ from cinestream_platform.declarations.column import (
 from cinestream_platform.declarations.partitioning import Partitioning, PartitionUnit
 from cinestream_platform.declarations.star_table import PartitionedFact, Type1Dimension, WholeFact
 from cinestream_platform.declarations.table import Index, Reference, Table
-from cinestream_platform.publishing.partitions import publish_partition
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.ddl import SchemaDriftError
 from cinestream_platform.warehouse.setup import prepare_warehouse
 from tests.support.platform import Platform
+from tests.support.publishing import publish_partition
 
 DIM = Type1Dimension(
     source="movielens",
@@ -127,7 +127,7 @@ def shop(platform: Platform) -> Platform:
             " 'x', 'x', false FROM unnest(ARRAY[20050101, 20050630, 20060101]) k"
         )
         conn.execute("INSERT INTO movielens_dw.dim_shop VALUES (DEFAULT, 7, 12.5, 'North', false, true)")
-    publish_partition(platform.target, FACT, "2005", SALES, run_id="one", file_ids=[1])
+    publish_partition(platform.target, FACT, "2005", SALES, run_id="one", file_ids=(1,))
     return platform
 
 
@@ -189,9 +189,9 @@ def test_a_fact_can_be_published_after_it_has_evolved(shop: Platform) -> None:
     evolved = with_column(with_type(FACT, "pieces", INTEGER), Column("note", TEXT, "Said.", nullable=True))
     prepare(shop, DIM, evolved)
     more = SALES.with_columns(pl.col("pieces").cast(pl.Int32) + 100_000, note=pl.lit("new"))
-    publish_partition(shop.target, evolved, "2005", more, run_id="two", file_ids=[2])
+    publish_partition(shop.target, evolved, "2005", more, run_id="two", file_ids=(2,))
     later = more.with_columns(date_key=pl.lit(20060101, pl.Int32))
-    publish_partition(shop.target, evolved, "2006", later, run_id="two", file_ids=[3])
+    publish_partition(shop.target, evolved, "2006", later, run_id="two", file_ids=(3,))
     rows = shop.query("SELECT sale_id, date_key / 10000, pieces, note FROM movielens_dw.fact_sales ORDER BY 2, 1")
     assert rows == [(s, y, p, "new") for y in (2005, 2006) for s, p in ((1, 100_003), (2, 100_004))]
 

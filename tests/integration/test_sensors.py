@@ -14,6 +14,7 @@ from cinestream_platform.automation.reaper import _is_ours
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.locks import run_session
+from tests.support import ledger as ledger_by_hand
 from tests.support.platform import MOVIES, Y2005, Y2018, Platform, ratings_csv
 
 A, B, MOVIES_KEY = "movielens/ratings/a.csv", "movielens/ratings/b.csv", "movielens/movies/movies.csv"
@@ -141,12 +142,8 @@ def test_files_of_an_unfinished_run_are_not_asked_for_again_but_newer_ones_are(
 
 def test_the_tags_of_a_run_for_very_many_files_fit_the_index_of_dagsters_postgres(platform: Platform) -> None:
     """A tag of more than 2,704 bytes cannot be stored: the sensor would fail at every tick."""
-    platform.query(
-        "INSERT INTO ops.landed_file (file_id, source, dataset, bucket, key, etag, size_bytes, last_modified)"
-        " SELECT 1000000 + n, 'movielens', 'ratings', %s, 'movielens/ratings/' || n, 'x', 1, now()"
-        " FROM generate_series(1, 6000) n RETURNING 1",
-        (platform.landing.url,),
-    )
+    with connect(platform.target) as conn:
+        ledger_by_hand.enter_many(conn, platform.landing.url, 6_000)
 
     [request] = platform.tick("landing_sensor").run_requests
 
@@ -160,12 +157,8 @@ def test_the_tags_of_a_run_for_very_many_files_fit_the_index_of_dagsters_postgre
 
 
 def test_a_source_with_a_long_queue_does_not_keep_another_sources_file_waiting(platform: Platform) -> None:
-    platform.query(
-        "INSERT INTO ops.landed_file (file_id, source, dataset, bucket, key, etag, size_bytes, last_modified)"
-        " SELECT 1000000 + n, 'movielens', 'ratings', %s, 'movielens/ratings/' || n, 'x', 1, '2020-01-01'"
-        " FROM generate_series(1, 20000) n RETURNING 1",
-        (platform.landing.url,),
-    )
+    with connect(platform.target) as conn:
+        ledger_by_hand.enter_many(conn, platform.landing.url, 20_000, landed="2020-01-01")
     for _ in range(2):
         [request] = platform.tick("landing_sensor").run_requests
         create_run(platform, request, DagsterRunStatus.NOT_STARTED)

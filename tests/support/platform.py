@@ -191,13 +191,13 @@ class Platform:
         """Ask for a file to be read again, as ``cinestream reload``."""
         from cinestream_platform.commands.files import reload_key
 
-        reload_key(key)
+        reload_key(get_settings(), key)
 
     def retract(self, key: str) -> None:
         """Undo a file, as ``cinestream retract``."""
         from cinestream_platform.commands.files import retract_key
 
-        retract_key(key)
+        retract_key(get_settings(), key)
 
     def tick(self, sensor: str) -> Any:
         """One evaluation of a sensor, as the daemon's."""

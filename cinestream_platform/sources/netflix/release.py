@@ -15,7 +15,7 @@ from errno import ENOSPC
 from pathlib import Path
 
 from cinestream_platform.declarations.release import Choice, Release, ReleaseError, Supply, Taken
-from cinestream_platform.messages import counted
+from cinestream_platform.messages import counted, printable
 from cinestream_platform.regular_files import irregular, open_file
 from cinestream_platform.releases.archives import (
     CorruptArchiveError,
@@ -163,11 +163,6 @@ def _is_same(one: Path, other: Path) -> bool:
             if chunk != right.read(_CHUNK):
                 return False
         return not right.read(1)
-
-
-def printable(name: str) -> str:
-    """A name that others gave, without signs that a terminal would obey."""
-    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def _ended(text: str) -> str:

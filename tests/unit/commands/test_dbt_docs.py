@@ -38,7 +38,7 @@ def use_dbt(home: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 
 
 def test_the_page_is_in_the_home_and_the_password_only_in_dbts_environment(home: Path):
-    page = dbt_docs.make_docs()
+    page = dbt_docs.make_docs(get_settings())
     assert page == home / "docs" / "index.html"
     assert page.read_text() == "db.example.org hush\n"
     arguments = (home / "arguments").read_text()
@@ -48,9 +48,9 @@ def test_the_page_is_in_the_home_and_the_password_only_in_dbts_environment(home:
 
 
 def test_a_failure_is_dbts_own_message_and_the_last_page_stays(home: Path, monkeypatch: pytest.MonkeyPatch):
-    page = dbt_docs.make_docs()
+    page = dbt_docs.make_docs(get_settings())
     use_dbt(home, monkeypatch, "#!/bin/sh\necho 'Compilation Error in mart_x'\nexit 2\n")
     with pytest.raises(DbtFailedError, match="Compilation Error in mart_x"):
-        dbt_docs.make_docs()
+        dbt_docs.make_docs(get_settings())
     assert page.read_text() == "db.example.org hush\n"
     assert list((home / "dbt" / "target").iterdir()) == []

@@ -1,7 +1,5 @@
 """``cinestream fetch`` of what cannot be downloaded: what it says, what it lands, and what it leaves behind. No network, no database."""
 
-import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,16 +11,18 @@ from cinestream_platform.cli import cli
 from cinestream_platform.commands import fetch as module
 from cinestream_platform.commands.replacing import Landing
 from cinestream_platform.declarations.release import ReleaseError
+from cinestream_platform.settings import Settings, get_settings
 
 Landed = list[tuple[str, str, str | None, bytes]]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = tmp_path / "home"
     monkeypatch.setenv("CINESTREAM_HOME", str(path))
-    monkeypatch.setattr(module, "get_settings", lambda: type("S", (), {"home_dir": path}))
-    return path
+    get_settings.cache_clear()
+    yield path
+    get_settings.cache_clear()
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def landed(monkeypatch: pytest.MonkeyPatch) -> Landed:
     """What the landing zone was given: source, name, dataset, content."""
     given: Landed = []
 
-    def land_planned(landings: list[Landing], *, replace: bool) -> Iterator[str]:
+    def land_planned(_: Settings, landings: list[Landing], *, replace: bool) -> Iterator[str]:
         for landing in landings:
             source, dataset, *_ = landing.key.split("/")
             given.append((source, landing.path.name, dataset, landing.path.read_bytes()))
@@ -79,7 +79,7 @@ def test_an_archives_files_land_and_the_others_are_named(tmp_path: Path, home: P
 
 def test_many_films_land_as_one_file(tmp_path: Path, home: Path, landed: Landed) -> None:
     archive = zip_of(tmp_path / "a.zip", *(f"training_set/mv_{number:07}.txt" for number in range(1, 102)))
-    lines = list(module.fetch("netflix", archive))
+    lines = list(module.fetch(get_settings(), "netflix", archive))
     assert lines == [
         "joined 101 files of films to 1",
         "landed netflix/ratings/mv_0000001-0000101.txt",
@@ -90,7 +90,7 @@ def test_many_films_land_as_one_file(tmp_path: Path, home: Path, landed: Landed)
 
 def test_under_another_name_the_files_land_in_a_folder_of_that_name(tmp_path: Path, home: Path, landed: Landed) -> None:
     archive = zip_of(tmp_path / "a.zip", "combined_data_1.txt", "movie_titles.csv")
-    assert list(module.fetch("netflix", archive, as_name="kaggle")) == [
+    assert list(module.fetch(get_settings(), "netflix", archive, as_name="kaggle")) == [
         "landed netflix/ratings/kaggle/combined_data_1.txt",
         "landed netflix/movie-titles/kaggle/movie_titles.csv",
     ]
@@ -98,7 +98,7 @@ def test_under_another_name_the_files_land_in_a_folder_of_that_name(tmp_path: Pa
 
 def test_of_very_many_names_left_out_the_first_are_shown(tmp_path: Path, home: Path, landed: Landed) -> None:
     archive = zip_of(tmp_path / "a.zip", "mv_1.txt", *(f"x{number:02}" for number in range(30)))
-    lines = list(module.fetch("netflix", archive))
+    lines = list(module.fetch(get_settings(), "netflix", archive))
     assert lines[19:21] == ["left out x19", "left out 10 more"]
 
 
@@ -106,7 +106,7 @@ def test_a_bad_archive_lands_nothing_and_leaves_nothing(tmp_path: Path, home: Pa
     archive = zip_of(tmp_path / "a.zip", "combined_data_1.txt", "combined_data_2.txt")
     archive.write_bytes(archive.read_bytes()[:-10])
     with pytest.raises(ReleaseError, match="Nothing was landed"):
-        list(module.fetch("netflix", archive))
+        list(module.fetch(get_settings(), "netflix", archive))
     assert landed == []
     assert list((home / "downloads").iterdir()) == []
 
@@ -126,26 +126,3 @@ def test_arguments_that_do_not_go_together_are_an_error_of_usage(
     answer = CliRunner().invoke(cli, ["fetch", *arguments])
     assert answer.exit_code == 2
     assert message in answer.output
-
-
-def test_what_takes_long_is_said_on_stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(module, "_LONG_SECONDS", 0.01)
-    with module._progress("reading [a].zip"):
-        time.sleep(0.2)
-    with module._progress("soon done"):
-        pass
-    out, err = capsys.readouterr()
-    assert (out, err) == ("", "reading [a].zip …\n")
-
-
-def test_on_a_terminal_the_progress_leaves_stdout_alone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    with module._progress("reading [a].zip") as advance:
-        advance(1000)
-        print("line")
-    out, err = capsys.readouterr()
-    assert out == "line\n"
-    assert "reading [a].zip" in err

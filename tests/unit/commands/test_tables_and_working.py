@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
+import time
 
 import pytest
 from rich.console import Console
 
 from cinestream_platform.commands import working as module
 from cinestream_platform.commands.tables import print_table, say
-from cinestream_platform.commands.working import following, working
+from cinestream_platform.commands.working import counting, following, working
 
 KEY = "movielens/ratings/" + "a-very-long-name-" * 20 + "[red].csv"
 
@@ -88,3 +90,28 @@ def test_a_terminal_gets_a_bar() -> None:
         steps.begin(1)
         steps.follow("movielens/movies", done=1)
     assert "1/1" in printed(console)
+
+
+def test_what_takes_long_is_said_on_stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.01)
+    with counting("reading [a].zip"):
+        time.sleep(0.2)
+    with counting("soon done"):
+        pass
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "reading [a].zip …\n")
+
+
+@pytest.mark.parametrize("total", [None, 2_000])
+def test_on_a_terminal_the_progress_leaves_stdout_alone(
+    total: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with counting("reading [a].zip", total) as advance:
+        advance(1000)
+        print("line")
+    out, err = capsys.readouterr()
+    assert out == "line\n"
+    assert "reading [a].zip" in err

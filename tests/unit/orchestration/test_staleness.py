@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 
 from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.ledger.publications import LedgerState, Published
-from cinestream_platform.orchestration.staleness import Node, made_from, stale_partitions
-from tests.unit.ledger_model import MARTS, READERS, WHOLE, Ledger, built, key
+from cinestream_platform.orchestration.partitions import YEARS as ALL_YEARS
+from cinestream_platform.orchestration.partitions import partition_keys
+from cinestream_platform.orchestration.staleness import (
+    Node,
+    current_upstream,
+    made_from,
+    stale_partitions,
+    wanted_inputs,
+)
+from tests.unit.ledger_model import MARTS, NODES, READERS, WHOLE, Ledger, built, key
 
 YEARS = ("2004", "2005", "2006")
 BY_YEAR = ("fact_ratings", "fact_tags")
@@ -215,3 +223,79 @@ def test_files_without_times_and_tables_read_whole_make_every_year_stale():
         assert stale_partitions(SALES, {}, replace(shop(**{dataset: file_id}), published=published)) == [
             *("2022", "2024", "2025"),
         ]
+
+
+# ---- tables that are made from other tables of the star, and perhaps from raw tables too -------------------------------
+
+OWN = Node(
+    key("fact_own"),
+    "movielens_dw",
+    PartitionUnit.YEAR,
+    False,
+    ("tags",),
+    (key("fact_ratings"),),
+    partition_keys=partition_keys(ALL_YEARS),
+)
+OF_TABLES = replace(OWN, datasets=())
+OF_WHOLE = replace(OF_TABLES, whole=frozenset({"fact_ratings"}))
+IN_ONE_PIECE = replace(OF_TABLES, unit=PartitionUnit.WHOLE, partition_keys=())
+
+
+def stale_own(ledger: Ledger, node: Node) -> list[str]:
+    return stale_partitions(node, NODES | {node.key: node}, ledger.state)
+
+
+def publish_own(ledger: Ledger, node: Node) -> None:
+    """Publish what is stale, from what there is now; ``file_ids`` of a table of tables are those behind them."""
+    for partition in stale_own(ledger, node):
+        files = made_from(node, [partition], ledger.state)[partition] if node.datasets else (1, 2, 3)
+        ledger.publications += 1
+        upstream = current_upstream(node, partition, NODES, ledger.state)
+        found = Published(files, upstream, ledger.publications, True)
+        ledger.state.published.setdefault(node.relation, {})[partition] = found
+
+
+def built_with(node: Node) -> Ledger:
+    ledger = built()
+    publish_own(ledger, node)
+    assert stale_own(ledger, node) == []
+    return ledger
+
+
+def test_a_table_of_other_tables_waits_for_the_first_publication_of_one():
+    ledger = Ledger()
+    ledger.load("ratings", "2005")
+    ledger.load("tags", "2005")
+    for node in (OWN, OF_TABLES, IN_ONE_PIECE):
+        assert stale_own(ledger, node) == []
+    ledger.publish("fact_ratings")
+    assert [stale_own(ledger, node) for node in (OWN, OF_TABLES, IN_ONE_PIECE)] == [["2005"], ["2005"], [WHOLE]]
+
+
+def test_a_table_of_other_tables_is_stale_where_they_changed():
+    for node, stale in ((OWN, ["2005"]), (OF_TABLES, ["2005"]), (OF_WHOLE, list(YEARS)), (IN_ONE_PIECE, [WHOLE])):
+        ledger = built_with(node)
+        if node is OF_WHOLE:
+            ledger.state.published[node.relation] = {
+                year: Published((), current_upstream(node, year, NODES, ledger.state), 1, True) for year in YEARS
+            }
+        before = wanted_inputs(node, "2005" if node.is_partitioned else WHOLE, NODES, ledger.state)
+        ledger.publish("fact_ratings", ["2005"], changed=False)
+        assert stale_own(ledger, node) == []
+        ledger.publish("fact_ratings", ["2005"])
+        assert stale_own(ledger, node) == stale
+        assert wanted_inputs(node, "2005" if node.is_partitioned else WHOLE, NODES, ledger.state) != before
+
+
+def test_a_table_of_raw_and_other_tables_is_stale_by_both():
+    ledger = built_with(OWN)
+    ledger.load("tags", "2004", "2010")
+    assert stale_own(ledger, OWN) == ["2004", "2010"]  # also a year in which nobody rated
+    publish_own(ledger, OWN)
+    ledger.unload("tags", 5)
+    assert stale_own(ledger, OWN) == ["2005"]
+    publish_own(ledger, OWN)
+    ledger.publish("fact_ratings", ["2006"])
+    assert stale_own(ledger, OWN) == ["2006"]
+    publish_own(ledger, OWN)
+    assert stale_own(ledger, OWN) == []

@@ -12,8 +12,9 @@ from cinestream_platform.commands.explore import show
 from cinestream_platform.declarations.column import INTEGER, TEXT, Column
 from cinestream_platform.declarations.raw_table import RawEvents, RawHistory, RawTable
 from cinestream_platform.declarations.relation import Relation
+from cinestream_platform.messages import printable
 from cinestream_platform.warehouse.profile import ColumnProfile, RelationProfile, SourceProfile, TableProfile
-from cinestream_platform.warehouse.profile_text import markdown, printable, relation_sentences, share, table_cells
+from cinestream_platform.warehouse.profile_text import markdown, relation_sentences, share, table_cells
 
 
 def table(name: str, *columns: Column, kind: type[RawTable] = RawEvents) -> RawTable:
