@@ -147,18 +147,19 @@ FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def _headers(path: Path) -> list[str]:
+    if not path.stat().st_size:
+        raise NewSourceError(f"{path.name} is empty. A sample file has a header and some records.")
     with open_source(path, Packing.NONE) as opened:
         headers = read_header(opened)
     if len(headers) > 1:
         return headers
     try:
         sign = csv.Sniffer().sniff(headers[0], ";\t|").delimiter
-        hint = f"its first line is separated by {sign!r}"
     except csv.Error:
-        hint = "its first line has one name"
-    raise NewSourceError(
-        f"{path.name} has a single column, {hint}: a CSV file has commas between its two or more columns."
-    )
+        raise NewSourceError(
+            f"{path.name} has a single column. A table needs two or more, separated by commas."
+        ) from None
+    raise NewSourceError(f"{path.name} is separated by {sign!r}. Save it with commas: files of a source have them.")
 
 
 def _description(name: str) -> str:

@@ -117,10 +117,7 @@ def column_names(file_name: str, header: list[str]) -> list[str]:
     for place, text in enumerate(header, start=1):
         name = identifier(text)
         if name is None or not text.isprintable() or set(text) & set(',"'):
-            raise NewSourceError(
-                f"{file_name}: name {place} in the first line, {_shown(text)}, cannot be a column's: it must begin "
-                "with a letter a to z and hold no comma or quote. Is the first line a header? Rename it in the sample."
-            )
+            raise NewSourceError(f"{file_name}: {_no_name(place, text.strip()[:MAX_VALUE])}")
         if len(name) > LONGEST_COLUMN:
             raise NewSourceError(f"{file_name}: column {text!r} has over {LONGEST_COLUMN} characters. Shorten it.")
         twin = next((other for other in found if other.replace("_", "") == name.replace("_", "")), None)
@@ -133,9 +130,16 @@ def column_names(file_name: str, header: list[str]) -> list[str]:
     return list(found)
 
 
-def _shown(text: str) -> str:
-    """A name that is none, if it may be one; of what begins like a value, the form (as readers of files do)."""
-    if not text.strip():
-        return "which is empty"
-    begin = text.strip()[:MAX_VALUE]
-    return form_of(begin) if not begin[0].isalpha() else repr(begin)
+def _no_name(place: int, text: str) -> str:
+    """Why a field of the first line names no column. Of what begins like a value its form is shown, as readers do."""
+    if not text:
+        return f"field {place} of the header is empty. Give the column a name."
+    if not text[0].isalpha():
+        return (
+            f"the first line is not a header: field {place} has the form {form_of(text)}, and the name of a column "
+            "begins with a letter. Add a line with the names of the columns."
+        )
+    return (
+        f"the column {text!r} (field {place}) needs a name that begins with a letter a to z and has no comma, quote or "
+        "control character. Rename it in the sample and in the files that will land."
+    )
