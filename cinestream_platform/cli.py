@@ -52,7 +52,7 @@ Examples:
 """,
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with one sub-folder per source.")
-@click.option("--release", help="Folder of a release below --data, of a source that has several.")
+@click.option("--release", help="Release below --data, for a source that has several.")
 @click.option("--scale", type=float, help="Size of the generated sample, 1 by default.")
 @click.option("--source", "sources", multiple=True, type=SourceChoice("sources"), help="Only this source (repeatable).")
 @click.option("--fresh", is_flag=True, help="Empty the warehouse first, whatever it holds.")
@@ -69,9 +69,7 @@ def demo(data: Path | None, release: str | None, scale: float | None, sources: t
 
 @cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1; 3000, and 3001 with --read-only.")
-@click.option(
-    "--read-only", is_flag=True, help="For stakeholders, beside the other one: no mutations, no logs, no daemon."
-)
+@click.option("--read-only", is_flag=True, help="A second UI for people who only look: no changes, no logs, no daemon.")
 def ui(port: int | None, read_only: bool) -> None:
     """Start the Dagster UI and daemon, and keep them running; sensors load what lands until Ctrl-C."""
     from cinestream_platform.commands.ui import run_ui
@@ -89,9 +87,9 @@ Examples:
 )
 @click.argument("source", shell_complete=completed("landing"))
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--dataset", help="Dataset of the files; by default known from their names.")
-@click.option("--as", "--name", "name", help="Name to land a file under, or a folder's files below.")
-@click.option("--replace", is_flag=True, help="Put it in the place of other content under the same key.")
+@click.option("--dataset", help="Dataset of the files. By default it follows from their names.")
+@click.option("--as", "--name", "name", help="Name in the landing zone; of a folder, that of its files' folder.")
+@click.option("--replace", is_flag=True, help="Replace other content under the same key.")
 def land(source: str, path: Path, dataset: str | None, name: str | None, replace: bool) -> None:
     """Put a file, or a folder of files, into the landing zone of SOURCE.
 
@@ -106,17 +104,17 @@ def land(source: str, path: Path, dataset: str | None, name: str | None, replace
 @cli.command(cls=NamingCommand)
 @click.argument("source", type=SourceChoice("fetched"))
 @click.argument("archive", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option("--release", help="Of {several_releases}; the first is the default.")
-@click.option("--base-url", help="Where the archive is, if not at the publisher.")
-@click.option("--as", "name", help="Folder of the landing zone to land its files in, beside those of the same names.")
-@click.option("--replace", is_flag=True, help="Put its files in the place of others under the same keys.")
+@click.option("--release", help="For {several_releases}; the first is the default.")
+@click.option("--base-url", help="Address to download from instead of the publisher.")
+@click.option("--as", "name", help="Folder for its files in the landing zone, beside files with the same names.")
+@click.option("--replace", is_flag=True, help="Replace other content under the same keys.")
 def fetch(
     source: str, archive: Path | None, release: str | None, base_url: str | None, name: str | None, replace: bool
 ) -> None:
     """Download the publisher's archive and unpack it safely; land its files, or restore its database.
 
-    What cannot be downloaded for you ({taken}) needs its ARCHIVE, or the unpacked folder. Without one, the command says
-    where it is to be had.
+    What cannot be downloaded for you ({taken}) needs an ARCHIVE or an unpacked folder. Without it, the command says
+    where to get the archive.
     """
     from cinestream_platform.commands.fetch import fetch as fetch_source
 
@@ -129,11 +127,11 @@ def fetch(
 @cli.command("load-source")
 @click.argument("source", type=SourceChoice("own_systems"))
 @click.argument("archive", required=False, type=click.Path(path_type=Path))
-@click.option("--sample", "is_sample", is_flag=True, help="Generate rows instead, with known dirt among them.")
+@click.option("--sample", "is_sample", is_flag=True, help="Generate rows instead, with known bad records among them.")
 @click.option("--scale", type=float, default=1.0, show_default=True, help="1.0 is about the published size.")
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--clean", is_flag=True, help="A sample without the planted dirt.")
-@click.option("--replace", is_flag=True, help="Put it in the place of one that is there.")
+@click.option("--clean", is_flag=True, help="Without the planted bad records.")
+@click.option("--replace", is_flag=True, help="Replace an existing database.")
 def load_source(
     source: str, archive: Path | None, is_sample: bool, scale: float, seed: int, clean: bool, replace: bool
 ) -> None:
@@ -161,13 +159,13 @@ def load_source(
     "--scale", type=float, default=1.0, show_default=True, help="1.0 is about 100,000 ratings, or 412 invoices."
 )
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--clean", is_flag=True, help="Without the planted dirt.")
-@click.option("--ratings", type=int, help="How many good ratings, of a sample that can be of any size.")
-@click.option("--dirty", type=float, help="Bad records per good one, of such a sample.")
+@click.option("--clean", is_flag=True, help="Without the planted bad records.")
+@click.option("--ratings", type=int, help="Number of good ratings, for a sample of any size.")
+@click.option("--dirty", type=float, help="Bad records per good record, for such a sample.")
 def sample(
     source: str, folder: Path | None, scale: float, seed: int, clean: bool, ratings: int | None, dirty: float | None
 ) -> None:
-    """Generate files of SOURCE in the publisher's formats, with known dirt in them.
+    """Generate files of SOURCE in the publisher's formats, with known bad records in them.
 
     FOLDER is sample/SOURCE in CINESTREAM_HOME if it is not given.
     """
@@ -190,7 +188,7 @@ Examples:
 """,
 )
 @click.option("--files", is_flag=True, help="Every file, with its state and the reason for it.")
-@click.option("--quick", is_flag=True, help="Without what is stale: that comparison takes some seconds.")
+@click.option("--quick", is_flag=True, help="Do not look for stale tables, which takes some seconds.")
 def status(files: bool, quick: bool) -> None:
     """Whether all is well; what landed, what waits, what is parked, what was published last."""
     from cinestream_platform.commands.status import print_status
@@ -249,7 +247,7 @@ def retract(key: str) -> None:
 
 @cli.command()
 def sweep() -> None:
-    """Delete what crashed loads left in the lake, over a day old."""
+    """Delete what crashed loads left in the lake more than a day ago."""
     from cinestream_platform.commands.files import sweep as sweep_lake
 
     click.echo(sweep_lake(_settings()))
@@ -277,7 +275,7 @@ Examples:
 @click.option("--role", type=click.Choice(ROLES), help="Log in as a member of this role; without, as the owner.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(role: str | None, arguments: tuple[str, ...]) -> None:
-    """Open the warehouse in the psql that comes along; ARGUMENTS are psql's, such as -c "SELECT 1".
+    """Open the warehouse in the included psql. ARGUMENTS are those of psql, such as -c "SELECT 1".
 
     The role's rights are what its members have: data_analyst reads stars and marts, but no personal columns.
     """
@@ -287,7 +285,7 @@ def psql(role: str | None, arguments: tuple[str, ...]) -> None:
 
 
 @cli.command()
-@click.option("--apply", "apply_", is_flag=True, help="Grant what is missing, revoke what nobody declared.")
+@click.option("--apply", "apply_", is_flag=True, help="Grant missing rights, revoke undeclared ones.")
 def roles(apply_: bool) -> None:
     """Compare the grants in Postgres with the declared ones."""
     from cinestream_platform.commands.access import report_grants
@@ -297,7 +295,7 @@ def roles(apply_: bool) -> None:
 
 @cli.command()
 def prepare() -> None:
-    """Make what is missing: buckets, databases, roles, tables, dbt's manifest. Changes nothing that is there."""
+    """Create what is missing: buckets, databases, roles, tables, dbt's manifest. What exists is left as it is."""
     from cinestream_platform.commands.prepare import prepare_everything
 
     for line in prepare_everything(_settings()):

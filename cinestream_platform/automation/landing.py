@@ -216,7 +216,7 @@ def landing_sensor(interval_seconds: int) -> SensorDefinition:
             due = due_files(conn, settings.files_per_run, in_flight)
         wanted = [file for file in due if len(loads.get(file.source, ())) < UNFINISHED_LOADS]
         requests = load_requests(wanted, in_flight, settings.files_per_run, BYTES_PER_RUN)
-        nothing = SkipReason(f"Nothing new to ask for; {counted(len(in_flight), 'file is', 'files are')} being loaded.")
+        nothing = SkipReason(f"Nothing new to load; {counted(len(in_flight), 'file is', 'files are')} being loaded.")
         return SensorResult(
             run_requests=[count_earlier_runs(context.instance, request).run_request() for request in requests],
             asset_events=list(arrival_events(arrivals)),

@@ -50,10 +50,10 @@ def fetch(
     offered = source.release()
     if release and len(offered.archives) < 2:
         several = [one.name for one in CATALOG.sources if one.release and len(one.release().archives) > 1]
-        raise click.UsageError(f"--release is of {', '.join(several)}; {name} has one only")
+        raise click.UsageError(f"--release is an option for {', '.join(several)}; {name} has a single release")
     if offered.take:
         if base_url:
-            raise click.UsageError(f"{name} is not downloaded, so that --base-url has no use; give an ARCHIVE")
+            raise click.UsageError(f"{name} is not downloaded, so --base-url does not apply; give an ARCHIVE")
         if archive:
             yield from _take(settings, source, offered.take, archive, as_name, replace=replace)
         else:
@@ -62,7 +62,7 @@ def fetch(
     if archive:
         raise click.UsageError(f"{name} is downloaded and takes no ARCHIVE; only {', '.join(names('taken'))} does")
     if source.systems and (as_name or replace):
-        raise click.UsageError(f"{name} is restored as a database: --as and --replace have no use")
+        raise click.UsageError(f"{name} is restored as a database: --as and --replace do not apply")
     yield from _download(settings, source, offered, release, base_url, as_name, replace=replace)
 
 

@@ -54,8 +54,8 @@ def plan_landing(source: str, path: Path, *, dataset: str | None = None, name: s
     if not folders:
         if any(feed.source == source for feed in EXTRACTS):
             raise NotLandableError(
-                f"no file of {source} lands: its tables are extracted from a database. "
-                f"`cinestream load-source {source} FILE` makes that from an archive."
+                f"{source} takes no files: its tables are extracted from a database. "
+                f"`cinestream load-source {source} FILE` creates that database from an archive."
             )
         sources = ", ".join(dict.fromkeys(folder.source for folder in LANDING_FOLDERS))
         raise NotLandableError(f"there is no source {source}; sources are {sources}")

@@ -23,11 +23,11 @@ def generate(settings: Settings, name: str, folder: Path | None, size: SampleSiz
     folder = folder or settings.home_dir / "sample" / name
     source = CATALOG.source(name)
     if source is None or source.sample is None:
-        raise click.UsageError(f"no files of {name} are made up")
+        raise click.UsageError(f"there is no sample of {name}")
     sample = source.sample()
     if not sample.has_options and (size.ratings is not None or size.dirty is not None):
         having = ", ".join(other.name for other in CATALOG.sources if other.sample and other.sample().has_options)
-        raise click.UsageError(f"--ratings and --dirty are options of {having}; the size of {name} is its --scale")
+        raise click.UsageError(f"--ratings and --dirty are options for {having}; use --scale for {name}")
     records = sample.records(size)
     with counting("ratings", records) if records else nullcontext() as advance:
         made = sample.generate(folder, size, _up_to(advance) if advance else None)

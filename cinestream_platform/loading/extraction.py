@@ -255,7 +255,7 @@ class Extractor:
         if feed.refuses(bad.height, rows):
             raise TooManyRejectedError(
                 f"table {feed.table.name}: {bad.height:,} of {counted(rows, 'row')} break rules, more than "
-                f"{feed.reject_threshold:.0%}, e.g. {reject_words(bad, feed.table)}. Nothing was published. Mend the "
+                f"{feed.reject_threshold:.0%}, e.g. {reject_words(bad, feed.table)}. Nothing was published. Fix the "
                 "source."
             )
         return ExtractedTable(feed, file, copy.sha256, spool, bad, is_whole, warnings)

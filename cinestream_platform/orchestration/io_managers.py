@@ -37,7 +37,7 @@ class RawIOManager(ConfigurableIOManager):
     def handle_output(self, context: OutputContext, obj: object) -> None:
         """Refuse: raw tables are filled from deliveries, so that each of their rows leads back to one."""
         raise NotPublishableError(
-            f"{context.asset_key.to_user_string()} is filled from landed files alone: land one (cinestream land)."
+            f"{context.asset_key.to_user_string()} is filled from landed files only. Land a file (cinestream land)."
         )
 
     @quotes_no_values

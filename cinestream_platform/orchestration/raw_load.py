@@ -85,10 +85,10 @@ def _compact(context: AssetExecutionContext, target: PostgresTarget, lake: Objec
     try:
         together = compact(target, lake, feed)
     except Exception as error:
-        context.log.warning("Small objects of the lake stay as they are: %s", describe(error))
+        context.log.warning("Small objects of the lake were not merged: %s", describe(error))
     else:
         if together:
-            context.log.info("%s small objects of the lake are written together into one.", f"{together:,}")
+            context.log.info("%s small objects of the lake were merged into one.", f"{together:,}")
 
 
 def fail_for_files_not_loaded(context: AssetExecutionContext, load: Load) -> None:

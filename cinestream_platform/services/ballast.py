@@ -38,8 +38,8 @@ def give_up_ballast(state: State | None) -> bool:
     except OSError:  # there is none, or it is another account's
         return False
     _log.warning(
-        "The disk of %s is full: the server's reserve of %s MB was given up for its start. Make room: loads and builds "
-        "wait for it, and the reserve is then made again.",
+        "The disk of %s is full: the reserve file of %s MB was deleted so that the server can start. Free some space: "
+        "loads and builds wait until then, and the file is created again.",
         state.data_dir,
         size // 1024 // 1024,
     )

@@ -188,7 +188,7 @@ def test_a_server_that_a_full_disk_stopped_starts_again_by_its_ballast(
         again = start_postgres(home)
 
     assert not ballast.exists()
-    assert "was given up" in caplog.text
+    assert "reserve file of" in caplog.text
     with login(again) as conn:
         assert conn.execute("SELECT count(*) FROM kept").fetchone() == (1000,)
     assert start_postgres(home) == again, "without room the ballast is not made again"
