@@ -38,21 +38,13 @@ class LandedFile:
     first_seen_at: datetime
     status: str
     attempts: int
-    reason: str | None
     lake_path: str | None
     partition_rows: dict[str, int]
     partitions: list[str]
     rows_loaded: int | None = None
-    rows_rejected: int | None = None
     rows_repeated: int | None = None
     rows_conflicting: int | None = None
-    ends_without_line_end: bool | None = None
     contested_groups: Multirange[int] = field(default_factory=Multirange)
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return self.size_bytes
 
     @property
     def effective_at(self) -> datetime:
@@ -61,9 +53,8 @@ class LandedFile:
 
 
 COLUMNS = (
-    "file_id, source, dataset, bucket, key, etag, size_bytes, last_modified, first_seen_at, status, attempts, reason,"
-    " lake_path, partition_rows, partitions, rows_loaded, rows_rejected, rows_repeated, rows_conflicting,"
-    " ends_without_line_end, contested_groups"
+    "file_id, source, dataset, bucket, key, etag, size_bytes, last_modified, first_seen_at, status, attempts,"
+    " lake_path, partition_rows, partitions, rows_loaded, rows_repeated, rows_conflicting, contested_groups"
 )
 """What ``LandedFile`` holds of ``ops.landed_file``."""
 

@@ -125,7 +125,6 @@ def landed(
         first_seen_at=last_modified,
         status="loaded",
         attempts=1,
-        reason=None,
         lake_path=lake_path,
         partition_rows=partition_rows or {},
         partitions=list(partitions),

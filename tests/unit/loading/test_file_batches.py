@@ -16,7 +16,7 @@ from cinestream_platform.sources.movielens.feeds import MOVIES, RATINGS
 
 FILE = LandedFile(
     *(0, "movielens", "ratings", "", "a.csv", "e", 100, datetime(2024, 1, 1, tzinfo=UTC), datetime.now(UTC)),
-    *("pending", 0, None, None, {}, []),
+    *("pending", 0, None, {}, []),
 )
 
 files_to_load = st.lists(
