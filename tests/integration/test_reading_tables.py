@@ -582,7 +582,7 @@ def test_a_broken_rule_of_a_readers_own_table_fails_its_check(built: Platform, w
         raise_on_error=False,
     )
     assert not result.success
-    assert [c.check_name for c in result.get_asset_check_evaluations() if not c.passed] == ["rating_count"]
+    assert [c.check_name for c in result.get_asset_check_evaluations() if not c.passed] == ["column_rating_count"]
 
 
 def test_a_plain_asset_of_a_declared_table_is_published_too(built: Platform, with_mine: Catalog) -> None:

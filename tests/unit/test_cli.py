@@ -63,7 +63,7 @@ def test_completion_knows_commands_options_and_choices() -> None:
     [
         (["demo", "--release", "ml-25m"], "--release chooses a folder below --data"),
         (["demo", "--data", "/x", "--scale", "2"], "--scale is the size of generated files"),
-        (["fetch", "dvdrental", "--release", "ml-25m"], "--release is of movielens"),
+        (["fetch", "dvdrental", "--release", "ml-25m"], "--release is an option for movielens"),
     ],
 )
 def test_an_option_that_would_have_no_effect_is_refused(arguments: list[str], words: str) -> None:

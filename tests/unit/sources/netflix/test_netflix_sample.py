@@ -440,8 +440,8 @@ def test_the_scale_counts_in_100000_ratings_and_clean_means_no_dirt(tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["movielens", "--ratings", "5"], "options of netflix"),
-        (["chinook", "--dirty", "0.001"], "options of netflix"),
+        (["movielens", "--ratings", "5"], "options for netflix"),
+        (["chinook", "--dirty", "0.001"], "options for netflix"),
         (["netflix", "--clean", "--dirty", "0.001"], "either --clean or --dirty"),
     ],
 )
