@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from tests.support import ledger as ledger_by_hand
 from tests.support.platform import (
     MOVIES,
     Y2005,
@@ -206,7 +207,7 @@ def test_a_release_is_never_late_and_a_database_is_when_nobody_has_looked_for_lo
 ) -> None:
     late = "SELECT is_late, since FROM platform.source_freshness WHERE source = %s"
     with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
-        conn.execute("UPDATE ops.landed_file SET last_modified = now() - interval '10 years'")
+        ledger_by_hand.land_ten_years_ago(conn)
         assert conn.execute(late, ("movielens",)).fetchone() == (False, None)
         assert conn.execute(late, ("dvdrental",)).fetchone() == (False, None)  # nothing was ever there
         conn.execute(
@@ -226,5 +227,5 @@ def test_a_change_of_any_kind_changes_the_marker(loaded: Platform) -> None:
     with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
         before = conn.execute("SELECT marker FROM platform.change").fetchone()
         assert conn.execute("SELECT marker FROM platform.change").fetchone() == before
-        conn.execute("UPDATE ops.landed_file SET status = 'pending' WHERE status = 'parked'")
+        ledger_by_hand.let_parked_wait(conn)
         assert conn.execute("SELECT marker FROM platform.change").fetchone() != before

@@ -30,6 +30,11 @@ def land_an_hour_later(conn: Connection[Any]) -> None:
     conn.execute("UPDATE ops.landed_file SET last_modified = last_modified + interval '1 hour'")
 
 
+def land_ten_years_ago(conn: Connection[Any]) -> None:
+    """Everything landed so long ago that nothing of it is fresh."""
+    conn.execute("UPDATE ops.landed_file SET last_modified = now() - interval '10 years'")
+
+
 def lie_in(conn: Connection[Any], landing_url: str) -> None:
     """The files of a copied or restored warehouse lie in another landing zone."""
     conn.execute("UPDATE ops.landed_file SET bucket = %s", (landing_url,))
@@ -71,6 +76,11 @@ def show_as(conn: Connection[Any], dataset: str, *, was: str, status: str, reaso
         "UPDATE ops.landed_file SET status = %s, reason = %s WHERE dataset = %s AND status = %s",
         (status, reason, dataset, was),
     )
+
+
+def let_parked_wait(conn: Connection[Any]) -> None:
+    """Parked files wait again, as they are: nothing is read."""
+    conn.execute("UPDATE ops.landed_file SET status = 'pending' WHERE status = 'parked'")
 
 
 def forget_everything(conn: Connection[Any]) -> None:
