@@ -33,7 +33,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: install  ## land sample files (or DATA=<folder> [RELEASE=…]) and materialize everything
 	@$(BIN)/cinestream demo $(if $(DATA),--data "$(DATA)") $(if $(RELEASE),--release "$(RELEASE)") $(if $(SCALE),--scale $(SCALE)) $(foreach source,$(SOURCE),--source $(source)) $(if $(FRESH),--fresh)
 
-ui: install  ## Dagster UI and daemon on http://127.0.0.1:3000 (PORT=…)
+ui: install  ## Dagster UI and daemon on http://127.0.0.1:3000 (PORT=…), pages for stakeholders two ports above
 	@$(BIN)/cinestream ui --port $(PORT)
 
 docs: install  ## a page of the marts: lineage, columns, tests, SQL (after make demo)
@@ -63,7 +63,7 @@ check: lint types test  ## what CI runs
 
 lock:  ## resolve pyproject.toml anew into requirements.lock (exact versions and hashes)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate \
-	  --group dev --group build pyproject.toml -o requirements.lock
+	  --extra dashboards --group dev --group build pyproject.toml -o requirements.lock
 
 bench: install  ## the benchmarks of docs/benchmarks (ROWS=25000000)
 	$(BIN)/python -m benchmarks.raw_load --rows $(or $(ROWS),25000000)

@@ -77,6 +77,15 @@ def ui(port: int | None, read_only: bool) -> None:
     run_ui(_settings(), port, read_only=read_only)
 
 
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1; 3002 by default.")
+def dashboards(port: int | None) -> None:
+    """Serve the pages for stakeholders: is it fresh, is it right, where does a number come from. Until Ctrl-C."""
+    from cinestream_platform.commands.ui import run_dashboards
+
+    run_dashboards(_settings(), port)
+
+
 @cli.command(
     cls=NamingCommand,
     epilog="""\b

@@ -3,7 +3,7 @@
 import click
 
 GROUPS = {
-    "Try it": ("demo", "ui", "doctor"),
+    "Try it": ("demo", "ui", "dashboards", "doctor"),
     "Bring data in": ("land", "fetch", "load-source", "sample"),
     "Look": ("status", "explore", "psql", "dsn", "docs"),
     "Correct": ("reload", "retract"),

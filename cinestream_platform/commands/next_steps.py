@@ -27,6 +27,7 @@ def next_steps(settings: Settings, sources: Sequence[str], keys: Sequence[str], 
     )
     command = f"{home}.venv/bin/cinestream"
     yield "Dagster UI", f"{home}make ui   then http://127.0.0.1:3000 (runs, checks and lineage of this demo are there)"
+    yield "pages", f"http://127.0.0.1:3002 while the UI runs (is it fresh, is it right); alone: {command} dashboards"
     yield "SQL", f"{command} psql --role data_analyst"
     yield "state", f"{command} status   (every file: --files)"
     if sources:

@@ -1,6 +1,7 @@
-"""``cinestream ui``: code server, daemon and webserver of this home, started again when one of them ends.
+"""``cinestream ui``: code server, daemon, webserver and pages of this home, started again when one of them ends.
 
 With ``--read-only``: a webserver for stakeholders and the code server that it asks, no daemon.
+``cinestream dashboards``: the pages alone.
 """
 
 import os
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -19,19 +21,33 @@ import yaml
 
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.commands.instance import instance_environment, prepare_instance
-from cinestream_platform.processes.home import claimed, require_free_port, require_no_daemon
+from cinestream_platform.errors import CineStreamError
+from cinestream_platform.processes.home import UiError, claimed, require_free_port, require_no_daemon
 from cinestream_platform.processes.presence import refuse_second_daemon
 from cinestream_platform.processes.rotating_log import RotatingLog
 from cinestream_platform.processes.supervisor import Program, Supervisor
+from cinestream_platform.services.logins import ROLE_NAMES
 from cinestream_platform.services.postgres import PostgresServiceError, postgres_status
 from cinestream_platform.settings import Settings
 from cinestream_platform.web.hosts import AllowedHosts
 
-DEFAULT_PORT, DEFAULT_READ_ONLY_PORT = 3000, 3001
+DEFAULT_PORT, DEFAULT_READ_ONLY_PORT, DEFAULT_DASHBOARDS_PORT = 3000, 3001, 3002
+DASHBOARDS_STEP = DEFAULT_DASHBOARDS_PORT - DEFAULT_PORT  # from the UI's port to that of its pages
 LONGEST_SOCKET_PATH = 90  # bytes; the kernel's limit is 107, macOS' 103
 TICK_SECONDS = 5.0  # that a tick gets to end when the UI is stopped; one that is cut off changes nothing
 SECRETS = ("PASSWORD", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 """Endings of variables that the webserver does not get; Dagster's own database is in the instance's environment."""
+OTHERS_SECRETS = (
+    *("POSTGRES_PASSWORD", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"),
+    *(f"LOGIN_{role.upper()}_PASSWORD" for role in ROLE_NAMES if role != "dashboard_reader"),
+)
+"""Endings of variables that the pages do not get: they have a login of their own."""
+NEEDED_BY_DASHBOARDS = ("altair", "fast_sugiyama", "prometheus_client", "psycopg_pool", "vl_convert")
+"""What the extra [dashboards] installs."""
+
+
+class NoDashboardsError(CineStreamError):
+    """The pages cannot be served; the message says what to install."""
 
 
 class WarehouseGround:
@@ -50,6 +66,58 @@ class WarehouseGround:
     def rebuild(self) -> Mapping[str, str]:
         """Start it; the environment says where it is now."""
         return instance_environment(self._settings)
+
+
+def run_dashboards(settings: Settings, port: int | None) -> None:
+    """Prepare the warehouse, then keep the pages served until Ctrl-C or SIGTERM.
+
+    Raises:
+        NoDashboardsError: The extra is not installed.
+    """
+    port = port or DEFAULT_DASHBOARDS_PORT
+    if lacking := _not_installed():
+        raise NoDashboardsError(f"the pages need {', '.join(lacking)}: pip install 'cinestream-platform[dashboards]'")
+    AllowedHosts.of(port, settings.ui_hosts)
+    with claimed(settings.home_dir, "dashboards", port):
+        require_free_port(port)
+        _print("starting …")
+        prepare_instance(settings)
+        _prepare(settings)
+        told, logs = _teller(settings, "dashboards"), settings.home_dir / "logs"
+        with Supervisor([pages_program(port)], WarehouseGround(settings), logs, told) as supervisor:
+            _on_signals(lambda *_: supervisor.stop())
+            supervisor.start_early(instance_environment(settings))
+            threading.Thread(target=_tell_once_ready, args=(port, _pages_line(port)), daemon=True).start()
+            supervisor.run()
+    _print("stopped")
+
+
+def pages_program(port: int) -> Program:
+    """The pages, on this port."""
+    return Program("dashboards", ("dashboards", "--port", str(port)), OTHERS_SECRETS)
+
+
+def _not_installed() -> list[str]:
+    """What the pages need and is missing."""
+    return [name for name in NEEDED_BY_DASHBOARDS if find_spec(name) is None]
+
+
+def _pages_line(port: int) -> str:
+    return f"pages for stakeholders: http://127.0.0.1:{port}"
+
+
+def _pages_beside(port: int, tell: Callable[[str], None]) -> int | None:
+    """The port of the pages beside a UI; None if they cannot be served, and why is told."""
+    beside = port + DASHBOARDS_STEP
+    if lacking := _not_installed():
+        tell(f"no pages for stakeholders: {', '.join(lacking)} missing, pip install 'cinestream-platform[dashboards]'")
+        return None
+    try:
+        require_free_port(beside)
+    except (UiError, OverflowError):
+        tell(f"no pages for stakeholders: port {beside} is taken; cinestream dashboards --port … serves them elsewhere")
+        return None
+    return beside
 
 
 def run_ui(settings: Settings, port: int | None, *, read_only: bool) -> None:
@@ -76,22 +144,31 @@ def _supervise(settings: Settings, name: str, port: int, address: Path, *, read_
     workspace = settings.home_dir / "dagster" / f"{name}.yaml"
     server = {"socket": str(address), "location_name": "cinestream"}
     workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
-    told = RotatingLog(logs / f"{name}.log")
+    tell = _teller(settings, name)
+    _on_signals(signal.default_int_handler)
+    pages = None if read_only else _pages_beside(port, tell)
+    wanted = programs(workspace, address, port, read_only=read_only)
+    wanted += [pages_program(pages)] if pages else []
+    with Supervisor(wanted, WarehouseGround(settings), logs, tell) as supervisor:
+        supervisor.start_early(instance_environment(settings))
+        _prepare(settings)
+        _on_signals(lambda *_: supervisor.stop())
+        url = f"Dagster UI: http://127.0.0.1:{port}   landing zone: {settings.landing}   logs: {logs}   Ctrl-C stops"
+        for one, line in [(port, url)] + ([(pages, _pages_line(pages))] if pages else []):
+            threading.Thread(target=_tell_once_ready, args=(one, line), daemon=True).start()
+        supervisor.run()
+
+
+def _teller(settings: Settings, name: str) -> Callable[[str], None]:
+    """Takes events: to the terminal and to the log of this name."""
+    told = RotatingLog(settings.home_dir / "logs" / f"{name}.log")
 
     def tell(event: str) -> None:
         line = f"{time.strftime('%H:%M:%S')} {event}"
         _print(line)
         told.write(f"{time.strftime('%Y-%m-%d')} {line}\n".encode())
 
-    _on_signals(signal.default_int_handler)
-    wanted = programs(workspace, address, port, read_only=read_only)
-    with Supervisor(wanted, WarehouseGround(settings), logs, tell) as supervisor:
-        supervisor.start_early(instance_environment(settings))
-        _prepare(settings)
-        _on_signals(lambda *_: supervisor.stop())
-        url = f"Dagster UI: http://127.0.0.1:{port}   landing zone: {settings.landing}   logs: {logs}   Ctrl-C stops"
-        threading.Thread(target=_tell_once_ready, args=(port, url), daemon=True).start()
-        supervisor.run()
+    return tell
 
 
 def _prepare(settings: Settings) -> None:

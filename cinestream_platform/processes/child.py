@@ -1,4 +1,4 @@
-"""One child of the supervisor: Dagster's code server, daemon or webserver, as a program of its own.
+"""One child of the supervisor: Dagster's code server, daemon or webserver, or the pages, as a program of its own.
 
 ``python -m cinestream_platform.processes.child …`` imports what it needs, waits for the code server, and becomes it.
 """
@@ -25,7 +25,7 @@ LOOK_SECONDS = 1.0
 @click.group()
 @click.option("--lifeline", type=int, help="Descriptor of the pipe to the supervisor.")
 def child(lifeline: int | None) -> None:
-    """Run one of Dagster's processes."""
+    """Run one of the platform's processes."""
     os.umask(0o077)  # in containers too: what it writes is for its account alone
     if lifeline is not None:
         follow_supervisor(lifeline)
@@ -78,6 +78,16 @@ def webserver(workspace: Path, host: str, port: int, read_only: bool, after: Pat
     poll_less()
     wait_for_server(after)
     run_webserver(host, port, str(workspace), read_only=read_only, public_names=get_settings().ui_hosts)
+
+
+@child.command("dashboards")
+@click.option("--host", default="127.0.0.1")
+@click.option("--port", type=int, required=True)
+def dashboards(host: str, port: int) -> None:
+    """The pages for stakeholders. They know no code server: they read the warehouse."""
+    from cinestream_platform.dashboards.server import serve
+
+    serve(get_settings(), host, port)
 
 
 def load_program(name: str) -> click.Command:

@@ -63,8 +63,8 @@ def require_free_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise UiError(
-                f"port {port} of 127.0.0.1 cannot be used ({error.strerror}): choose another one, "
-                "cinestream ui --port … or make ui PORT=…"
+                f"port {port} of 127.0.0.1 cannot be used ({error.strerror}): choose another one with --port … "
+                "(make ui PORT=…)"
             ) from error
 
 

@@ -11,19 +11,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from cinestream_platform.web.headers import HEADERS
 from cinestream_platform.web.hosts import AllowedHosts, refusal
 from cinestream_platform.web.queries import id_of, refusal_of_body, refusal_of_message
 from cinestream_platform.web.routes import Access, decision_on
 
 MOST_BODY_BYTES = 1024 * 1024  # of a GraphQL request to the read-only server, which reads it whole before it judges
 POLICY_VIOLATION = 1008
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 class Guard:

@@ -15,6 +15,9 @@ LAYERS = [
     r"cli$",
     r"commands\.",
     r"processes\.",
+    r"dashboards\.(server|app|site)$",
+    r"dashboards\.\w+\.",  # each page
+    r"dashboards\.",
     r"web\.",
     r"definitions$",
     r"automation\.",
@@ -184,6 +187,17 @@ def test_dagster_is_imported_only_where_assets_and_runs_are_made():
         if any(name.startswith("dagster") for name in imports_of(path)) and not DAGSTER_ALLOWED.match(name_of(path))
     ]
     assert users == []
+
+
+def test_pages_read_the_warehouse_and_know_neither_sources_nor_how_they_are_loaded():
+    """They read marts and schema platform: what they need to know of a table is a row there."""
+    pages = [path for path in MODULES if name_of(path).startswith("dashboards.")]
+    used = {name for path in pages for name in own_imports_of(path) if not name.startswith("dashboards")}
+    allowed = ("web.", "warehouse.access", "warehouse.connection", "warehouse.sessions", "services.", "settings")
+    assert [name for name in used if not name.startswith((*allowed, "errors", "messages"))] == []
+    for path in (PACKAGE / "dashboards").rglob("*.sql"):
+        read = set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)\.", path.read_text(encoding="utf-8"), re.IGNORECASE))
+        assert {schema for schema in read if schema != "platform" and not schema.endswith("_marts")} == set(), path
 
 
 def test_no_private_module_of_dagster_is_imported():

@@ -24,6 +24,7 @@ SECRETS = {
     "CINESTREAM_POSTGRES_PASSWORD": "pg-secret",
     "CINESTREAM_S3_ACCESS_KEY_ID": "key-id",
     "CINESTREAM_S3_SECRET_ACCESS_KEY": "s3-secret",
+    "CINESTREAM_LOGIN_DASHBOARD_READER_PASSWORD": "reader-secret",
 }
 PLATFORM_SERVICES = ("prepare", "code", "webserver", "viewer", "daemon")
 
@@ -136,7 +137,7 @@ def test_the_file_keeps_the_compose_specification(compose: dict[str, Any]) -> No
 
 
 def test_the_services_are_the_platform(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"postgres", "s3", *PLATFORM_SERVICES}
+    assert set(compose["services"]) == {"postgres", "s3", "dashboards", *PLATFORM_SERVICES}
     assert compose["services"]["postgres"]["image"].startswith("postgres:18.")
     assert compose["services"]["s3"]["image"].startswith("chrislusf/seaweedfs:4.")
     assert "MinIO's images were withdrawn" in TEXT
@@ -184,6 +185,13 @@ def test_the_secrets_reach_the_servers_that_ask_for_them(compose: dict[str, Any]
         assert environment.get("CINESTREAM_S3_SECRET_ACCESS_KEY") == ("s3-secret" if reaches_files else None)
 
 
+def test_the_pages_are_told_the_readers_login_and_no_other(compose: dict[str, Any]) -> None:
+    environment = compose["services"]["dashboards"]["environment"]
+    assert {value for value in environment.values() if value in SECRETS.values()} == {"reader-secret"}
+    told = [name for name, service in compose["services"].items() if "reader-secret" in service["environment"].values()]
+    assert sorted(told) == ["code", "dashboards", "prepare"]
+
+
 def test_what_a_container_writes_is_closed_to_other_accounts(tmp_path: Path) -> None:
     [line] = re.findall(r"^ENTRYPOINT (.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     written = tmp_path / "file"
@@ -222,7 +230,7 @@ def test_every_variable_is_one_that_something_reads(compose: dict[str, Any]) -> 
 
 def test_ports_are_this_machines_alone(compose: dict[str, Any]) -> None:
     published = [port for service in compose["services"].values() for port in service.get("ports", ())]
-    assert len(published) == 4
+    assert len(published) == 5
     assert all(port.startswith("127.0.0.1:") for port in published)
     assert not any(service.get("network_mode") for service in compose["services"].values())
 
@@ -242,7 +250,7 @@ def test_the_ui_answers_to_the_published_ports_and_to_a_proxys_names() -> None:
 def test_the_viewer_is_read_only_and_the_children_know_their_options(compose: dict[str, Any]) -> None:
     from cinestream_platform.processes.child import child
 
-    for name in ("webserver", "viewer", "daemon"):
+    for name in ("webserver", "viewer", "daemon", "dashboards"):
         python, _, _, module, command, *options = compose["services"][name]["command"]
         assert (python, module) == ("python", "cinestream_platform.processes.child")
         child.commands[command].make_context(command, list(options))
@@ -271,6 +279,7 @@ def test_each_waits_for_what_it_needs(compose: dict[str, Any]) -> None:
         "code": {"prepare": "service_completed_successfully"},
         "webserver": {"code": "service_healthy"},
         "viewer": {"code": "service_healthy"},
+        "dashboards": {"prepare": "service_completed_successfully"},
         "daemon": {"code": "service_healthy"},
     }
 

@@ -1,0 +1,1 @@
+"""Pages for stakeholders: what is fresh, what is right, where a number comes from."""

@@ -1,0 +1,1 @@
+"""Lineage (``/lineage/<table>[/<column>]``): what a table or column is made from and what is made from it."""

@@ -1,0 +1,1 @@
+"""One table of the catalogue (``/catalog/<schema>.<table>``): meaning, columns, partitions, files, checks, SQL."""
