@@ -125,7 +125,7 @@ def _condition(table: Table | None, relation: Relation, partition: str | tuple[s
         if not re.fullmatch(_FORMS[unit], key):
             raise UnknownPartitionError(
                 f"{relation.qualified_name} has a partition per {unit}, with keys like {_EXAMPLES[unit]}; "
-                f"{bounded(key, MAX_NAME)!r} is none."
+                f"{bounded(key, MAX_NAME)!r} is not a key."
             )
     keys = _keys(unit, first, last)
     if table is not None:

@@ -64,8 +64,8 @@ def _wait_until_alone(conn: "psycopg.Connection[Any]", *, any_other: bool) -> No
     while found := conn.execute(OTHERS, {"name": NAME, "any": any_other}).fetchone():
         if time.monotonic() >= deadline:
             raise SecondDaemonError(
-                f"another daemon works on {conn.info.dbname} since {found[1]}, from {found[0]}: stop it first, or give "
-                "this platform a database of its own (CINESTREAM_POSTGRES_DAGSTER_DATABASE)."
+                f"another daemon has worked on {conn.info.dbname} since {found[1]}, from {found[0]}: stop it first, or "
+                "name another database for this platform (CINESTREAM_POSTGRES_DAGSTER_DATABASE)."
             )
         time.sleep(0.2)
 

@@ -89,7 +89,7 @@ class KeyResolver:
         if bad.height:
             lacking = counted(bad.height, "version")
             raise UnpublishedVersionError(
-                f"{dimension.qualified_name} lacks {lacking} that the rows need: it was published anew meanwhile, from "
+                f"{dimension.qualified_name} lacks {lacking} that the rows need: it was published again, from "
                 "other deliveries. Nothing of this partition is published. The staleness sensor asks for both again; "
                 "by hand, materialize the dimension together with the table."
             )
@@ -115,7 +115,7 @@ class KeyResolver:
     def _infer(self, dimension: Dimension, ids: pl.DataFrame) -> None:
         """Insert members that only facts mention; another run may have been faster.
 
-        The dimension counts as published anew: marts that list its members are stale by them.
+        The dimension counts as published again: marts that list its members are stale by them.
         """
         filled = {c.name: _default(dimension, c) for c in dimension.columns if _needs_default(dimension, c)}
         columns = [*dimension.natural_key, *filled]

@@ -140,7 +140,7 @@ def _require_parquet(path: Path) -> None:
         if begin != PARQUET_MAGIC:
             refuse_foreign_form(begin, "Parquet file")
             raise FileRefusedError(
-                "the name says Parquet, but the file is none: it does not begin as one. Land it under its right name."
+                "the name says Parquet, but the file is not Parquet. Land it under a name with the right ending."
             )
         file.seek(max(size - 8, 0))
         end = file.read(8)

@@ -102,7 +102,7 @@ def test_a_daemon_of_another_home_on_the_same_database_is_refused(ui: Ui, tmp_pa
         # After a restart of Postgres the daemon is there again when it looks next.
         ui.wait(lambda: conn.execute(present).fetchone() is not None, "the daemon's session")
     error = other.error("ui", "--port", "1024")
-    assert "another daemon works on dagster" in error
+    assert "another daemon has worked on dagster" in error
 
 
 def test_what_the_children_print_is_in_logs_for_the_owner_alone(ui: Ui):

@@ -191,7 +191,7 @@ GOOD = as_csv(RATING_NAMES, [("1", "1", "4.5", "1112484819")] * 3)
         (".jsonl", GOOD, "no line of the file holds a JSON object"),
         (".jsonl", b'{"userId": 1, "movieId": 1, "colour": 2}\n', "column `colour` is not known"),
         (".jsonl", b'{"userId": 1, "user_id": 2}\n', "occurs twice"),
-        (".parquet", GOOD, "the file is none"),
+        (".parquet", GOOD, "the file is not Parquet"),
         (".parquet", gzip.compress(GOOD), "this is a gzip archive"),
         (".parquet", b"PAR1", "cut off"),
         (".parquet", as_parquet(RATING_NAMES, [])[:-3], "cut off"),
