@@ -6,7 +6,7 @@ import polars as pl
 
 from cinestream_platform.declarations.star_table import Fact
 from cinestream_platform.ledger.publications import MadeFrom, Publication
-from cinestream_platform.publishing.keys import Joined
+from cinestream_platform.publishing.foreign_keys import Joined
 from cinestream_platform.publishing.partitions import PartitionPublisher
 from cinestream_platform.warehouse.connection import PostgresTarget
 
