@@ -6,11 +6,12 @@ part of the SQL (CTEs), so the lineage leads through them.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from dagster import AssetKey, TableColumnDep, TableColumnLineage
+from dagster import TableColumnDep, TableColumnLineage
 from sqlglot import exp, parse_one
-from sqlglot.lineage import Node, lineage
+from sqlglot.lineage import lineage
 
 from cinestream_platform.marts.translator import MartsTranslator, table_of
 
@@ -28,18 +29,22 @@ def column_lineage(manifest: Mapping[str, Any], unique_id: str, compiled: str) -
     Raises:
         sqlglot.errors.SqlglotError: The SQL is beyond sqlglot.
     """
-    parents = list(tables_read(manifest, unique_id))
-    keys = {(node["schema"], table_of(node)): MartsTranslator().get_asset_key(node) for node in parents}
-    schema: dict[str, dict[str, dict[str, str]]] = {}
-    for node in parents:
-        columns = {name: column["data_type"] for name, column in node["columns"].items()}
-        schema.setdefault(node["schema"], {})[table_of(node)] = columns
-    query = parse_one(compiled, dialect=DIALECT)
-    for table in query.find_all(exp.Table):
-        table.set("catalog", None)  # dbt writes the database, too
-    columns_of_model = manifest["nodes"][unique_id]["columns"]
-    origins = lineage(None, query, schema, dialect=DIALECT)
-    return TableColumnLineage({column: _origins(origins[column], keys) for column in columns_of_model})
+    parents = {(node["schema"], table_of(node)): node for node in tables_read(manifest, unique_id)}
+    keys = {place: MartsTranslator().get_asset_key(node) for place, node in parents.items()}
+    tables = tuple(
+        (*place, tuple((name, column["data_type"]) for name, column in node["columns"].items()))
+        for place, node in parents.items()
+    )
+    origins = _origins(compiled, tables)
+    return TableColumnLineage(
+        {
+            column: [
+                TableColumnDep(asset_key=key, column_name=name)
+                for key, name in sorted((keys[place], name) for place, name in origins[column] if place in keys)
+            ]
+            for column in manifest["nodes"][unique_id]["columns"]
+        }
+    )
 
 
 def tables_read(manifest: Mapping[str, Any], unique_id: str) -> Iterator[Mapping[str, Any]]:
@@ -52,11 +57,25 @@ def tables_read(manifest: Mapping[str, Any], unique_id: str) -> Iterator[Mapping
             yield node
 
 
-def _origins(root: Node, keys: Mapping[tuple[str, str], AssetKey]) -> list[TableColumnDep]:
-    """The ends of a lineage that are columns of known tables."""
-    found = {
-        (keys[table.db, table.name], exp.to_column(node.name).name)
-        for node in root.walk()
-        if not node.downstream and (table := node.expression.find(exp.Table)) and (table.db, table.name) in keys
+@lru_cache(maxsize=256)
+def _origins(
+    compiled: str, tables: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
+) -> dict[str, set[tuple[tuple[str, str], str]]]:
+    """Each column of a query with the tables (schema, name) and columns that its lineage ends at.
+
+    Remembered, as a mart is rebuilt more often than its SQL changes.
+    """
+    schema: dict[str, dict[str, dict[str, str]]] = {}
+    for place, name, columns in tables:
+        schema.setdefault(place, {})[name] = dict(columns)
+    query = parse_one(compiled, dialect=DIALECT)
+    for table in query.find_all(exp.Table):
+        table.set("catalog", None)  # dbt writes the database, too
+    return {
+        column: {
+            ((source.db, source.name), exp.to_column(node.name).name)
+            for node in root.walk()
+            if not node.downstream and (source := node.expression.find(exp.Table))
+        }
+        for column, root in lineage(None, query, schema, dialect=DIALECT).items()
     }
-    return [TableColumnDep(asset_key=key, column_name=column) for key, column in sorted(found)]

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.connection import PostgresTarget, connect_bulk
 from cinestream_platform.warehouse.kept_connections import kept_connection
 from tests.support.platform import Platform
 
@@ -57,3 +57,15 @@ def test_a_session_whose_work_failed_within_a_transaction_is_not_handed_on(targe
 
     with kept_connection(target) as conn:
         assert pid(conn) != first
+
+
+def test_reads_in_bulk_share_what_is_known_of_types_and_no_session(target: PostgresTarget) -> None:
+    known, said = [], []
+    for _ in range(3):
+        with connect_bulk(target) as conn, conn.cursor() as cursor:
+            known.append(conn.adbc_database)
+            cursor.execute("SELECT current_role::text, pg_backend_pid(), current_setting('application_name')")
+            said += cursor.fetchall()
+    assert known[0] is known[1] is known[2]
+    roles, pids, names = (set(values) for values in zip(*said, strict=True))
+    assert (roles, len(pids), len(names)) == ({"data_engineer"}, 3, 3)

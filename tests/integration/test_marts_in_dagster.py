@@ -194,7 +194,7 @@ def test_a_schema_names_its_source(schema: str, source: str) -> None:
 
 
 def test_a_range_of_partitions_is_one_dbt_command_without_unit_tests() -> None:
-    build = ["build", "--exclude-resource-type", "unit_test"]
+    build = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
     assert (dbt_arguments(), dbt_arguments(full_refresh=True)) == (build, [*build, "--full-refresh"])
     years, months = rebuild_by(PartitionUnit.YEAR).environment, rebuild_by(PartitionUnit.MONTH).environment
     assert years([]) == {}

@@ -128,6 +128,7 @@ def test_an_error_of_dbt_quotes_no_row_in_logs_and_in_what_is_raised(
     dbt = Elsewhere(settings=given(Settings(home=tmp_path / "home")), dbt_executable=str(program))
     with build_resources({"dbt": dbt}) as resources:
         invocation = resources.dbt.cli(["build"], manifest={}, target_path=tmp_path / "target")
+        assert invocation.adapter is None, "dbt works in its own process alone"
         with pytest.raises(DagsterDbtCliRuntimeError) as raised:
             list(invocation.stream_raw_events())
 
