@@ -42,7 +42,7 @@ docs: install  ## a page of the marts: lineage, columns, tests, SQL (after make 
 unit: install  ## the unit tests: no server (K=expression chooses tests by name)
 	$(BIN)/python -m pytest tests/unit --numprocesses auto --dist loadfile --max-worker-restart 0 $(if $(K),-k "$(K)")
 
-sources: install  ## write dbt_project/models/sources.yml from the declarations (after a change of a dim or fact)
+sources: install  ## write what dbt and lineage know of dims and facts from the declarations (after a change of one)
 	$(BIN)/python -m cinestream_platform.marts.sources
 
 test: install  ## the whole test suite, on embedded services: every fault once (K=expression chooses tests by name)

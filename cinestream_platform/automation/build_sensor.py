@@ -38,12 +38,14 @@ from cinestream_platform.ledger.publications import LedgerState, read_state, sta
 from cinestream_platform.marts.declared import declare
 from cinestream_platform.messages import counted, quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
+from cinestream_platform.orchestration.run_tags import WHY_TAG
 from cinestream_platform.orchestration.staleness import Node, nodes_of
 from cinestream_platform.services.disk import shortage
 from cinestream_platform.warehouse.kept_connections import kept_connection
 
 BUILD_TAG = "cinestream/build"
 NOTHING = "Nothing is to be built."
+STALE = "their inputs have changed"
 _fresh: dict[str, object] = {}
 """What this process saw when it last found nothing stale: while that is so, there is nothing to compute."""
 _declared: set[tuple[str, int]] = set()
@@ -153,7 +155,7 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
                 build = _build_tag(source, span, assets, state)
                 job_name = build_job_of(source, assets)
                 if not must_wait(instance, job_name, build):
-                    tags = {**range_tags(span), BUILD_TAG: build}
+                    tags = {**range_tags(span), BUILD_TAG: build, WHY_TAG: STALE}
                     requests.append(RunRequest(job_name=job_name, asset_selection=assets, tags=tags))
                     break
         waits = counted(sum(map(len, held.values())), "partition waits", "partitions wait")

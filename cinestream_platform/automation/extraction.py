@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from dagster import (
     AssetKey,
+    AssetMaterialization,
     DefaultScheduleStatus,
     DefaultSensorStatus,
     RunRequest,
@@ -25,15 +26,18 @@ from cinestream_platform.declarations.connector import (
     SourceDriftError,
 )
 from cinestream_platform.declarations.source import Source
-from cinestream_platform.ledger import extractions
+from cinestream_platform.ledger import extractions, source_looks
 from cinestream_platform.ledger.held_work import BUILD_REASON
 from cinestream_platform.messages import describe, quotes_no_values
-from cinestream_platform.orchestration.asset import asset_key
+from cinestream_platform.orchestration.asset import asset_key, system_key
 from cinestream_platform.orchestration.resources import Warehouse
+from cinestream_platform.orchestration.run_tags import WHY_TAG
 from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import Settings, SettingsError
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.kept_connections import kept_connection
+
+CHANGED = "its rows have changed"
 
 
 def change_sensor(source: Source, system: OperationalSystem, interval_seconds: int) -> SensorDefinition:
@@ -62,21 +66,26 @@ def change_sensor(source: Source, system: OperationalSystem, interval_seconds: i
             return SensorResult(skip_reason=SkipReason("An extraction is running."))
         now, problem = _look(system, lambda: find(warehouse.settings))
         if problem is not None:
+            with kept_connection(warehouse.target()) as conn:
+                source_looks.note(conn, system.name, problem=problem)
             return SensorResult(skip_reason=SkipReason(problem))
         with kept_connection(warehouse.target()) as conn:
             last = extractions.last(conn, system.name)
             is_done = last is not None and last.fingerprint == now
+            is_noted = source_looks.note(conn, system.name, is_current=is_done)
             is_held = is_extraction_held(conn, context.instance, system, now, is_done=is_done)
         if is_done:
-            return SensorResult(skip_reason=SkipReason("Nothing has changed."))
+            # Once a minute: each event is a row in Dagster's database.
+            events = [AssetMaterialization(system_key(system))] if is_noted else []
+            return SensorResult(skip_reason=SkipReason("Nothing has changed."), asset_events=events)
         if is_held:
             return SensorResult(skip_reason=SkipReason(f"Its extraction was {BUILD_REASON}."))
         if must_wait(context.instance, job.name, now):
             return SensorResult(skip_reason=SkipReason("The extraction of this state failed lately."))
         quiet = {"ops": {system.step: {"config": {"report_unchanged": False}}}}
-        request = RunRequest(
-            job_name=job.name, run_config=quiet, tags={BUILD_TAG: now}, asset_selection=_alone(source, system)
-        )
+        tags = {BUILD_TAG: now, WHY_TAG: CHANGED}
+        wanted = _alone(source, system)
+        request = RunRequest(job_name=job.name, run_config=quiet, tags=tags, asset_selection=wanted)
         return SensorResult(run_requests=[request])
 
     return evaluate
@@ -89,7 +98,9 @@ def is_extracted(system: OperationalSystem, settings: Settings, target: Postgres
         return False  # the extraction says what is wrong
     with connect(target) as conn:
         last = extractions.last(conn, system.name)
-    return last is not None and last.fingerprint == now
+        is_done = last is not None and last.fingerprint == now
+        source_looks.note(conn, system.name, is_current=is_done)
+    return is_done
 
 
 def _look(system: OperationalSystem, find: Callable[[], Connector]) -> tuple[str, str | None]:

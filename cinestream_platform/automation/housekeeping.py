@@ -15,7 +15,7 @@ from dagster import (
 
 from cinestream_platform.automation.retention import delete_old
 from cinestream_platform.lake.store import ObjectStore
-from cinestream_platform.ledger import lake_objects
+from cinestream_platform.ledger import check_results, lake_objects, runs
 from cinestream_platform.loading.raw_rows import object_keys
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.services.postgres import shorten_server_log
@@ -53,6 +53,9 @@ def forget(context: OpExecutionContext, warehouse: Warehouse) -> None:
     if settings.postgres_host is None and shorten_server_log(settings.home_dir):
         context.log.info("the log of the embedded Postgres was long, and is set aside")
     keep = timedelta(days=settings.keep_days)
+    with connect(warehouse.target()) as conn:
+        runs.forget(conn, keep)
+        check_results.forget(conn, keep)
     done = delete_old(
         context.instance,
         keep,

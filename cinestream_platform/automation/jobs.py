@@ -8,10 +8,7 @@ from dagster import AssetKey, AssetSelection, define_asset_job
 from cinestream_platform.catalog import EXTRACTS, SOURCES, TABLES, main_unit
 from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.orchestration.asset import asset_key
-
-SOURCE_TAG = "cinestream/source"
-"""Of every run of a source's jobs: one source's runs take turns, so that its queue leaves a place to the others
-(``dagster.yaml``, ``tag_concurrency_limits``)."""
+from cinestream_platform.orchestration.run_tags import SOURCE_TAG
 
 BUILDS = "Builds the dims, facts and marts that are stale, and writes the exports; the staleness sensor asks for it."
 

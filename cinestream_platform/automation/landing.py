@@ -29,12 +29,13 @@ from cinestream_platform.automation.jobs import JOBS, load_job_name
 from cinestream_platform.catalog import FEEDS, SOURCES, day_problem, find_bundle, find_feed, placement_problem
 from cinestream_platform.declarations.bundle import TABLE_MARK, is_bundle_table
 from cinestream_platform.lake.store import ObjectStore, StoredObject
-from cinestream_platform.ledger import landed_files, sightings
+from cinestream_platform.ledger import landed_files, sightings, source_looks
 from cinestream_platform.ledger.landed_files import DueFile
 from cinestream_platform.ledger.sightings import Arrival, Sighting
-from cinestream_platform.messages import counted, quotes_no_values
+from cinestream_platform.messages import bounded, counted, quotes_no_values
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
+from cinestream_platform.orchestration.run_tags import FILE_TAG, MOST_OF_A_TAG, WHY_TAG
 from cinestream_platform.services.disk import shortage
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget
@@ -86,6 +87,7 @@ def scan_landing(settings: Settings, target: PostgresTarget, landing: ObjectStor
             arrivals += sightings.register(conn, landing.url, some)
             if len(some) < LISTED_AT_A_TIME:
                 break
+        source_looks.note(conn, source_looks.LANDING)
     return arrivals
 
 
@@ -112,6 +114,16 @@ class LoadRequest:
         versions = " ".join(f"{file.file_id}:{file.attempts}" for file in self.files)
         return f"{self.source}-{hashlib.sha256(versions.encode()).hexdigest()[:16]}-{self.earlier_runs}"
 
+    @property
+    def _counted(self) -> str:
+        return counted(len(self.files), "file")
+
+    @property
+    def first_file(self) -> str:
+        """The key of the first of them, and how many more there are, as a tag holds it."""
+        more = f" and {len(self.files) - 1:,} more" if len(self.files) > 1 else ""
+        return f"{bounded(self.files[0].key, MOST_OF_A_TAG)}{more}"
+
     def run_request(self) -> RunRequest:
         """The run that loads exactly these files."""
         by_dataset: dict[str, list[int]] = {}
@@ -127,7 +139,7 @@ class LoadRequest:
             job_name=load_job_name(self.source),
             run_config={"ops": ops},
             asset_selection=[asset_key(table) for table in tables.values()],
-            tags={FILES_TAG: self.files_tag},
+            tags={FILES_TAG: self.files_tag, FILE_TAG: self.first_file, WHY_TAG: f"{self._counted} landed"},
         )
 
 

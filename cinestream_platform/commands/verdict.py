@@ -6,7 +6,7 @@ What belongs here: gathering services, runs, staleness and disk, and the words f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,6 +43,10 @@ class Health:
     extracted: tuple[tuple[str, datetime], ...]
     disk: str
     shortage: str | None
+    sources: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """Source, verdict and reasons, as ``platform.source_health`` has them."""
+    late: tuple[tuple[str, datetime], ...] = ()
+    """Sources whose data is later than their rhythm allows, and since when."""
 
     @property
     def faults(self) -> list[str]:
@@ -52,6 +56,7 @@ class Health:
             found.append(f"{counted(self.parked, 'file is', 'files are')} parked")
         if self.failing:
             found.append(f"{counted(self.failing, 'file')} failed and will be tried again")
+        found += [f"{source} is late since {since:%Y-%m-%d %H:%M} UTC" for source, since in self.late]
         if self.runs.failed:
             found.append(f"the last run failed of {first_of(self.runs.failed, SHOWN)}")
         idle = not self.has_daemon and not self.runs.running
@@ -78,6 +83,11 @@ def gather(settings: Settings, target: PostgresTarget, conn: Connection[Any], *,
         failing=failing,
         held=held,
         extracted=tuple(conn.execute("SELECT source, taken_at FROM platform.last_extraction ORDER BY 1").fetchall()),
+        sources=tuple(
+            (source, verdict, tuple(reasons))
+            for source, verdict, reasons in conn.execute("SELECT source, verdict, reasons FROM platform.source_health")
+        ),
+        late=tuple(conn.execute("SELECT source, since FROM platform.source_freshness WHERE is_late").fetchall()),
         disk="; ".join(map(str, disks(settings))),
         shortage=shortage(settings),
     )
@@ -93,6 +103,8 @@ def described(health: Health) -> Iterator[tuple[str, str]]:
     if health.stale is not None:
         tables = [f"{name} ({count:,})" if count > 1 else name for name, count in sorted(health.stale.items())]
         yield "stale now", first_of(tables, SHOWN) or "nothing"
+    if health.sources:
+        yield "sources", "; ".join(_judged(*source) for source in health.sources)
     yield "runs", f"{health.runs.running:,} running, {health.runs.queued:,} queued{_failures(health.runs)}"
     held = f", {counted(health.held, 'partition')} held after being cancelled" if health.held else ""
     failing = f" ({health.failing:,} of them failed and will be tried again)" if health.failing else ""
@@ -100,6 +112,10 @@ def described(health: Health) -> Iterator[tuple[str, str]]:
     if health.extracted:
         yield "extracted", ", ".join(f"{source} {taken_at:%Y-%m-%d %H:%M} UTC" for source, taken_at in health.extracted)
     yield "disk", health.disk
+
+
+def _judged(source: str, verdict: str, reasons: Sequence[str]) -> str:
+    return f"{source} {verdict}{f' ({first_of(reasons, SHOWN)})' if reasons else ''}"
 
 
 def _failures(runs: Runs) -> str:

@@ -50,6 +50,7 @@ class Source:
         monthly_marts: The months of its marts that are rebuilt month by month, if it has such marts.
         user_item_matrix: Ratings that recommenders get as files.
         owner: Owner of its assets, as Dagster shows it.
+        domain: What of the business it is about, as a tag of its assets; by default its name.
         rhythm: News of it is expected within this time: a new file, or of an operational system the news that all it
             holds is loaded. ``None`` for what was released once, which is never late.
     """
@@ -69,6 +70,7 @@ class Source:
     monthly_marts: Partitioning | None = None
     user_item_matrix: UserItemMatrix | None = None
     owner: str = PLATFORM_OWNER
+    domain: str = ""
     rhythm: timedelta | None = None
 
     def __post_init__(self) -> None:

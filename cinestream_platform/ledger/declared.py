@@ -138,6 +138,10 @@ def write(conn: Connection[Any], declared: Declared) -> bool:
             ([mart.schema_name for mart in marts], [mart.table_name for mart in marts]),
         )
         _insert(conn, rows)
+        conn.execute(
+            "DELETE FROM ops.check_result r WHERE NOT EXISTS (SELECT FROM ops.declared_check d"
+            " WHERE (d.source, d.asset, d.check_name) = (r.source, r.asset, r.check_name))"
+        )
     return True
 
 

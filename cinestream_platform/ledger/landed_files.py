@@ -87,6 +87,7 @@ class DueFile:
     file_id: int
     attempts: int
     size_bytes: int = 0
+    key: str = ""
 
 
 def due(
@@ -99,7 +100,7 @@ def due(
     with conn.cursor(row_factory=class_row(DueFile)) as cursor:
         return cursor.execute(
             """
-            SELECT f.source, f.dataset, f.file_id, f.attempts, f.size_bytes
+            SELECT f.source, f.dataset, f.file_id, f.attempts, f.size_bytes, f.key
             FROM (SELECT source, array_agg(dataset) AS datasets
                   FROM unnest(%s::text[], %s::text[]) AS feed (source, dataset) GROUP BY source) s
             CROSS JOIN LATERAL (
@@ -112,6 +113,17 @@ def due(
             """,
             ([source for source, _ in feeds], [dataset for _, dataset in feeds], list(excluded), limit),
         ).fetchall()
+
+
+def loaded_content(conn: Connection[Any], source: str, dataset: str) -> tuple[int, str]:
+    """The rows of a feed's loaded files, and a hash that is the same while the same files are loaded."""
+    row = conn.execute(
+        "SELECT coalesce(sum(rows_loaded), 0)::bigint,"
+        " md5(coalesce(string_agg(file_id || ' ' || coalesce(sha256, ''), ',' ORDER BY file_id), ''))"
+        " FROM ops.landed_file WHERE source = %s AND dataset = %s AND status = 'loaded'",
+        (source, dataset),
+    ).fetchone()
+    return (int(row[0]), str(row[1])) if row else (0, "")
 
 
 def settled_keys(conn: Connection[Any], bucket: str, keys: Collection[str]) -> set[str]:

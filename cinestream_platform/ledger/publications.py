@@ -73,6 +73,16 @@ def latest(conn: Connection[Any], schema: str, table: str, partition_key: str) -
     return Publication(key, rows, content_hash, tuple(file_ids), changed, relation, upstream=tuple(upstream))
 
 
+def rows_published(conn: Connection[Any], schema: str, table: str) -> int:
+    """Rows of all partitions of a table that are published now."""
+    row = conn.execute(
+        "SELECT coalesce(sum(rows), 0)::bigint FROM ops.publication"
+        " WHERE schema_name = %s AND table_name = %s AND is_latest",
+        (schema, table),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def record(conn: Connection[Any], schema: str, table: str, run_id: str, publication: Publication) -> int | None:
     """Enter a publication; call it in the transaction that publishes. Its number.
 

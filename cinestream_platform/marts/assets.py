@@ -16,11 +16,13 @@ from dagster_dbt import DbtCliInvocation, dbt_assets
 from cinestream_platform import progress
 from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.marts.lineage import column_lineage
-from cinestream_platform.marts.publication import MartLedger
+from cinestream_platform.marts.publication import MartLedger, RecordedMart
 from cinestream_platform.marts.rebuild import REBUILDS, Rebuild, dbt_arguments, rebuild_by
 from cinestream_platform.marts.resource import MartsDbt, discard_artifacts
 from cinestream_platform.marts.translator import MartsTranslator
 from cinestream_platform.orchestration.beginning import begin_step
+from cinestream_platform.orchestration.kept_checks import Checked, checked
+from cinestream_platform.orchestration.published import PARTITION_ROW_COUNT, ROW_COUNT
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.warehouse.connection import PostgresTarget
 
@@ -28,11 +30,17 @@ from cinestream_platform.warehouse.connection import PostgresTarget
 class Ledger(Protocol):
     """What is told of every model that dbt has committed; made before dbt starts."""
 
-    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> int:
-        """Record a mart, or those partitions of it just rebuilt (none = it has none); how many rows that are."""
+    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> RecordedMart:
+        """Record a mart, or those partitions of it just rebuilt (none = it has none); what it then is."""
+
+    def trace(self, model_key: dg.AssetKey, lineage: dg.TableColumnLineage) -> None:
+        """Record which columns the mart's columns come from."""
+
+    def check(self, found: Sequence[Checked]) -> None:
+        """Record what dbt's tests found."""
 
 
-ROW_COUNT, COLUMN_LINEAGE = "dagster/row_count", "dagster/column_lineage"
+COLUMN_LINEAGE = "dagster/column_lineage"
 LedgerFactory = Callable[[dg.AssetExecutionContext, PostgresTarget], Ledger]
 
 
@@ -128,15 +136,29 @@ def _build(
     begin_step("marts", dbt.settings)
     ledger = open_ledger()
     invocation = invoke()
+    tested: list[Checked] = []
     try:
         for event in invocation.stream():
             progress.note("an event of dbt")
+            tested += checked(event)
             if isinstance(event, dg.Output):
-                rows = ledger.record(context.asset_key_for_output(event.output_name), requested)
-                found: dict[str, Any] = {ROW_COUNT: rows, COLUMN_LINEAGE: _lineage(event, invocation)}
-                event = event.with_metadata({**event.metadata, **found})
+                mart, lineage = context.asset_key_for_output(event.output_name), _lineage(event, invocation)
+                recorded = ledger.record(mart, requested)
+                ledger.trace(mart, lineage)
+                for key in requested:
+                    rows = {PARTITION_ROW_COUNT: recorded.rows[key]}
+                    context.add_asset_metadata(rows, asset_key=mart, partition_key=key)
+                found: dict[str, Any] = {ROW_COUNT: recorded.total, COLUMN_LINEAGE: lineage}
+                event = dg.Output(
+                    event.value,
+                    event.output_name,
+                    metadata={**event.metadata, **found},
+                    data_version=recorded.version,
+                    tags=event.tags,
+                )
             yield event
     finally:
+        ledger.check(tested)
         if invocation.process.poll() is None:  # we were stopped: dbt must not go on unwatched
             invocation.process.terminate()
             invocation.process.wait()

@@ -31,6 +31,7 @@ from cinestream_platform.ledger.declared import (
 )
 from cinestream_platform.marts.project import manifest_path
 from cinestream_platform.marts.rebuild import REBUILDS
+from cinestream_platform.marts.star_lineage import known_edges
 from cinestream_platform.marts.translator import table_of
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
@@ -84,6 +85,7 @@ def declared_by(asset_graph: Any, catalog: Catalog, manifest: Mapping[str, Any])
         ],
         checks=list(_checks(asset_graph)),
         edges=sorted(set(_edges(asset_graph, catalog)), key=repr),
+        column_edges=known_edges(),
     )
 
 
@@ -237,5 +239,6 @@ def mart_column_edges(
             ColumnEdge(schemas[dep.asset_key], dep.asset_key.path[-1], dep.column_name, schema, mart, column)
             for column, deps in lineage.deps_by_column.items()
             for dep in deps
+            if dep.asset_key in schemas
         }
     )

@@ -20,6 +20,7 @@ from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
+    DataVersion,
     MaterializeResult,
     asset,
 )
@@ -33,6 +34,7 @@ from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.marts.translator import MartsTranslator
 from cinestream_platform.orchestration.asset import owners_of
 from cinestream_platform.orchestration.beginning import begin_step
+from cinestream_platform.orchestration.kept_checks import keeps_checks
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.warehouse.connection import connect
 
@@ -71,6 +73,7 @@ def _export_asset(mart: AssetKey, schema: str) -> AssetsDefinition:
         required_resource_keys={"warehouse", "stores"},
         owners=owners_of(CATALOG.source(source)),
     )
+    @keeps_checks
     def export(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         begin_step(key.to_user_string(), context.resources.warehouse.settings)
         target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
@@ -85,8 +88,10 @@ def _export_asset(mart: AssetKey, schema: str) -> AssetsDefinition:
                 lake.put_file(f"{folder}/{path.name}", path)
         location = lake.location(f"{folder}/{name}.parquet")
         is_same = pl.read_parquet(location, storage_options=lake.storage_options()).equals(rows)
-        ledger.record_export(key, rows.height, hashlib.sha256(text).hexdigest())
+        content = hashlib.sha256(text).hexdigest()
+        ledger.record_export(key, rows.height, content)
         yield MaterializeResult(
+            data_version=DataVersion(content),
             metadata={"dagster/row_count": rows.height, "dagster/uri": f"{lake.url}/{folder}", "csv_bytes": len(text)},
             check_results=[AssetCheckResult(passed=is_same, check_name=CHECK)],
         )

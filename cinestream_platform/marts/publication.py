@@ -1,21 +1,35 @@
 """Entering rebuilt marts and exports in the ledger (``ops.publication``), so that they are as traceable as facts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetKey
+from dagster import AssetExecutionContext, AssetKey, DataVersion, TableColumnLineage
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from cinestream_platform.catalog import TABLES
 from cinestream_platform.declarations.partitioning import WHOLE, PartitionUnit
+from cinestream_platform.ledger.declared import write_column_lineage
 from cinestream_platform.ledger.deliveries import touches
-from cinestream_platform.ledger.publications import Publication, Published, latest, read_state, record
+from cinestream_platform.ledger.publications import Publication, Published, latest, read_state, record, rows_published
+from cinestream_platform.marts.declared import mart_column_edges
 from cinestream_platform.marts.rebuild import rebuild_by
 from cinestream_platform.orchestration.asset import asset_key
+from cinestream_platform.orchestration.kept_checks import Checked, keep
 from cinestream_platform.orchestration.partitions import unit_of
+from cinestream_platform.orchestration.published import version_of
 from cinestream_platform.orchestration.staleness import Node, current_upstream
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
+
+
+@dataclass(frozen=True)
+class RecordedMart:
+    """A mart as dbt has committed it: the rows of each rebuilt partition, those of the whole table, and the version."""
+
+    rows: Mapping[str, int]
+    total: int
+    version: DataVersion
 
 
 class MartLedger:
@@ -34,14 +48,28 @@ class MartLedger:
             asset_key(table): Node(asset_key(table), table.schema, table.unit, is_mart=False) for table in TABLES
         }
 
-    def record(self, model_key: AssetKey, partition_keys: Sequence[str]) -> int:
-        """Record rows and content hash of a mart that dbt has committed, by rebuilt partition; its number of rows."""
+    def record(self, model_key: AssetKey, partition_keys: Sequence[str]) -> RecordedMart:
+        """Record rows and content hash of a mart that dbt has committed, by rebuilt partition; what that was."""
         node = self._node(model_key, _schema(model_key), is_whole=not partition_keys)
         with connect(self._target) as conn, conn.transaction():
             contents = _contents(conn, node, partition_keys or [WHOLE])
             for key, content in contents.items():
                 self._enter(conn, node, key, *content)
-        return sum(rows for rows, _ in contents.values())
+            total = rows_published(conn, *node.relation)
+        rows = {key: rows for key, (rows, _) in contents.items()}
+        return RecordedMart(rows, total, version_of({key: content for key, (_, content) in contents.items()}))
+
+    def trace(self, model_key: AssetKey, lineage: TableColumnLineage) -> None:
+        """Record which columns a mart's columns come from, if that has changed."""
+        read = {dep.asset_key for deps in lineage.deps_by_column.values() for dep in deps}
+        schemas = {key: self._nodes[key].schema for key in read if key in self._nodes}
+        edges = mart_column_edges(_schema(model_key), model_key.path[-1], lineage, schemas)
+        with connect(self._target) as conn:
+            write_column_lineage(conn, _schema(model_key), model_key.path[-1], edges)
+
+    def check(self, found: Sequence[Checked]) -> None:
+        """Record what dbt's tests found."""
+        keep(self._context, found)
 
     def record_export(self, export_key: AssetKey, rows: int, content_hash: str, partition_key: str = WHOLE) -> None:
         """Record the files that a table has been written to, in the ledger's schema ``<source>_exports``."""

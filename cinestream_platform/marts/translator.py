@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.declarations.source import PLATFORM_OWNER
+from cinestream_platform.marts.test_words import described
+from cinestream_platform.orchestration.asset import Tier, tags_of
 
 
 def source_of_schema(schema: str) -> str:
@@ -43,6 +45,18 @@ class MartsTranslator(DagsterDbtTranslator):
         """The owner of the mart's source."""
         source = CATALOG.source_of_schema(dbt_resource_props["schema"])
         return [source.owner if source else PLATFORM_OWNER]
+
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        """Dbt's own, and those of every asset."""
+        source = CATALOG.source_of_schema(dbt_resource_props["schema"])
+        return {**super().get_tags(dbt_resource_props), **tags_of(source, Tier.MART)}
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        """A test as a check, described in words."""
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        return spec._replace(description=described(manifest["nodes"][unique_id])) if spec else None
 
     def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
         """Columns as dbt declares them, and the table's name without the database, which differs between machines."""

@@ -25,6 +25,7 @@ from dagster import (
 
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.declarations.frames import polars_type
+from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.declarations.table import Table
 from cinestream_platform.declarations.user_item_matrix import UserItemMatrix
@@ -32,7 +33,9 @@ from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.marts.publication import MartLedger
 from cinestream_platform.orchestration.asset import asset_key, owners_of
 from cinestream_platform.orchestration.beginning import begin_step
+from cinestream_platform.orchestration.kept_checks import keeps_checks
 from cinestream_platform.orchestration.partitions import partitions_of
+from cinestream_platform.orchestration.published import version_of
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.publishing.content_hash import content_hash
 from cinestream_platform.publishing.parallel import MAX_AT_ONCE, in_parallel
@@ -113,6 +116,7 @@ def _properties(source: Source, key: AssetKey, tables: list[Table], description:
     }
 
 
+@keeps_checks
 def _export_months(
     context: AssetExecutionContext, source: Source, matrix: UserItemMatrix
 ) -> Iterator[MaterializeResult[None]]:
@@ -121,16 +125,23 @@ def _export_months(
     target, lake = context.resources.warehouse.target(), context.resources.stores.lake()
     ledger = MartLedger(context, target)
     differing: dict[str, Any] = {}
+    contents: dict[str, str] = {}
     export = partial(export_month, target, lake, matrix)
     for month in in_parallel(export, context.partition_keys, workers=MAX_AT_ONCE):
         if month.written != month.totals:
             differing[month.key] = {"fact": month.totals, "file": month.written}
         ledger.record_export(matrix_key(source.name), month.totals[0], month.content_hash, month.key)
         context.add_asset_metadata({"dagster/row_count": month.totals[0]}, partition_key=month.key)
+        contents[month.key] = month.content_hash
         context.log.info("%s: %s ratings", month.key, f"{month.totals[0]:,}")
-    yield MaterializeResult(metadata={"dagster/uri": f"{lake.url}/{FOLDER}"}, check_results=[_checked(differing)])
+    yield MaterializeResult(
+        metadata={"dagster/uri": f"{lake.url}/{FOLDER}"},
+        check_results=[_checked(differing)],
+        data_version=version_of(contents),
+    )
 
 
+@keeps_checks
 def _export_dimensions(
     context: AssetExecutionContext, source: Source, matrix: UserItemMatrix
 ) -> Iterator[MaterializeResult[None]]:
@@ -149,7 +160,9 @@ def _export_dimensions(
     ledger.record_export(dimensions_key(source.name), height, hashes)
     counts = {name: rows.height for name, rows in frames.items()}
     yield MaterializeResult(
-        metadata={"dagster/uri": f"{lake.url}/{FOLDER}", **counts}, check_results=[_checked(differing)]
+        metadata={"dagster/uri": f"{lake.url}/{FOLDER}", **counts},
+        check_results=[_checked(differing)],
+        data_version=version_of({WHOLE: hashes}),
     )
 
 

@@ -8,6 +8,7 @@ and how it is published.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 from inspect import getdoc, signature
 from typing import Any
@@ -23,7 +24,6 @@ from dagster import (
     BackfillPolicy,
     Config,
     FreshnessPolicy,
-    MaterializeResult,
     PythonObjectDagsterType,
     TableColumn,
     TableColumnConstraints,
@@ -32,6 +32,7 @@ from dagster import (
 )
 
 from cinestream_platform.declarations.bundle import Bundle
+from cinestream_platform.declarations.connector import OperationalSystem
 from cinestream_platform.declarations.feed import Feed
 from cinestream_platform.declarations.partitioning import WHOLE
 from cinestream_platform.declarations.raw_table import RawTable
@@ -44,9 +45,10 @@ from cinestream_platform.loading.files import FileLoader
 from cinestream_platform.loading.raw_rows import RawRows, Scope
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.beginning import begin_step
+from cinestream_platform.orchestration.kept_checks import keeps_checks
 from cinestream_platform.orchestration.partitions import partitions_of
 from cinestream_platform.orchestration.published import report
-from cinestream_platform.orchestration.raw_checks import raw_check_results, raw_check_specs
+from cinestream_platform.orchestration.raw_checks import raw_check_results, raw_check_specs, raw_result
 from cinestream_platform.orchestration.raw_load import fail_for_files_not_loaded, load_files
 from cinestream_platform.orchestration.table_checks import broken_rule_results, table_check_specs
 from cinestream_platform.orchestration.table_inputs import TableRows
@@ -56,6 +58,8 @@ from cinestream_platform.publishing.validation import BrokenRulesError
 from cinestream_platform.warehouse.connection import connect
 
 Transform = Callable[..., pl.LazyFrame]
+TRANSFORMS: dict[tuple[str, str], Transform] = {}
+"""By source and table: what each asset of a dim, bridge or fact is made by, for the lineage of its columns."""
 RAW_ROWS = PythonObjectDagsterType(RawRows)
 """An input of this type is a raw table file by file, of which each partition takes what it is made from."""
 TABLE_ROWS = PythonObjectDagsterType(TableRows)
@@ -71,6 +75,19 @@ class LoadConfig(Config):
 def owners_of(source: Source | None) -> list[str]:
     """Owners of the assets of a source; of none, of what sources share."""
     return [source.owner if source else PLATFORM_OWNER]
+
+
+class Tier(StrEnum):
+    """How far data has come, as a tag of assets."""
+
+    RAW = "bronze"
+    STAR = "silver"
+    MART = "gold"
+
+
+def tags_of(source: Source | None, tier: Tier) -> dict[str, str]:
+    """Tags by which people find assets: what of the business they are about, and how far the data has come."""
+    return {"domain": (source.domain or source.name) if source else "shared", "tier": str(tier)}
 
 
 def freshness_of(source: Source | None) -> FreshnessPolicy | None:
@@ -95,6 +112,45 @@ def landing_key(folder: Feed | Bundle) -> AssetKey:
 def landing_assets_of(source: Source) -> list[AssetSpec]:
     """Every folder of the landing zone as an external asset, so that lineage begins where files land."""
     return [_landing_asset(source, folder) for folder in source.landing_folders]
+
+
+def system_key(system: OperationalSystem, feed: Feed | None = None) -> AssetKey:
+    """The external asset that stands for an operational system, or for a table of it."""
+    return AssetKey(["operational", system.name, *([feed.dataset.replace("-", "_")] if feed else [])])
+
+
+def operational_assets_of(source: Source) -> list[AssetSpec]:
+    """Every operational system and its tables as external assets, so that lineage begins where data comes from."""
+    return [
+        spec
+        for system in source.systems
+        for spec in (_system_asset(source, system), *(_table_of_system(source, system, feed) for feed in system.feeds))
+    ]
+
+
+def _system_asset(source: Source, system: OperationalSystem) -> AssetSpec:
+    return AssetSpec(
+        system_key(system),
+        description="The operational system. It counts as new whenever it was found that all it holds is loaded.",
+        group_name=f"{source.name}_operational",
+        kinds={"postgres"},
+        owners=owners_of(source),
+        freshness_policy=freshness_of(source),
+        tags=tags_of(source, Tier.RAW),
+    )
+
+
+def _table_of_system(source: Source, system: OperationalSystem, feed: Feed) -> AssetSpec:
+    return AssetSpec(
+        system_key(system, feed),
+        deps=[system_key(system)],
+        description=f"A table of {system.name}; extracted into `{feed.table.qualified_name}`.",
+        group_name=f"{source.name}_operational",
+        kinds={"postgres"},
+        owners=owners_of(source),
+        metadata={"dagster/column_schema": _source_schema([feed.table])},
+        tags=tags_of(source, Tier.RAW),
+    )
 
 
 def _landing_asset(source: Source, folder: Feed | Bundle) -> AssetSpec:
@@ -157,6 +213,8 @@ def table_properties(table: Table, source: Source | None, what: str) -> dict[str
             "write_mode": str(table.mode),
         },
         "owners": owners_of(source),
+        "tags": tags_of(source, Tier.RAW if isinstance(table, RawTable) else Tier.STAR)
+        | ({"personal-data": ""} if any(column.is_personal for column in table.columns) else {}),
     }
 
 
@@ -175,6 +233,7 @@ def _raw_asset(source: Source, feed: Feed) -> AssetsDefinition:
     key = asset_key(feed.table)
 
     @quotes_no_values
+    @keeps_checks
     def load(context: AssetExecutionContext, config: LoadConfig) -> Iterator[Any]:
         warehouse, stores = context.resources.warehouse, context.resources.stores
         begin_step(key.to_user_string(), warehouse.settings)
@@ -188,8 +247,8 @@ def _raw_asset(source: Source, feed: Feed) -> AssetsDefinition:
             config.file_ids,
         )
         loaded = load_files(context, loader)
-        yield MaterializeResult(asset_key=key, metadata=loaded.metadata())
         with connect(warehouse.target()) as conn:
+            yield raw_result(conn, feed, key, loaded.metadata())
             yield from raw_check_results(conn, feed, key, len(loaded.loaded))
         fail_for_files_not_loaded(context, loaded)
 
@@ -217,6 +276,7 @@ def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Tra
     def decorate(function: Transform) -> AssetsDefinition:
         key = asset_key(table)
         raw_tables = {raw.name for raw in source.raw_tables} if source else set()
+        TRANSFORMS[table.source, table.name] = function
         inputs = {
             name: AssetIn(AssetKey([table.source, name]), dagster_type=RAW_ROWS if name in raw_tables else TABLE_ROWS)
             for name in signature(function).parameters
@@ -225,6 +285,7 @@ def table_asset(table: StarTable, source: Source | None = None) -> Callable[[Tra
         partitions = partitions_of(table.partitioning if isinstance(table, PartitionedFact) else None)
 
         @quotes_no_values
+        @keeps_checks
         def build(context: AssetExecutionContext, **given: RawRows | TableRows) -> Iterator[Any]:
             begin_step(key.to_user_string(), context.resources.warehouse.settings)
             keys = list(context.partition_keys) if partitions else [WHOLE]

@@ -7,15 +7,24 @@ assets are asked for.
 from collections.abc import Iterator
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetOut, AssetsDefinition, Config, Failure, MaterializeResult, multi_asset
+from dagster import (
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetOut,
+    AssetsDefinition,
+    Config,
+    Failure,
+    multi_asset,
+)
 
 from cinestream_platform.declarations.connector import OperationalSystem, SourceDriftError
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.loading.extraction import Extractor, TooManyRejectedError
 from cinestream_platform.messages import quotes_no_values
-from cinestream_platform.orchestration.asset import asset_key, table_properties
+from cinestream_platform.orchestration.asset import asset_key, system_key, table_properties
 from cinestream_platform.orchestration.beginning import begin_step
-from cinestream_platform.orchestration.raw_checks import raw_check_results, raw_check_specs
+from cinestream_platform.orchestration.kept_checks import keeps_checks
+from cinestream_platform.orchestration.raw_checks import raw_check_results, raw_check_specs, raw_result
 from cinestream_platform.warehouse.connection import connect
 
 
@@ -40,6 +49,7 @@ def _extraction(source: Source, system: OperationalSystem) -> AssetsDefinition:
     feeds = system.feeds
 
     @quotes_no_values
+    @keeps_checks
     def extract(context: AssetExecutionContext, config: ExtractConfig) -> Iterator[Any]:
         warehouse, stores = context.resources.warehouse, context.resources.stores
         settings = warehouse.settings
@@ -52,6 +62,9 @@ def _extraction(source: Source, system: OperationalSystem) -> AssetsDefinition:
             extracted = extractor.run(full=config.full)
         except (SourceDriftError, TooManyRejectedError) as error:
             raise Failure(str(error), allow_retries=False) from error
+        context.log_event(
+            AssetMaterialization(system_key(system), metadata={"taken_at": str(extracted.moment.taken_at)})
+        )
         for name in extracted.moment.unknown_columns(feeds):
             context.log.info("%s is not extracted: no declaration names it", name)
         wanted = {key.path[-1] for key in context.selected_asset_keys}
@@ -60,6 +73,7 @@ def _extraction(source: Source, system: OperationalSystem) -> AssetsDefinition:
             for feed in feeds
             if feed.table.name in wanted and (config.report_unchanged or feed.dataset in extracted.rows)
         ]
+        results = []
         for feed in news:
             loaded, rejected = extracted.rows.get(feed.dataset, (0, 0))
             metadata: dict[str, Any] = {
@@ -69,8 +83,10 @@ def _extraction(source: Source, system: OperationalSystem) -> AssetsDefinition:
                 "is_full": extracted.is_full,
                 "taken_at": extracted.moment.taken_at.isoformat(),
             }
-            yield MaterializeResult(asset_key=asset_key(feed.table), metadata=metadata)
+            results.append((feed, metadata))
         with connect(target) as conn:
+            for feed, metadata in results:
+                yield raw_result(conn, feed, asset_key(feed.table), metadata)
             for feed in news:
                 yield from raw_check_results(conn, feed, asset_key(feed.table), 1)
 
@@ -84,6 +100,8 @@ def _extraction(source: Source, system: OperationalSystem) -> AssetsDefinition:
             )
             for feed in feeds
         },
+        deps=[system_key(system, feed) for feed in feeds],
+        internal_asset_deps={feed.table.name: {system_key(system, feed)} for feed in feeds},
         check_specs=[spec for feed in feeds for spec in raw_check_specs(feed, asset_key(feed.table))],
         required_resource_keys={"warehouse", "stores"},
         can_subset=True,

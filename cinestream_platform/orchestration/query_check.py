@@ -16,6 +16,7 @@ from cinestream_platform.declarations.table import Table
 from cinestream_platform.ledger.publications import unsettled_partitions
 from cinestream_platform.messages import quotes_no_values
 from cinestream_platform.orchestration.check_results import SAMPLE_ROWS, check_result
+from cinestream_platform.orchestration.kept_checks import keep
 from cinestream_platform.warehouse.connection import connect
 
 
@@ -31,15 +32,7 @@ def query_check(
     key = AssetKey([table.source, table.name])
     facts = [read for read in (table, *also) if read.is_partitioned]
 
-    @asset_check(
-        asset=key,
-        name=name,
-        description=description,
-        additional_deps=[AssetKey([other.source, other.name]) for other in also],
-        required_resource_keys={"warehouse"},
-    )
-    @quotes_no_values
-    def check(context: AssetCheckExecutionContext) -> AssetCheckResult:
+    def found_by(context: AssetCheckExecutionContext) -> AssetCheckResult:
         with connect(context.resources.warehouse.target()) as conn:
             waiting = {p for fact in facts for p in unsettled_partitions(conn, fact, feed.source, feed.dataset)}
             if waiting:
@@ -49,5 +42,18 @@ def query_check(
             names = [column.name for column in cursor.description or ()]
             found = [dict(zip(names, row, strict=True)) for row in cursor]
         return check_result(key, name, not found, {"compared": True, "differences_shown": len(found)}, found)
+
+    @asset_check(
+        asset=key,
+        name=name,
+        description=description,
+        additional_deps=[AssetKey([other.source, other.name]) for other in also],
+        required_resource_keys={"warehouse"},
+    )
+    @quotes_no_values
+    def check(context: AssetCheckExecutionContext) -> AssetCheckResult:
+        result = found_by(context)
+        keep(context, [result])
+        return result
 
     return check

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, AssetKey
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, AssetKey, DataVersion, MaterializeResult
 from psycopg import Connection
 
 from cinestream_platform.declarations.feed import Feed
@@ -72,6 +72,13 @@ def raw_check_results(conn: Connection[Any], feed: Feed, key: AssetKey, newest: 
     yield deliveries.cut()
     yield deliveries.written_as_declared()
     yield deliveries.events_agree()
+
+
+def raw_result(conn: Connection[Any], feed: Feed, key: AssetKey, metadata: dict[str, Any]) -> MaterializeResult[None]:
+    """The materialization of a raw table: all of its rows, and a version that a file without news does not change."""
+    rows, content = landed_files.loaded_content(conn, feed.source, feed.dataset)
+    found = metadata | {"dagster/row_count": rows}
+    return MaterializeResult(asset_key=key, metadata=found, data_version=DataVersion(content))
 
 
 @dataclass(frozen=True)

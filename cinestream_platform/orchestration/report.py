@@ -10,6 +10,7 @@ from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Materiali
 from cinestream_platform.declarations.source import Source
 from cinestream_platform.messages import MAX_METADATA, bounded, quotes_no_values
 from cinestream_platform.orchestration.asset import asset_key, owners_of
+from cinestream_platform.orchestration.kept_checks import keeps_checks
 from cinestream_platform.orchestration.table_checks import report_check_result, report_check_spec
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.profile import profile_source
@@ -33,6 +34,7 @@ def report_asset(source: Source) -> AssetsDefinition:
         owners=owners_of(source),
     )
     @quotes_no_values
+    @keeps_checks
     def relationship_report(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
         with connect(context.resources.warehouse.target()) as conn:
             profile = profile_source(conn, source.name, source.raw_tables, source.relations)

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from cinestream_platform.declarations.catalog import Catalog
 from cinestream_platform.lake.s3 import S3Access, StoreLimits
 from cinestream_platform.lake.store import ObjectStore
+from cinestream_platform.orchestration.noted_runs import noted
 from cinestream_platform.orchestration.warehouse import start_and_prepare
 from cinestream_platform.orchestration.watchdog import watched
 from cinestream_platform.settings import Settings
@@ -48,6 +49,7 @@ class Warehouse(ConfigurableResource):  # type: ignore[type-arg]
             connect(target, name=run_session(context.run.run_id)) as conn,
             readers_give_way(conn),
             watched(context.run, context.instance, target, self.settings),
+            noted(conn, context.run, context.instance),
         ):
             yield self
 

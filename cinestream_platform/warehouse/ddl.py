@@ -48,6 +48,10 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 
 
+PERSONAL = " Personal: closed to analysts."
+"""How the comment of a personal column ends: SELECT * asks for it too, and is refused."""
+
+
 class SchemaDriftError(CineStreamError):
     """A table in Postgres differs from its declaration in a way that needs a written migration."""
 
@@ -93,7 +97,7 @@ def _sa_column(table: Table, column: Column) -> sa.Column[object]:
         *identity,
         autoincrement=bool(identity),  # by default an integer key such as date_key becomes a SERIAL
         nullable=column.nullable,
-        comment=column.description,
+        comment=f"{column.description}{PERSONAL if column.is_personal else ''}",
         server_default=sa.func.now() if column.is_publish_time else None,
     )
 

@@ -33,6 +33,8 @@ from cinestream_platform.warehouse.migrate import (
 )
 from cinestream_platform.warehouse.predictions import ensure_prediction_tables
 
+STAGING = "Rows that are being made. What is published is in the schema without _staging in its name."
+"""The comment of schemas that nobody reads."""
 RACES = 20
 """How often roles are made again that another process was making."""
 
@@ -83,6 +85,7 @@ def _make_all(
         locks.lock(conn, locks.PREPARE)
         for schema in dict.fromkeys(table.staging_schema for table in tables):
             conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
+            conn.execute(SQL("COMMENT ON SCHEMA {} IS {}").format(Identifier(schema), STAGING))
         changes = ensure_tables(conn, tables)
         changes += apply_grants(conn, tables, mart_schemas)
         changes += ensure_prediction_tables(conn, predictions)

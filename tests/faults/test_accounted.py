@@ -315,7 +315,11 @@ def test_one_query_leads_from_a_fact_partition_to_its_run_files_counts_and_hash(
     materialization = event.asset_materialization
     assert (event.run_id, materialization.partition) == (run_id, "2018")
     metadata = {name: value.value for name, value in materialization.metadata.items()}
-    assert (metadata["dagster/row_count"], metadata["content_hash"], metadata["files"]) == (3, content_hash, 2)
+    assert (metadata["dagster/partition_row_count"], metadata["content_hash"], metadata["files"]) == (
+        3,
+        content_hash,
+        2,
+    )
     shown = metadata["made_from"]
     assert (json.loads(shown) if isinstance(shown, str) else shown) == [A, B]
 

@@ -31,6 +31,7 @@ from pydantic import SecretStr
 from cinestream_platform.catalog import MART_SCHEMAS
 from cinestream_platform.marts.assets import marts_assets
 from cinestream_platform.marts.project import PROJECT_DIR, ensure_manifest
+from cinestream_platform.marts.publication import RecordedMart
 from cinestream_platform.marts.resource import MartsDbt
 from cinestream_platform.orchestration.resources import Warehouse, given
 from cinestream_platform.settings import get_settings
@@ -314,10 +315,17 @@ class World:
             years=YEARS, months=MONTHS, manifest=ensure_manifest(get_settings()), ledger=lambda context, target: self
         )
 
-    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> int:
+    def record(self, model_key: dg.AssetKey, partition_keys: Sequence[str]) -> RecordedMart:
         self.published.append((model_key.to_user_string(), list(partition_keys)))
         [(rows,)] = self.rows(f"select count(*) from movielens_marts.{model_key.path[-1]}")
-        return int(rows)
+        version = dg.DataVersion(str(len(self.published)))
+        return RecordedMart(dict.fromkeys(partition_keys, int(rows)), int(rows), version)
+
+    def trace(self, model_key: dg.AssetKey, lineage: dg.TableColumnLineage) -> None:
+        """Nothing here asks for it."""
+
+    def check(self, found: Sequence[Any]) -> None:
+        """Nothing here asks for it."""
 
     def run(
         self, assets: dg.AssetsDefinition, years: tuple[int, int] | None = None, **options: Any

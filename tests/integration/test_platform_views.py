@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from dagster import DagsterEventType, EventRecordsFilter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from psycopg import Connection
 from pydantic import SecretStr
 
 from cinestream_platform.catalog import CATALOG
+from cinestream_platform.ledger import check_results, quality
+from cinestream_platform.ledger.check_results import Evaluation
+from cinestream_platform.orchestration import warehouse
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support import ledger as ledger_by_hand
 from tests.support.platform import (
@@ -35,9 +43,10 @@ def loaded(
 ) -> Iterator[Platform]:
     """One loaded and built platform for all tests here; they change nothing, or roll it back."""
     with (
-        database(postgres, "views_loaded", calendar_template) as target,
+        database(replace(postgres, database="postgres"), "cinestream", calendar_template) as target,  # as dbt parsed it
         settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("views")),
     ):
+        warehouse.forget_prepared()  # an earlier database had the same name
         platform = Platform()
         platform.declare()
         platform.land("movielens/movies/movies.csv", MOVIES)
@@ -46,8 +55,9 @@ def loaded(
         platform.land("movielens/tags/a.csv", csv_bytes("userId,movieId,tag,timestamp", [(1, 1, "fun", Y2005)]))
         platform.land("movielens/ratings/bad.csv", b"this,is,no\r\nfile,of,ratings\r\n")
         platform.load()
-        platform.build()
+        platform.build(marts=True)
         yield platform
+    warehouse.forget_prepared()
 
 
 def as_reader(platform: Platform, role: str) -> Any:
@@ -69,16 +79,6 @@ def test_every_view_can_be_read_by_every_reader_and_nothing_behind_it(loaded: Pl
         for table in ("landed_file", "declared_table", "check_result", "run"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(f"SELECT * FROM ops.{table}".encode())
-
-
-def test_every_view_says_its_grain_and_every_column_of_the_new_ones_that_is_no_plain_name_is_described(
-    loaded: Platform,
-) -> None:
-    comments = loaded.query(
-        "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class"
-        " WHERE relnamespace = 'platform'::regnamespace AND relkind = 'v'"
-    )
-    assert [name for name, comment in comments if "Grain: one row" not in (comment or "")] == []
 
 
 def test_the_catalogue_has_every_declared_table_and_every_mart_with_its_columns(loaded: Platform) -> None:
@@ -123,7 +123,8 @@ def test_rows_and_rejected_records_are_those_of_the_tables(loaded: Platform) -> 
 
 def test_sample_queries_run_as_an_analyst(loaded: Platform) -> None:
     samples = loaded.query(
-        "SELECT table_name, sample_sql FROM platform.source_table WHERE kind NOT IN ('mart', 'view', 'raw')"
+        "SELECT table_name, sample_sql FROM platform.source_table"
+        " WHERE kind <> 'raw' AND (kind NOT IN ('mart', 'view') OR source = 'movielens')"
     )
     assert samples
     with as_reader(loaded, "data_analyst") as conn:
@@ -193,8 +194,8 @@ def test_health_counts_what_the_ledger_holds(loaded: Platform) -> None:
     )
     assert (landed, files, waiting, parked) == (5, 4, 0, 1)
     assert (records, rejected) == (2 + 3 + 1, 1)  # the newest delivery of each feed
-    assert verdict in ("look", "broken")
-    assert "1 file is parked" in reasons
+    assert verdict == "broken"  # the check no_parked_files
+    assert reasons == ["1 check failed", "1 file is parked"]
     assert loaded.query("SELECT source, verdict FROM platform.source_health WHERE source <> 'movielens'") == [
         ("chinook", "empty"),
         ("dvdrental", "empty"),
@@ -229,3 +230,132 @@ def test_a_change_of_any_kind_changes_the_marker(loaded: Platform) -> None:
         assert conn.execute("SELECT marker FROM platform.change").fetchone() == before
         ledger_by_hand.let_parked_wait(conn)
         assert conn.execute("SELECT marker FROM platform.change").fetchone() != before
+
+
+def test_columns_of_marts_are_traced_to_those_that_they_are_computed_from(loaded: Platform) -> None:
+    edges = set(
+        loaded.query(
+            "SELECT from_schema, from_table, from_column FROM platform.column_lineage_edge"
+            " WHERE (to_schema, to_table, to_column) = ('movielens_marts', 'mart_movie_ratings', 'title')"
+        )
+    )
+    assert edges == {("movielens_dw", "dim_movie", "title")}
+    unknown = loaded.query(
+        "SELECT e.* FROM platform.column_lineage_edge e"
+        " WHERE NOT EXISTS (SELECT FROM platform.table_column c WHERE (c.schema_name, c.table_name, c.column_name)"
+        " = (e.from_schema, e.from_table, e.from_column))"
+        " OR NOT EXISTS (SELECT FROM platform.table_column c WHERE (c.schema_name, c.table_name, c.column_name)"
+        " = (e.to_schema, e.to_table, e.to_column))"
+    )
+    assert unknown == []
+
+
+def test_every_check_that_was_evaluated_is_kept_with_its_words(loaded: Platform) -> None:
+    reported = {
+        (check.asset_key.path[0], check.asset_key.path[-1], check.check_name)
+        for record in loaded.instance.get_event_records(
+            EventRecordsFilter(DagsterEventType.ASSET_CHECK_EVALUATION), limit=10_000
+        )
+        if (event := record.event_log_entry.dagster_event)
+        for check in [event.asset_check_evaluation_data]
+    }
+    kept = loaded.query(
+        "SELECT source, table_name, check_name, description, passed, severity FROM platform.check_result"
+        " WHERE source = 'movielens'"
+    )
+    assert {(source, table, name) for source, table, name, *_ in kept} == reported
+    assert len(kept) > 100
+    failed = [name for _, _, name, _, passed, severity in kept if not passed and severity == "error"]
+    assert failed == ["no_parked_files"]
+    assert [row for row in kept if not row[3]] == []
+
+
+def test_every_run_is_noted_with_what_it_did_and_how_it_ended(loaded: Platform) -> None:
+    found = loaded.query(
+        "SELECT job, source, what, why, state FROM platform.run WHERE what <> 'conformed/dim_date'"
+        " ORDER BY job = 'movielens_load' DESC, started_at"
+    )
+    landed = ("movielens/movies/movies.csv and 4 more", "by hand: 5 files landed")
+    assert found[0] == ("movielens_load", "movielens", *landed, "failed")
+    assert {state for *_, state in found[1:]} == {"succeeded"}
+    assert {job for job, *_ in found[1:]} == {"movielens_build"}
+    with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
+        conn.execute("UPDATE ops.run SET ended_at = NULL, state = NULL WHERE job = 'movielens_load'")
+        assert conn.execute("SELECT state FROM platform.run WHERE job = 'movielens_load'").fetchone() == ("died",)
+
+
+def test_a_check_has_a_row_for_each_change_of_its_outcome(loaded: Platform) -> None:
+    health = "SELECT failed_checks, verdict FROM platform.source_health WHERE source = 'movielens'"
+
+    def found(conn: Connection[Any]) -> list[tuple[Any, ...]]:
+        return conn.execute(
+            "SELECT passed, counts, evaluations, is_latest FROM platform.check_result"
+            " WHERE check_name = 'probe' ORDER BY since"
+        ).fetchall()
+
+    def evaluate(conn: Connection[Any], rows: int, *, passed: bool) -> None:
+        evaluation = Evaluation("movielens", "ratings", "probe", passed, "error", {"rows": rows})
+        check_results.record(conn, f"run {rows}", [evaluation])
+
+    with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
+        before = conn.execute(health).fetchone()
+        assert before is not None
+        evaluate(conn, 1, passed=True)
+        evaluate(conn, 2, passed=True)
+        assert found(conn) == [(True, {"rows": 2}, 2, True)]
+        evaluate(conn, 3, passed=False)
+        assert found(conn) == [(True, {"rows": 2}, 2, False), (False, {"rows": 3}, 1, True)]
+        assert conn.execute(health).fetchone() == (before[0] + 1, "broken")
+        evaluate(conn, 4, passed=True)
+        assert [is_latest for *_, is_latest in found(conn)] == [False, False, True]
+        conn.execute("UPDATE ops.check_result SET evaluated_at = now() - interval '31 days'")
+        assert check_results.forget(conn, timedelta(days=30)) == 2
+        assert len(found(conn)) == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from([0, 1, 2, 3, 10, 25, 40, 100]), min_size=1, max_size=26))
+def test_a_delivery_is_as_usual_in_the_view_where_it_is_for_the_checks(loaded: Platform, rejected: list[int]) -> None:
+    records = 1_000
+    with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
+        for place, bad in enumerate(rejected):
+            conn.execute(
+                "INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, status,"
+                " rows_read, rows_loaded, rows_rejected, loaded_at) VALUES ('movielens', 'links', '', %s, '', 1, now(),"
+                " 'loaded', %s, %s, %s, now() + %s * interval '1 second')",
+                (str(place), records, records - bad, bad, place),
+            )
+        row = conn.execute(
+            "SELECT rejected_share, usual_share, is_as_usual FROM platform.delivery WHERE dataset = 'links'"
+            " ORDER BY loaded_at DESC LIMIT 1"
+        ).fetchone()
+    assert row is not None
+    share, usual, is_as_usual = row
+    verdict = quality.judge([bad / records for bad in rejected], 1)
+    assert share == verdict.share
+    assert usual == pytest.approx(verdict.usual)
+    unknown = verdict.usual is None and share > quality.FLOOR
+    assert is_as_usual is (None if unknown else not verdict.is_unusual)
+
+
+def test_every_column_of_every_view_is_described_and_the_documentation_has_them_all(loaded: Platform) -> None:
+    columns = loaded.query(
+        "SELECT relname, obj_description(c.oid, 'pg_class'), attname, col_description(c.oid, attnum) FROM pg_class c"
+        " JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0"
+        " WHERE relnamespace = 'platform'::regnamespace AND relkind = 'v'"
+    )
+    assert [(view, column) for view, _, column, words in columns if not words] == []
+    text = (Path(__file__).parents[2] / "docs" / "platform-views.md").read_text(encoding="utf-8")
+    sections = {part.partition("`")[0]: part for part in text.split("### `")[1:]}
+    for view, grain, column, words in columns:
+        assert grain in sections[view]
+        assert f"| `{column}` |" in sections[view]
+        assert words in sections[view]
+
+
+def test_a_source_is_as_usual_only_where_that_is_known_of_every_feed(loaded: Platform) -> None:
+    as_usual = "SELECT rejected_share, usual_share, is_as_usual FROM platform.source_health WHERE source = 'movielens'"
+    assert loaded.query(as_usual) == [(pytest.approx(1 / 6), None, None)]
+    with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
+        conn.execute("UPDATE ops.landed_file SET rows_rejected = 0, rows_read = rows_loaded WHERE status = 'loaded'")
+        assert conn.execute(as_usual).fetchone() == (0, None, True)

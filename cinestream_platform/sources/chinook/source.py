@@ -28,4 +28,5 @@ SOURCE = Source(
     mart_schema="chinook_marts",
     sample=_sample,
     release=_release,
+    domain="sales",
 )

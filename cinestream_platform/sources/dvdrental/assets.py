@@ -2,12 +2,13 @@
 
 import polars as pl
 
-from cinestream_platform.orchestration.asset import contract_asset, table_asset
+from cinestream_platform.orchestration.asset import contract_asset, operational_assets_of, table_asset
 from cinestream_platform.orchestration.extracted import extracted_assets_of
 from cinestream_platform.orchestration.report import report_asset
 from cinestream_platform.sources.dvdrental import tables, transforms
 from cinestream_platform.sources.dvdrental.source import SOURCE
 
+operational_assets = operational_assets_of(SOURCE)
 relationship_report = report_asset(SOURCE)
 extractions = extracted_assets_of(SOURCE)
 predicted_prices = contract_asset(tables.PREDICTED_PRICES, SOURCE)

@@ -40,5 +40,6 @@ SOURCE = Source(
     predictions=(tables.PREDICTED_PRICES,),
     mart_schema="dvdrental_marts",
     release=_release,
+    domain="rentals",
     rhythm=timedelta(minutes=15),
 )

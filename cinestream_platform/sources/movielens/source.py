@@ -27,4 +27,5 @@ SOURCE = Source(
     mart_schema="movielens_marts",
     sample=_sample,
     release=_release,
+    domain="ratings",
 )

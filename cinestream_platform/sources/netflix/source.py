@@ -39,4 +39,5 @@ SOURCE = Source(
     ),
     sample=_sample,
     release=_release,
+    domain="ratings",
 )

@@ -28,6 +28,7 @@ from cinestream_platform.automation.landing import (
 from cinestream_platform.declarations.bundle import object_key
 from cinestream_platform.lake.store import StoredObject
 from cinestream_platform.ledger.landed_files import DueFile
+from cinestream_platform.orchestration.run_tags import FILE_TAG, WHY_TAG
 
 
 def listed(key: str) -> StoredObject:
@@ -130,7 +131,8 @@ def test_a_run_is_for_exactly_its_files_by_table():
         }
     }
     assert [key.path for key in run.asset_selection or ()] == [["movielens", "ratings"], ["movielens", "genome_tags"]]
-    assert list(run.tags) == [FILES_TAG]
+    assert list(run.tags) == [FILES_TAG, FILE_TAG, WHY_TAG]
+    assert run.tags[WHY_TAG] == "3 files landed"
 
 
 def run_key(*files: DueFile, earlier_runs: int = 0) -> str:

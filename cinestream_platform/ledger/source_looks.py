@@ -1,0 +1,32 @@
+"""When it was last looked for something new (``ops.source_look``), in the landing zone and in operational systems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection
+
+LANDING = "landing"
+"""The landing zone, as a place where something new may be."""
+
+
+def note(conn: Connection[Any], place: str, *, is_current: bool = False, problem: str | None = None) -> bool:
+    """Note a look, once a minute, unless it says something else than the last; whether it was noted.
+
+    Args:
+        conn: To the warehouse.
+        place: ``LANDING``, or the name of an operational system.
+        is_current: All that is there was loaded before.
+        problem: Why there was no answer.
+    """
+    noted = conn.execute(
+        """
+        INSERT INTO ops.source_look AS l (place, looked_at, current_at, problem)
+        VALUES (%(place)s, now(), CASE WHEN %(is_current)s THEN now() END, %(problem)s)
+        ON CONFLICT (place) DO UPDATE SET looked_at = excluded.looked_at, problem = excluded.problem,
+            current_at = coalesce(excluded.current_at, l.current_at)
+        WHERE l.looked_at < now() - interval '1 minute' OR l.problem IS DISTINCT FROM excluded.problem
+        """,
+        {"place": place, "is_current": is_current, "problem": problem},
+    )
+    return noted.rowcount == 1

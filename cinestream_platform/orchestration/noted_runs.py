@@ -1,0 +1,57 @@
+"""Noting in the ledger that a run began, why, and how it ended: those who read views cannot read Dagster's database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from dagster import DagsterEventType, DagsterInstance, DagsterRun
+from psycopg import Connection
+
+from cinestream_platform.ledger import runs
+from cinestream_platform.messages import first_of
+from cinestream_platform.orchestration.run_tags import FILE_TAG, SOURCE_TAG, WHY_TAG
+
+SHOWN = 5
+"""Names of assets that a run's line lists; of more their number is told."""
+ASKED_BY = {
+    "dagster/schedule_name": "schedule",
+    "dagster/backfill": "backfill",
+    "dagster/sensor_name": "sensor",
+}
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+@contextmanager
+def noted(conn: Connection[Any], run: DagsterRun, instance: DagsterInstance | None) -> Iterator[None]:
+    """Note that a run begins, and how it ends. What it does is done, whatever comes of this."""
+    with suppress(psycopg.Error):
+        runs.begin(conn, run.run_id, run.job_name, run.tags.get(SOURCE_TAG), what_of(run), why_of(run))
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # Dagster's database may be gone by now, too
+            runs.end(conn, run.run_id, has_failed=instance is not None and has_failed(instance, run.run_id))
+
+
+def has_failed(instance: DagsterInstance, run_id: str) -> bool:
+    """Whether a step of a run failed; resources are told of no error."""
+    return bool(instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE, limit=1).records)
+
+
+def what_of(run: DagsterRun) -> str:
+    """What a run is to load or build, for people: its file, or its assets and partitions."""
+    if file := run.tags.get(FILE_TAG):
+        return file
+    assets = sorted("/".join(key.path) for key in run.asset_selection or ())
+    first, last = (run.tags.get(tag) for tag in RANGE)
+    span = "" if not first else f", {first}" if first == last else f", {first} to {last}"
+    return f"{first_of(assets, SHOWN) or run.job_name}{span}"
+
+
+def why_of(run: DagsterRun) -> str:
+    """What asked for a run, and why."""
+    asked = [f"{what} {run.tags[tag]}" for tag, what in ASKED_BY.items() if tag in run.tags]
+    return ": ".join([asked[0] if asked else "by hand", *([run.tags[WHY_TAG]] if WHY_TAG in run.tags else [])])
