@@ -158,10 +158,10 @@ def _build(
                 )
             yield event
     finally:
-        ledger.check(tested)
         if invocation.process.poll() is None:  # we were stopped: dbt must not go on unwatched
             invocation.process.terminate()
             invocation.process.wait()
+        ledger.check(tested)
     discard_artifacts(invocation.target_path, dbt.settings)
 
 

@@ -136,6 +136,7 @@ def _system_asset(source: Source, system: OperationalSystem) -> AssetSpec:
         kinds={"postgres"},
         owners=owners_of(source),
         freshness_policy=freshness_of(source),
+        metadata={"dagster/column_schema": _source_schema([feed.table for feed in system.feeds])},
         tags=tags_of(source, Tier.RAW),
     )
 

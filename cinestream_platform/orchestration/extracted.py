@@ -9,7 +9,6 @@ from typing import Any
 
 from dagster import (
     AssetExecutionContext,
-    AssetMaterialization,
     AssetOut,
     AssetsDefinition,
     Config,
@@ -62,9 +61,6 @@ def _extraction(source: Source, system: OperationalSystem) -> AssetsDefinition:
             extracted = extractor.run(full=config.full)
         except (SourceDriftError, TooManyRejectedError) as error:
             raise Failure(str(error), allow_retries=False) from error
-        context.log_event(
-            AssetMaterialization(system_key(system), metadata={"taken_at": str(extracted.moment.taken_at)})
-        )
         for name in extracted.moment.unknown_columns(feeds):
             context.log.info("%s is not extracted: no declaration names it", name)
         wanted = {key.path[-1] for key in context.selected_asset_keys}
