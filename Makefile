@@ -40,7 +40,7 @@ docs: install  ## a page of the marts: lineage, columns, tests, SQL (after make 
 	@$(BIN)/cinestream docs
 
 unit: install  ## the unit tests: no server (K=expression chooses tests by name)
-	$(BIN)/python -m pytest tests/unit --numprocesses auto --dist loadfile --max-worker-restart 0 $(if $(K),-k "$(K)")
+	$(BIN)/python -m pytest tests/unit --numprocesses logical --dist loadfile --max-worker-restart 0 $(if $(K),-k "$(K)")
 
 sources: install  ## write what dbt and lineage know of dims and facts from the declarations (after a change of one)
 	$(BIN)/python -m cinestream_platform.marts.sources

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -17,12 +18,15 @@ from hypothesis import settings
 from pydantic import SecretStr
 
 from cinestream_platform.catalog import CATALOG
-from cinestream_platform.orchestration.warehouse import start_and_prepare
+from cinestream_platform.marts import project
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget
-from tests.support.platform import Platform, database, environment_of, real_data, settled
 from tests.support.proxy import Proxy
 
+if TYPE_CHECKING:
+    from tests.support.platform import Platform
+
+# Fixtures import what they use of the platform: the process that only hands tests out needs none of it (4 s of CPU).
 # Looking through all that dagster, polars and dbt have made is a quarter of the time that their imports take.
 gc.set_threshold(50_000, 20, 50)
 
@@ -42,19 +46,34 @@ LONGEST = (
     "test_command_line.py",
     "test_no_web_page_drives_the_ui.py",
     "test_secrets.py",
-    "test_marts.py",
     "test_external_postgres.py",
+    "test_embedded_postgres.py",
+    "test_once.py",
+    "test_many_files.py",
+    "test_extraction.py",
+    "test_once_and_whole_when_killed.py",
+    "test_marts.py",
+    "test_netflix.py",
+    "test_chinook.py",
+    "test_one_bad_entry_stops_nothing.py",
+    "test_a_silent_store_hangs_nothing.py",
+    "test_memory_is_bounded.py",
     "test_marts_promises.py",
+    "test_what_left_is_not_forgotten.py",
 )
-"""Files that take minutes."""
+"""Files that take half a minute and more."""
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """A process more than there are cores: for a third of their time tests wait for servers and intervals."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """For ``auto`` a process more than there are cores: for a third of their time tests wait for servers and intervals.
+
+    For ``logical``, which unit tests are run with, as many as there are cores.
+    """
+    more = config.option.numprocesses == "auto"
     said = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(said) if said else cores + 1
+    return int(said) if said else cores + more
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -166,6 +185,9 @@ def prepared_template(
     postgres: PostgresTarget, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """A database with roles, ledger, tables and grants, prepared once as every process does it at its start."""
+    from cinestream_platform.orchestration.warehouse import start_and_prepare
+    from tests.support.platform import database, environment_of, settled
+
     with database(postgres, "prepared_template") as target:
         with settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("prepared")):
             start_and_prepare(CATALOG, get_settings())
@@ -191,6 +213,9 @@ def environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[dict[str, str]]:
     """The settings of a platform with a database and a home of its own; folders as stores."""
+    from tests.support import warm
+    from tests.support.platform import database, environment_of
+
     # The home is the manifest's, so that dbt need not be parsed for each test; stores and database are the test's.
     with database(postgres, f"t{uuid.uuid4().hex[:12]}", database_template) as target:
         variables = environment_of(target, manifest_home)
@@ -198,6 +223,8 @@ def environment(
         variables["CINESTREAM_LAKE_URL"] = (tmp_path / "lake").as_uri()
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
+        # `status` parses the marts for this database's name: 1 s of CPU in the warm dbt, 5 s in a new one
+        monkeypatch.setattr(project, "dbt_executable", warm.dbt_executable)
         get_settings.cache_clear()
         yield variables
     get_settings.cache_clear()
@@ -206,6 +233,8 @@ def environment(
 @pytest.fixture
 def platform(environment: dict[str, str]) -> Platform:
     """A platform on folders."""
+    from tests.support.platform import Platform
+
     return Platform()
 
 
@@ -214,6 +243,8 @@ def any_platform(
     environment: dict[str, str], store_kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Platform:
     """A platform on folders, and the same test again on S3."""
+    from tests.support.platform import Platform
+
     if store_kind == "s3":
         server: S3Server = request.getfixturevalue("s3_server")
         bucket = server.create_bucket()
@@ -258,6 +289,8 @@ def dvdrental_files() -> Path:
 
 
 def _real(*parts: str) -> Path:
+    from tests.support.platform import real_data
+
     folder = real_data().joinpath(*parts)
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent; CINESTREAM_REAL_DATA names the folder of the publishers' files")

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,10 +41,14 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 def run_with_umask_0(cli: CommandLine, *arguments: str | Path) -> str:
-    # A process of its own from the start: the tests' shared one has the umask of whoever started it.
-    command = [sys.executable, "-m", "cinestream_platform.cli", *map(str, arguments)]
     done = subprocess.run(
-        command, env=cli.environment, capture_output=True, text=True, timeout=1500, umask=0, check=False
+        cli.command(*arguments),
+        env=cli.environment,
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        umask=0,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,4 +1,7 @@
-"""Fixtures of tests of whole platforms: the calendar's template, marts, an operational database. conftest loads them."""
+"""Fixtures of tests of whole platforms: the calendar's template, marts, an operational database. conftest loads them.
+
+They import what they use when they are used, as those of conftest do.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,19 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from dagster import AssetKey
 from pydantic import SecretStr
 
-from cinestream_platform.orchestration import warehouse
 from cinestream_platform.settings import Settings, get_settings
-from cinestream_platform.sources.dvdrental.load_database import load_sample
-from cinestream_platform.sources.dvdrental.sample.generator import Sample
-from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
 from cinestream_platform.warehouse.connection import PostgresTarget
-from tests.support.platform import Platform, database, environment_of, settled
-from tests.support.shop import READER_PASSWORD, Shop, copy_of
+
+if TYPE_CHECKING:
+    from cinestream_platform.sources.dvdrental.sample.generator import Sample
+    from tests.support.platform import Platform
+    from tests.support.shop import Shop
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +29,10 @@ def calendar_template(
     postgres: PostgresTarget, prepared_template: str, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """A prepared database with dim_date, made once: 100 years of days take a second in every first build."""
+    from dagster import AssetKey
+
+    from tests.support.platform import Platform, database, environment_of, settled
+
     with database(postgres, "calendar_template", prepared_template) as target:
         with settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("calendar")):
             Platform().run([AssetKey(["conformed", "dim_date"])])
@@ -42,6 +48,9 @@ def marts_platform(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Platform]:
     """A platform on folders in a copy named ``cinestream``, the name that the dbt manifest was made for."""
+    from cinestream_platform.orchestration import warehouse
+    from tests.support.platform import Platform, database, environment_of
+
     admin = replace(postgres, database="postgres")
     with database(admin, "cinestream", database_template) as target:
         variables = environment_of(target, manifest_home)
@@ -63,6 +72,10 @@ def generated_source(
     postgres: PostgresTarget, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Sample]]:
     """A generated dvdrental database, with dirt, that tests copy; and what is in it."""
+    from cinestream_platform.sources.dvdrental.load_database import load_sample
+    from cinestream_platform.sources.dvdrental.settings import DvdrentalSettings
+    from tests.support.shop import READER_PASSWORD
+
     name = "dvdrental_template"
     settings = Settings(
         home=tmp_path_factory.mktemp("dvdrental"),
@@ -87,6 +100,8 @@ def shop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Shop]:
     """An operational database of its own, and a platform that has not extracted it yet."""
+    from tests.support.shop import Shop, copy_of
+
     with copy_of(generated_source[0], postgres, f"dvd{uuid.uuid4().hex[:12]}") as source:
         environment["CINESTREAM_DVDRENTAL_DATABASE"] = source.database
         monkeypatch.setenv("CINESTREAM_DVDRENTAL_DATABASE", source.database)

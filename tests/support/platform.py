@@ -306,6 +306,17 @@ def _instance() -> DagsterInstance:
     return instance
 
 
+def definitions() -> Any:
+    """The definitions for the settings of this process; settings with the same ones share them."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("CINESTREAM_")}
+    return _definitions(frozenset((name, settings[name]) for name in settings.keys() - PLACES))
+
+
+def nodes() -> Any:
+    """The assets of these definitions as the build sensor sees them."""
+    return _nodes(definitions().resolve_asset_graph(), datetime.now(UTC).date())
+
+
 @lru_cache(maxsize=8)
 def _nodes(asset_graph: Any, _: date) -> Any:
     """The same for a day: to list all partitions takes 0.1 s."""

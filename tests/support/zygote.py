@@ -3,7 +3,7 @@
 Most of a short-lived process of ours is imports (dbt 2.5 s of CPU, a command that reaches Dagster 3 s). ``Zygote`` makes
 an executable that stands for the program: it hands its arguments, folder, variables and standard streams to the
 zygote, whose fork runs the program's own ``main``, and ends as that ends. Each start is a process of its own, with
-its own arguments among the machine's command lines; it dies when the executable is killed.
+its own arguments among the machine's command lines and its starter's umask; it dies when the executable is killed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -32,7 +31,8 @@ with socket.socket(socket.AF_UNIX) as zygote:
             break
         except OSError:  # it still imports
             time.sleep(0.05)
-    told = json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()
+    os.umask(umask := os.umask(0))
+    told = json.dumps([sys.argv, os.getcwd(), dict(os.environ), umask]).encode()
     socket.send_fds(zygote, [len(told).to_bytes(8, "big")], [0, 1, 2])
     zygote.sendall(told)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -48,34 +48,28 @@ os._exit(code)
 class Zygote:
     """The zygote of one program."""
 
-    def __init__(self, name: str, main: str, imports: Sequence[str], start: str | None = None) -> None:
-        """Of ``main`` ("module:function"), with these modules imported and ``start`` (the same form) called before."""
-        self._folder = tempfile.TemporaryDirectory(prefix="zygote-")
-        self.executable = Path(self._folder.name) / name
-        self._told = json.dumps([str(self.executable.with_suffix(".socket")), main, list(imports), start])
+    def __init__(self, folder: Path, name: str, main: str, imports: Sequence[str], start: str | None = None) -> None:
+        """Of ``main`` ("module:function"), with these modules imported and ``start`` (the same form) called before.
 
-    def start(self) -> Zygote:
-        """Start it; what is executed before all is imported waits for that."""
+        Its executable, named as the program, is in the folder.
+        """
+        self.executable = folder / name
+        self._program = [main, list(imports), start]
+
+    def start(self, owner: int) -> None:
+        """Start it; what is executed before all is imported waits for that. It ends soon after the process ``owner``."""
         address = str(self.executable.with_suffix(".socket"))
         self.executable.write_text(CLIENT.format(python=sys.executable, address=address))
         self.executable.chmod(0o755)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.zygote", self._told],
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.support.zygote", json.dumps([address, owner, *self._program])],
             stdout=subprocess.DEVNULL,
             cwd=Path(__file__).parents[2],
         )
-        return self
-
-    def stop(self) -> None:
-        """Stop it; programs that run go on."""
-        self._process.kill()
-        self._process.wait()
-        self._folder.cleanup()
 
 
-def serve(address: str, main: str, imports: Sequence[str], start: str | None) -> NoReturn:
-    """Import, then fork for everybody who asks."""
-    parent = os.getppid()
+def serve(address: str, owner: int, main: str, imports: Sequence[str], start: str | None) -> NoReturn:
+    """Import, then fork for everybody who asks, as long as the owner lives."""
     gc.disable()
     for module in [main.partition(":")[0], *imports]:
         import_module(module)
@@ -87,7 +81,7 @@ def serve(address: str, main: str, imports: Sequence[str], start: str | None) ->
         server.bind(address)
         server.listen(64)
         server.settimeout(2)
-        while os.getppid() == parent:
+        while _lives(owner):
             with suppress(TimeoutError), server.accept()[0] as client:
                 if os.fork() == 0:
                     server.close()
@@ -95,7 +89,19 @@ def serve(address: str, main: str, imports: Sequence[str], start: str | None) ->
             with suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     continue
+    for path in (Path(address), Path(address).with_suffix(""), Path(address).with_name("lock")):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # another program's zygote is still there
+        Path(address).parent.rmdir()
     os._exit(0)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _attend(client: socket.socket, main: str) -> int:
@@ -125,7 +131,9 @@ def _attend(client: socket.socket, main: str) -> int:
     return 0
 
 
-def _become(main: str, streams: Sequence[int], argv: list[str], folder: str, variables: dict[str, str]) -> NoReturn:
+def _become(
+    main: str, streams: Sequence[int], argv: list[str], folder: str, variables: dict[str, str], umask: int
+) -> NoReturn:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -134,6 +142,7 @@ def _become(main: str, streams: Sequence[int], argv: list[str], folder: str, var
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
     os.chdir(folder)
+    os.umask(umask)
     os.environ.clear()
     os.environ.update(variables)
     sys.argv = argv
