@@ -83,7 +83,7 @@ class Benchmark:
         arm = make_arm(name, files, self.server, self.home, peers=peers, jdbc=self.options.jdbc)
         print(f"{arm.title} …", end=" ", flush=True)
         found = run_arm(arm, files, self.home)
-        print(f"{found.seconds:.1f} s, {found.rows:,} rows", flush=True)
+        print(f"{found.seconds:.1f} s, {found.rows:,} rows, hash {found.content_hash}", flush=True)
         return found
 
     def verify(self, files: Files) -> None:

@@ -17,6 +17,8 @@ BALLAST_BYTES = 128 * 1024 * 1024
 """Eight segments of the log."""
 SMALL_DISK_SHARE = 10
 """On small disks a tenth of the disk."""
+NOTHING_LEFT_BYTES = 4 * 1024 * 1024
+"""With less than this free, a running server refuses logins: each may have to write files of some 100 kB."""
 _log = logging.getLogger(__name__)
 
 
@@ -25,14 +27,18 @@ def ballast_of(data_dir: Path) -> Path:
     return data_dir.parent / "ballast"
 
 
-def give_up_ballast(state: State | None) -> bool:
-    """Delete the ballast of a server that is down where the disk has less free space than it; whether it was."""
+def give_up_ballast(state: State | None, *, runs: bool) -> bool:
+    """Delete the ballast of a server where the disk has less free space than that, or nothing if the server runs.
+
+    Returns:
+        Whether it was deleted.
+    """
     if state is None or not state.data_dir.is_dir():
         return False
     path = ballast_of(state.data_dir)
     try:
         size = path.stat().st_size
-        if shutil.disk_usage(path.parent).free >= size:
+        if shutil.disk_usage(path.parent).free >= (NOTHING_LEFT_BYTES if runs else size):
             return False
         path.unlink()
     except OSError:  # there is none, or it is another account's

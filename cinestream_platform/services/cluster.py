@@ -179,7 +179,9 @@ def open_cluster(room: Path, *, deadline: float) -> Cluster:
         _remove_unfinished(data_dir.parent)
     else:
         _create(cluster, deadline)
-    write_state(room, replace(state, binaries=binaries.folder, version=binaries.version))
+    found = replace(state, binaries=binaries.folder, version=binaries.version)
+    if found != state:  # a full disk takes no file, and a server that runs needs none
+        write_state(room, found)
     return cluster
 
 

@@ -105,14 +105,13 @@ def start_postgres(home: Path, *, start_timeout: float = 120) -> PostgresServer:
 
 def _start(room: Path, deadline: float) -> Cluster:
     """Start the server, on a full disk in the space of its ballast; one that ends meanwhile for lack of space, too."""
-    if our_postmaster(room) is None:
-        give_up_ballast(read_state(room))
+    give_up_ballast(read_state(room), runs=our_postmaster(room) is not None)
     while True:
         try:
             cluster = open_cluster(room, deadline=deadline)
             start_server(cluster, deadline)
         except (PostgresServiceError, OSError):
-            if our_postmaster(room) is not None or not give_up_ballast(read_state(room)):
+            if our_postmaster(room) is not None or not give_up_ballast(read_state(room), runs=False):
                 raise
         else:
             return cluster

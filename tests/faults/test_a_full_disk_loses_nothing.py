@@ -198,3 +198,27 @@ def test_a_server_that_a_full_disk_stopped_starts_again_by_its_ballast(
     start_postgres(home)
     assert ballast.exists()
     assert stop_postgres(home)
+
+
+def test_a_full_disk_under_a_running_server_shuts_nobody_out(
+    small_disk: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CINESTREAM_POSTGRES_DATA_ROOT", str(small_disk / "data"))
+    home = small_disk / "home"
+    server = start_postgres(home)
+    with login(server) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
+    ballast = ballast_of(server.data_dir)
+    filler = fill(small_disk)
+
+    with caplog.at_level(logging.WARNING):
+        assert start_postgres(home) == server
+
+    assert not ballast.exists()
+    assert "was given up" in caplog.text
+    with login(server) as conn:
+        assert conn.execute("SELECT count(*) FROM kept").fetchone() == (1000,)
+    filler.unlink()
+    start_postgres(home)
+    assert ballast.exists()
+    assert stop_postgres(home)
