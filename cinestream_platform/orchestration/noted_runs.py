@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from dagster import DagsterEventType, DagsterInstance, DagsterRun
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus
 from psycopg import Connection
 
 from cinestream_platform.ledger import runs
@@ -21,6 +21,7 @@ ASKED_BY = {
     "dagster/backfill": "backfill",
     "dagster/sensor_name": "sensor",
 }
+STOPPED = (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED, DagsterRunStatus.FAILURE)
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
@@ -37,7 +38,10 @@ def noted(conn: Connection[Any], run: DagsterRun, instance: DagsterInstance | No
 
 
 def has_failed(instance: DagsterInstance, run_id: str) -> bool:
-    """Whether a step of a run failed; resources are told of no error."""
+    """Whether a step of a run failed, or the run was cancelled; resources are told of neither."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.status in STOPPED:
+        return True
     return bool(instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE, limit=1).records)
 
 
