@@ -42,9 +42,9 @@ class Source:
         feeds: Which landed files fill which raw table.
         bundles: Files that hold several of these tables.
         systems: Operational systems that tables are extracted from, instead of files that land.
-        settings: Settings of its own (``Settings.own``), if it has any.
-        sample: Gives how its files are made up. A function, like the next: what it gives imports much.
-        release: Gives what its publisher offers.
+        settings: Class of its own settings (``Settings.own``), if it has any.
+        sample: Returns the generator of its sample files. A function, as is the next one: the generator imports much.
+        release: Returns what its publisher offers.
         relations: What relates its raw tables, for reports.
         predictions: Tables that data scientists write; the platform only makes them.
         monthly_marts: The months of its marts that are rebuilt month by month, if it has such marts.

@@ -1,7 +1,7 @@
 """Extractions from operational databases in the ledger: each table that had changed becomes a version like a file's.
 
-``ops.landed_file`` gets a row a table with the key ``<source>/<table>/<moment>``, so that raw rows, staleness, lineage
-and counts are those of landed files; ``ops.extraction`` tells of the moment as a whole.
+``ops.landed_file`` gets a row per table with the key ``<source>/<table>/<moment>``, so that raw rows, staleness,
+lineage and counts are those of landed files; ``ops.extraction`` tells of the moment as a whole.
 """
 
 from __future__ import annotations

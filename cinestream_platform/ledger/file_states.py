@@ -70,7 +70,7 @@ PARK = _transition("park", PENDING, to=PARKED)
 VANISH = _transition("vanish", PENDING, to=GONE)
 FORGET = _transition("forget", PENDING, to=None)
 
-# A version that gives way to another, or gets its turn again when that one leaves.
+# A version that is replaced by another, or waits again when that one leaves.
 OVERWRITE = _transition("overwrite", PENDING, PARKED, DUPLICATE, to=SUPERSEDED)
 REPLACE = _transition("replace", LOADED, to=SUPERSEDED)
 RETURN_DUPLICATE = _transition("return as the only one", DUPLICATE, to=PENDING)

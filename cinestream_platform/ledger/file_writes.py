@@ -312,7 +312,7 @@ def forget(conn: Connection[Any], file_id: int) -> None:
 
 
 def replace(conn: Connection[Any], replaced: Mapping[int, int]) -> None:
-    """Let loaded files give way to others (old to new), and their duplicates have their turn.
+    """Replace loaded files by others (old to new). Their duplicates wait to be loaded.
 
     Raises:
         IllegalTransitionError: One of them is no longer loaded.

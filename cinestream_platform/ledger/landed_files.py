@@ -1,4 +1,4 @@
-"""The ledger of landed files (``ops.landed_file``): what waits, what is loaded, what stands back for something loaded.
+"""The ledger of landed files (``ops.landed_file``): which wait, which are loaded, and which are not because others are.
 
 Whoever wants to know something of landed files asks here. What does not belong here: writing the ledger's rows
 (``file_writes``, the only one that does), what a listing shows (``sightings``), how files stand to what is loaded
@@ -273,7 +273,7 @@ def _supersede_older_versions(conn: Connection[Any], file: LandedFile, twin: int
 
 
 def mark_overtaken(conn: Connection[Any], file: LandedFile, sha256: str, by: int) -> bool:
-    """An older snapshot stands back for a later one; it gets its turn if that one is retracted.
+    """An older snapshot is not loaded while a later one is; it waits again if that one is retracted.
 
     Returns:
         False if the later one has left meanwhile; the file then goes on waiting.

@@ -1,4 +1,4 @@
-"""How files that were read stand to what is loaded: which are refused, and what the others replace.
+"""How files that were read relate to what is loaded: which are refused, and what the others replace.
 
 The one place that decides which version of which file counts. Reads the ledger and changes nothing.
 """
@@ -44,7 +44,7 @@ class SnapshotOvertakenError(NotToBeLoadedError):
 
 @dataclass(frozen=True)
 class Standing:
-    """What becomes of files if they are published now: those that are refused, and what the others replace.
+    """The effect of publishing files now: those that are refused, and what the others replace.
 
     ``replaced`` maps a loaded file to the new one that takes its place.
     """

@@ -47,7 +47,7 @@ from cinestream_platform.warehouse.connection import PostgresTarget, connect
 
 
 class Outcome(StrEnum):
-    """What became of a file in this attempt."""
+    """The outcome of a file in this attempt."""
 
     LOADED = "loaded"
     DUPLICATE = "duplicate"
@@ -59,7 +59,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a file, in numbers and words."""
+    """The outcome of a file, in numbers and words."""
 
     file: LandedFile
     outcome: Outcome
@@ -252,7 +252,7 @@ class FileLoader:
             return [report for file in files for report in self._settle(conn, self._attempt(conn, [file]))]
 
     def _publish_together(self, conn: Connection[Any], attempt: _Attempt, files: Sequence[LandedFile]) -> list[Report]:
-        """Publish files by one transaction, but for those that turn out to stand back."""
+        """Publish files in one transaction, except those that turn out not to be loaded."""
         rows = self._rows(attempt, files)
         contents = {file_id: reading.sha256 for file_id, reading in attempt.readings.items()}
         firsts, twins = _twins(files, contents)

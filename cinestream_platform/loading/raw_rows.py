@@ -225,7 +225,7 @@ class RawRows:
 
     @property
     def contested(self) -> bool:
-        """Whether any record has to give way to another; without, nothing needs to be compared."""
+        """Whether any record is beaten by another. If not, nothing needs to be compared."""
         return any(file.rows_repeated or file.rows_conflicting for file in self.files)
 
     def rows(self, scope: Scope | None = None) -> pl.LazyFrame:

@@ -81,7 +81,7 @@ def user_item_assets(source: Source, matrix: UserItemMatrix) -> list[AssetsDefin
             source,
             matrix_key(source.name),
             [fact],
-            f"`{fact.qualified_name}` as files, one a month: `{month_file('YYYY-MM')}` in the lake, with "
+            f"`{fact.qualified_name}` as files, one per month: `{month_file('YYYY-MM')}` in the lake, with "
             f"`{matrix.user_key}`, `{matrix.item_key}` (int32), `{matrix.rating}` (int8) and `date`, in the order of "
             "the keys.",
         ),

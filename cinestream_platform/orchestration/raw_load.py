@@ -25,7 +25,7 @@ NAMED_FILES = 100
 
 @dataclass(frozen=True)
 class Load:
-    """What became of the files of a run, in order."""
+    """The outcomes of the files of a run, in order."""
 
     reports: tuple[Report, ...]
 

@@ -1,4 +1,4 @@
-"""Delivered text in blocks of whole lines, and what reading any delivered file gives: batches of rows and rejects.
+"""Delivered text in blocks of whole lines, and what reading any delivered file yields: batches of rows and rejects.
 
 What belongs here: what the readers of CSV (``csv_reader``), of bare lines (``line_reader``) and of files with several
 tables (``bundle_reader``) share. What does not: how a record is split into fields.

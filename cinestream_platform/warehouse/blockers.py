@@ -1,4 +1,4 @@
-"""Readers give way: who only reads, and keeps the platform waiting for a lock, loses the session, and that is recorded.
+"""Readers' sessions that keep the platform waiting for a lock are ended, and that is recorded.
 
 A forgotten BEGIN in somebody's notebook holds every table that was read in it. What belongs here: who stands in the
 way, and ending that session. Only sessions of logins that are members of a reader role are ended, never those of

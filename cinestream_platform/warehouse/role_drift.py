@@ -62,7 +62,7 @@ def differences(
 
 
 def mend(conn: Connection[Any], found: Iterable[Difference]) -> Iterator[tuple[Difference, str]]:
-    """Mend what this login may; each difference with what became of it, in words."""
+    """Fix what this login may fix; each difference with its outcome, in words."""
     for difference in found:
         if difference.mend is None:
             yield difference, "left as it is: decide yourself"

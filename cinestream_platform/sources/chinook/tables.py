@@ -137,7 +137,7 @@ LOCATION = Reference("location_key", DIM_LOCATION, on={"location_code": "locatio
 
 DIM_EMPLOYEE = _versioned_dim(
     name="dim_employee",
-    description="Employees, type 2: a row a version, with the path of managers from the top.",
+    description="Employees, type 2: one row per version, with the path of managers from the top.",
     grain="one row per version of an employee",
     member="employee",
     natural_id=natural_id("employee_id", "Chinook's number of the employee."),
@@ -160,7 +160,7 @@ EMPLOYEE = Reference(
 
 DIM_CUSTOMER = _versioned_dim(
     name="dim_customer",
-    description="Customers, type 2: a row a version of address, company and support representative.",
+    description="Customers, type 2: one row per version of address, company and support representative.",
     grain="one row per version of a customer",
     member="customer",
     natural_id=natural_id("customer_id", "Chinook's number of the customer."),
