@@ -17,7 +17,8 @@ import psycopg
 import pytest
 
 from cinestream_platform.dashboards.words import number
-from cinestream_platform.warehouse.connection import PostgresTarget
+from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from tests.support import ledger as ledger_by_hand
 from tests.support.dashboards import served_pages, wait_until
 from tests.support.platform import (
     MOVIES,
@@ -198,15 +199,13 @@ def test_lineage_leads_from_a_mart_to_the_folders_in_which_files_land(loaded: Pl
 @contextmanager
 def hostile_file(platform: Platform) -> Iterator[None]:
     """A parked file with a key and a reason that mean harm, as no listing would let it in."""
-    platform.execute(
-        "INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, status, reason)"
-        " VALUES ('movielens', 'ratings', 'x', %s, 'x', 1, now(), 'parked', %s)",
-        (HOSTILE, HOSTILE),
-    )
+    with connect(platform.target) as conn:
+        ledger_by_hand.enter_parked(conn, HOSTILE, HOSTILE, source="movielens", dataset="ratings")
     try:
         yield
     finally:
-        platform.execute("DELETE FROM ops.landed_file WHERE key = %s", (HOSTILE,))
+        with connect(platform.target) as conn:
+            ledger_by_hand.remove(conn, HOSTILE)
 
 
 def test_names_from_outside_are_text_and_nothing_else(loaded: Platform, pages: httpx.Client) -> None:

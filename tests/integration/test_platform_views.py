@@ -319,12 +319,7 @@ def test_a_delivery_is_as_usual_in_the_view_where_it_is_for_the_checks(loaded: P
     records = 1_000
     with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
         for place, bad in enumerate(rejected):
-            conn.execute(
-                "INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, status,"
-                " rows_read, rows_loaded, rows_rejected, loaded_at) VALUES ('movielens', 'links', '', %s, '', 1, now(),"
-                " 'loaded', %s, %s, %s, now() + %s * interval '1 second')",
-                (str(place), records, records - bad, bad, place),
-            )
+            ledger_by_hand.enter_delivery(conn, place, records, bad)
         row = conn.execute(
             "SELECT rejected_share, usual_share, is_as_usual FROM platform.delivery WHERE dataset = 'links'"
             " ORDER BY loaded_at DESC LIMIT 1"
@@ -357,5 +352,5 @@ def test_a_source_is_as_usual_only_where_that_is_known_of_every_feed(loaded: Pla
     as_usual = "SELECT rejected_share, usual_share, is_as_usual FROM platform.source_health WHERE source = 'movielens'"
     assert loaded.query(as_usual) == [(pytest.approx(1 / 6), None, None)]
     with connect(loaded.target) as conn, conn.transaction(force_rollback=True):
-        conn.execute("UPDATE ops.landed_file SET rows_rejected = 0, rows_read = rows_loaded WHERE status = 'loaded'")
+        ledger_by_hand.reject_nothing(conn)
         assert conn.execute(as_usual).fetchone() == (0, None, True)

@@ -50,13 +50,33 @@ def enter_many(conn: Connection[Any], landing_url: str, count: int, landed: str 
     )
 
 
-def enter_parked(conn: Connection[Any], key: str, reason: str) -> None:
-    """A parked file with a reason as versions before wrote them."""
+def enter_parked(conn: Connection[Any], key: str, reason: str, *, source: str = "s", dataset: str = "d") -> None:
+    """A parked file with a key and a reason that this version would not write: an older one did, or somebody means harm."""
     conn.execute(
         "INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, status, reason)"
-        " VALUES ('s', 'd', 'b', %s, 'e', 1, now(), 'parked', %s)",
-        (key, reason),
+        " VALUES (%s, %s, 'b', %s, 'e', 1, now(), 'parked', %s)",
+        (source, dataset, key, reason),
     )
+
+
+def remove(conn: Connection[Any], key: str) -> None:
+    """What a test entered by hand goes again."""
+    conn.execute("DELETE FROM ops.landed_file WHERE key = %s", (key,))
+
+
+def enter_delivery(conn: Connection[Any], place: int, records: int, rejected: int) -> None:
+    """A loaded delivery of links with these counts; by ``place`` they are loaded one after the other."""
+    conn.execute(
+        "INSERT INTO ops.landed_file (source, dataset, bucket, key, etag, size_bytes, last_modified, status,"
+        " rows_read, rows_loaded, rows_rejected, loaded_at) VALUES ('movielens', 'links', '', %s, '', 1, now(),"
+        " 'loaded', %s, %s, %s, now() + %s * interval '1 second')",
+        (str(place), records, records - rejected, rejected, place),
+    )
+
+
+def reject_nothing(conn: Connection[Any]) -> None:
+    """Of what is loaded no record was rejected."""
+    conn.execute("UPDATE ops.landed_file SET rows_rejected = 0, rows_read = rows_loaded WHERE status = 'loaded'")
 
 
 def keep_newest_delivery(conn: Connection[Any], dataset: str) -> list[int]:
