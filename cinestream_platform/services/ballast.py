@@ -44,7 +44,7 @@ def give_up_ballast(state: State | None, *, runs: bool) -> bool:
     except OSError:  # there is none, or it is another account's
         return False
     _log.warning(
-        "The disk of %s is full: the reserve file of %s MB was deleted so that the server can start. Free some space: "
+        "The disk of %s is full: the reserve file of %s MB was deleted so that the server can work. Free some space: "
         "loads and builds wait until then, and the file is created again.",
         state.data_dir,
         size // 1024 // 1024,

@@ -215,7 +215,7 @@ def test_a_full_disk_under_a_running_server_shuts_nobody_out(
         assert start_postgres(home) == server
 
     assert not ballast.exists()
-    assert "was given up" in caplog.text
+    assert "was deleted" in caplog.text
     with login(server) as conn:
         assert conn.execute("SELECT count(*) FROM kept").fetchone() == (1000,)
     filler.unlink()
