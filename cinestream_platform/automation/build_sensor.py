@@ -36,7 +36,7 @@ from cinestream_platform.catalog import CATALOG, SOURCES
 from cinestream_platform.ledger import landed_files, stale_look
 from cinestream_platform.ledger.publications import LedgerState, read_state, state_marker
 from cinestream_platform.marts.declared import declare
-from cinestream_platform.messages import counted, quotes_no_values
+from cinestream_platform.messages import counted, describe, quotes_no_values
 from cinestream_platform.orchestration.resources import Warehouse
 from cinestream_platform.orchestration.run_tags import WHY_TAG
 from cinestream_platform.orchestration.staleness import Node, nodes_of
@@ -102,12 +102,16 @@ def is_running(instance: DagsterInstance, job_name: str) -> bool:
     return bool(instance.get_runs(RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1))
 
 
-def _declare(conn: Connection[Any], asset_graph: object, warehouse: Warehouse) -> None:
-    """Write what the catalogue of pages says, once a process."""
+def _declare(conn: Connection[Any], asset_graph: object, warehouse: Warehouse, log: Any) -> None:
+    """Write what the catalogue of pages says, once a process. Builds go on, whatever comes of it."""
     place = (str(warehouse.target()), id(asset_graph))
-    if place not in _declared:
+    if place in _declared:
+        return
+    _declared.add(place)
+    try:
         declare(conn, asset_graph, CATALOG, warehouse.settings)
-        _declared.add(place)
+    except Exception as error:
+        log.warning("The catalogue of pages stays as it is: %s", describe(error))
 
 
 def staleness_sensor(interval_seconds: int) -> SensorDefinition:
@@ -135,7 +139,7 @@ def staleness_sensor(interval_seconds: int) -> SensorDefinition:
         # Before cancelled runs are looked at: a run that ends in between counts as running.
         running = _building(instance)
         with kept_connection(warehouse.target()) as conn:
-            _declare(conn, context.repository_def.asset_graph, warehouse)
+            _declare(conn, context.repository_def.asset_graph, warehouse, context.log)
             seen = (str(warehouse.target()), nodes, state_marker(conn))
             if seen == _fresh.get("seen") and not are_cancelled(conn, instance, BUILDS):
                 return SensorResult(skip_reason=SkipReason(NOTHING))

@@ -18,7 +18,6 @@ from cinestream_platform.declarations.partitioning import PartitionUnit
 from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.declarations.source import PLATFORM_OWNER
 from cinestream_platform.declarations.table import Layer, Table
-from cinestream_platform.errors import CineStreamError
 from cinestream_platform.ledger import declared
 from cinestream_platform.ledger.declared import (
     ColumnEdge,
@@ -47,10 +46,6 @@ KINDS = {
 }
 SAMPLE_ROWS = 20
 GRAIN = re.compile(r"Grain:\s*(?:one row\s+)?(.*?)(?:\.(?:\s|$))", re.DOTALL)
-
-
-class UndescribedMartError(CineStreamError):
-    """A mart's description does not say what one row of it is."""
 
 
 def declare(conn: Connection[Any], asset_graph: Any, catalog: Catalog, settings: Settings) -> bool:
@@ -141,8 +136,6 @@ def _columns(table: Table) -> Iterator[DeclaredColumn]:
 def _mart(node: Mapping[str, Any], catalog: Catalog) -> DeclaredTable:
     source = catalog.source_of_schema(node["schema"])
     found = GRAIN.search(node["description"])
-    if found is None:
-        raise UndescribedMartError(f"the description of {node['name']} does not say its grain (Grain: one row per …)")
     columns = list(node["columns"])
     units = [str(rebuild.unit) for rebuild in REBUILDS if rebuild.tag in node["tags"]]
     meta = node["config"]["meta"]
@@ -153,7 +146,7 @@ def _mart(node: Mapping[str, Any], catalog: Catalog) -> DeclaredTable:
         source=source.name if source else node["schema"],
         kind="view" if "view" in node["config"]["materialized"] else "mart",
         description=node["description"].strip(),
-        grain=_without_one_row(found[1]).removeprefix(", "),
+        grain=_without_one_row(found[1]) if found else "",
         owner=source.owner if source else PLATFORM_OWNER,
         write_mode="rebuild",
         partition_unit=units[0] if units else None,
