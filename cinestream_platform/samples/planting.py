@@ -22,6 +22,22 @@ class SampleSizeError(CineStreamError):
     """No sample can be of the size that was asked for."""
 
 
+SMALLEST, LARGEST = 0.05, 1_000.0
+"""Scales of a sample of files. A hundred million ratings are a thousand."""
+
+
+def check_scale(scale: float, below: str) -> None:
+    """See to it that files of a scale can be made; ``below`` says what would come of a smaller one.
+
+    Raises:
+        SampleSizeError: It is too small, too large or no number.
+    """
+    if not scale >= SMALLEST:  # nor is what is no number
+        raise SampleSizeError(f"scale {scale} is too small: below {SMALLEST} {below}")
+    if scale > LARGEST:
+        raise SampleSizeError(f"scale {scale:g} is too large: at most {LARGEST:,.0f}")
+
+
 def pick(rng: Random, items: Sequence[_ItemT]) -> _ItemT:
     """One of the items. ``choice`` may draw differently in another Python; ``random`` is promised not to."""
     return items[int(rng.random() * len(items))]

@@ -203,6 +203,7 @@ def test_a_folder_is_landed_by_the_publishers_names(tmp_path: Path, sample: Path
         (["fetch", "movielens", "--base-url", "http://127.0.0.1:1"], "Check the network"),
         (["sample", "movielens", "{folder}", "--scale", "0.001"], "too small"),
         (["sample", "chinook", "{folder}", "--scale", "0.001"], "too small"),
+        (["sample", "netflix", "{folder}", "--scale", "nan"], "no number from 0 to 1,000"),
     ],
 )
 def test_a_wrong_argument_gives_one_line_with_a_remedy(

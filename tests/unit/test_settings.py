@@ -113,6 +113,35 @@ def test_other_urls_of_stores_are_taken_as_they_are(url: str):
     assert Settings(landing_url=url).landing_url == url
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("POSTGRES_PORT", "0", "greater than or equal to 1"),
+        ("POSTGRES_PORT", "99999", "less than or equal to 65535"),
+        ("LANDING_SETTLE_SECONDS", "nan", "less than or equal"),
+        ("STORE_SILENCE_SECONDS", "inf", "less than or equal"),
+        ("LOAD_BACKOFF_SECONDS", "-1", "greater than or equal to 0"),
+        ("RUN_LIMIT_HOURS", "nan", "less than or equal"),
+        ("LOAD_ATTEMPTS", "0", "greater than or equal to 1"),
+        ("FILES_PER_RUN", "0", "greater than or equal to 1"),
+        ("SENSOR_INTERVAL_SECONDS", "-5", "greater than or equal to 1"),
+        ("EXTRACTION_INTERVAL_SECONDS", "0", "greater than or equal to 1"),
+        ("S3_ENDPOINT_URL", "nonsense", "an endpoint is http://host:port"),
+        ("S3_ENDPOINT_URL", "s3://host", "an endpoint is http://host:port"),
+        ("ROLE_MEMBERS", "{bad", "its value must be JSON"),
+    ],
+)
+def test_a_value_that_nothing_can_work_with_is_refused_by_the_name_of_its_variable(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(f"CINESTREAM_{name}", value)
+    get_settings.cache_clear()
+    with pytest.raises(SettingsError) as refusal:
+        get_settings()
+    assert str(refusal.value).startswith(f"CINESTREAM_{name}: ")
+    assert said in str(refusal.value)
+
+
 def test_a_wrong_value_names_the_variable_and_not_the_value(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CINESTREAM_POSTGRES_PORT", "hush")
     get_settings.cache_clear()

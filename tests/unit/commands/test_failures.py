@@ -30,6 +30,8 @@ def raised(error: Exception) -> Exception:
     [
         (CineStreamError("x is wrong: correct it"), "x is wrong: correct it"),
         (PermissionError(errno.EACCES, "Permission denied", "/a/b.csv"), "/a/b.csv: Permission denied. This account"),
+        (OSError(errno.EIO, "Input/output error", "/a/b.csv"), "/a/b.csv: Input/output error. The disk or device"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files. Too many files are open: raise"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device. Make room"),
         (psycopg.OperationalError("the connection is lost"), "the connection is lost"),
         (errors.AdminShutdown("terminating connection"), "terminating connection"),
@@ -72,7 +74,7 @@ def test_a_traceback_quotes_no_values() -> None:
     assert "zz.top" not in said
 
 
-@pytest.mark.parametrize("error", [ValueError("unpack"), OSError(errno.EIO, "Input/output error"), TypeError("x")])
+@pytest.mark.parametrize("error", [ValueError("unpack"), OSError(errno.EBADF, "Bad file descriptor"), TypeError("x")])
 def test_the_command_line_shows_where_it_broke_down_and_fails(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

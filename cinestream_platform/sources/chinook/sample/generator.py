@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 from cinestream_platform.declarations.sample import SampleCounts, sample_by_scale
-from cinestream_platform.samples.planting import LF, SampleSizeError, write_table
+from cinestream_platform.samples.planting import LF, check_scale, write_table
 from cinestream_platform.sources.chinook.sample.content import (
     DIRT,
     EMPLOYEES,
@@ -81,10 +81,9 @@ def generate(folder: Path, *, scale: float = 1.0, seed: int = 1, dirt: bool = Tr
     ``dirt=False`` leaves them out, and changes nothing else.
 
     Raises:
-        SampleSizeError: The scale is below 0.05.
+        SampleSizeError: The scale is out of bounds.
     """
-    if scale < 0.05:
-        raise SampleSizeError(f"scale {scale} is too small: below 0.05 there would be fewer than three customers")
+    check_scale(scale, "there would be fewer than three customers")
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, list[Path]] = {name: [] for name in HEADERS}
     rows: Counter[str] = Counter()

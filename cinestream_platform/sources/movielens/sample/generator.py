@@ -25,6 +25,7 @@ from cinestream_platform.declarations.sample import SampleCounts, sample_by_scal
 from cinestream_platform.samples.mixing import mixed
 from cinestream_platform.samples.planting import (
     SampleSizeError,
+    check_scale,
     filled,
     pick,
     spread,
@@ -84,12 +85,9 @@ def generate(folder: Path, *, scale: float = 1.0, seed: int = 1, dirt: bool = Tr
     the duplicates; the odd but legal records of the real files are always there.
 
     Raises:
-        SampleSizeError: The scale is below 0.05.
+        SampleSizeError: The scale is out of bounds.
     """
-    if scale < 0.05:
-        raise SampleSizeError(
-            f"scale {scale} is too small: below 0.05 the planted dirt would come near 1 % of the ratings"
-        )
+    check_scale(scale, "the planted dirt would come near 1 % of the ratings")
     rows = round(100_000 * scale)
     folder.mkdir(parents=True, exist_ok=True)
     files = {name: folder / f"{name}.csv" for name in HEADERS}

@@ -23,7 +23,7 @@ from polars import col
 from cinestream_platform.declarations import sample
 from cinestream_platform.declarations.sample import Progress, SampleCounts, SampleSize
 from cinestream_platform.samples.mixing import mixed
-from cinestream_platform.samples.planting import LF, SampleSizeError, filled, spread, whole_file
+from cinestream_platform.samples.planting import LARGEST, LF, SampleSizeError, filled, spread, whole_file
 from cinestream_platform.sources.netflix.sample.content import (
     CLOSING_DIRT,
     FILE_ENDS,
@@ -257,7 +257,11 @@ USUAL_DIRT = 0.0001
 
 
 def _ratings(size: SampleSize) -> int:
-    return round(USUAL_RATINGS * size.scale) if size.ratings is None else size.ratings
+    if size.ratings is not None:
+        return size.ratings
+    if not 0 <= size.scale <= LARGEST:
+        raise SampleSizeError(f"scale {size.scale:g} is no number from 0 to {LARGEST:,.0f}")
+    return round(USUAL_RATINGS * size.scale)
 
 
 def _generate(folder: Path, size: SampleSize, progress: Progress | None = None) -> Sample:

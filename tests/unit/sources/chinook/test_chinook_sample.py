@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 import re
 import sqlite3
 from collections import Counter, defaultdict
@@ -293,8 +294,9 @@ def test_the_smallest_sample_is_whole_and_a_smaller_one_is_refused(tmp_path: Pat
     assert len(good(sample.files["customer"][0])) == 3
     assert total_of(sample, "invoice", "total") == sample.sales
     assert all(all_problems(sample, dataset) == sample.planted[dataset] for dataset in DATASETS)
-    with pytest.raises(SampleSizeError, match=r"scale 0\.04 is too small"):
-        generate(tmp_path / "none", scale=0.04)
+    for scale, said in ((0.04, r"scale 0\.04 is too small"), (math.nan, "nan is too small"), (1e30, "too large")):
+        with pytest.raises(SampleSizeError, match=said):
+            generate(tmp_path / "none", scale=scale)
     assert not (tmp_path / "none").exists()
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 import re
 from collections import Counter, defaultdict
 from functools import cache
@@ -182,8 +183,9 @@ def test_the_smallest_sample_stays_below_half_a_percent_of_dirt(tmp_path: Path) 
     for dataset in HEADERS:
         assert problems(sample, dataset) == sample.planted[dataset]
         assert sum(sample.planted[dataset].values()) < 0.005 * sample.rows[dataset]
-    with pytest.raises(SampleSizeError, match=r"scale 0\.04 is too small"):
-        generate(tmp_path, scale=0.04)
+    for scale, said in ((0.04, r"scale 0\.04 is too small"), (math.nan, "nan is too small"), (1e30, "too large")):
+        with pytest.raises(SampleSizeError, match=said):
+            generate(tmp_path, scale=scale)
 
 
 def test_duplicates_of_user_and_film_are_exactly_those_announced(dirty: Sample, clean: Sample) -> None:
