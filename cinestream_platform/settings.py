@@ -7,6 +7,8 @@ environment only.
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, cast
@@ -38,6 +40,20 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+MOST_SECONDS = 1e9
+"""Of any setting: thirty years. Beyond, and where a number is none, timers and sockets break down."""
+Seconds = Annotated[float, Field(le=MOST_SECONDS)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+def _endpoint(url: str | None) -> str | None:
+    if url and not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", url):  # an empty variable is none
+        raise ValueError("an endpoint is http://host:port or https://host")
+    return url
+
+
+Endpoint = Annotated[str | None, AfterValidator(_endpoint)]
+Proxy = Annotated[Endpoint, BeforeValidator(lambda value: value or None)]
 StoreUrl = Annotated[str | None, AfterValidator(_store_url)]
 Role = Literal["admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader"]
 
@@ -66,7 +82,7 @@ class OperationalPostgresSettings(BaseSettings):
     host: str | None = Field(
         None, description="Host of the operational database; unset = the warehouse's server has one."
     )
-    port: int = Field(5432, description="Port of that host.")
+    port: Port = Field(5432, description="Port of that host.")
     user: str = Field("reader", description="Login on that host; it need only read.")
     password: SecretStr | None = Field(None, description="Password of the login that reads it.")
     database: str = Field("postgres", description="Name of the database, on whichever server.")
@@ -89,7 +105,7 @@ class Settings(BaseSettings):
     )
 
     postgres_host: str | None = Field(None, description="Host of an external Postgres; unset = the embedded one.")
-    postgres_port: int = Field(5432, description="Port of the external Postgres.")
+    postgres_port: Port = Field(5432, description="Port of the external Postgres.")
     postgres_user: str = Field("cinestream", description="Login that owns the warehouse.")
     postgres_password: SecretStr | None = Field(None, description="Password of that login.")
     postgres_database: str = Field("cinestream", description="Database of the warehouse.")
@@ -108,12 +124,15 @@ class Settings(BaseSettings):
 
     landing_url: StoreUrl = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/landing.")
     lake_url: StoreUrl = Field(None, description="s3://bucket/prefix or file:///folder; unset = <home>/lake.")
-    s3_endpoint_url: str | None = Field(None, description="Endpoint of an S3 server other than AWS.")
+    s3_endpoint_url: Endpoint = Field(None, description="Endpoint of an S3 server other than AWS.")
     s3_region: str = Field("us-east-1", description="Region of the buckets.")
+    s3_proxy_url: Proxy = Field(
+        None, description="HTTP proxy between here and S3; unset = none, whatever the shell has."
+    )
     s3_access_key_id: SecretStr | None = Field(None, description="Unset = boto3's own credential chain.")
     s3_secret_access_key: SecretStr | None = Field(None, description="Unset = boto3's own credential chain.")
-    store_connect_seconds: float = Field(10.0, gt=0, description="An S3 server must take a connection in this time.")
-    store_silence_seconds: float = Field(
+    store_connect_seconds: Seconds = Field(10.0, gt=0, description="An S3 server must take a connection in this time.")
+    store_silence_seconds: Seconds = Field(
         60.0, gt=0, description="A request to S3 of which no byte has come for so long is asked again."
     )
     store_retries: int = Field(3, ge=0, description="How often a request to S3 is asked again before its work fails.")
@@ -123,21 +142,25 @@ class Settings(BaseSettings):
         description="So many MB are kept free on every disk (5 % where that is less): with less no work begins.",
     )
 
-    landing_settle_seconds: float = Field(2.0, description="A file in a landing folder must have rested this long.")
-    load_attempts: int = Field(3, description="Attempts at a file before it is parked.")
-    load_backoff_seconds: float = Field(
-        30.0, description="Wait before the second attempt; doubles with each further one."
+    landing_settle_seconds: Seconds = Field(
+        2.0, ge=0, description="A file in a landing folder must have rested this long."
     )
-    files_per_run: int = Field(2_500, description="Most files that one requested run loads.")
-    run_silence_seconds: float = Field(
+    load_attempts: int = Field(3, ge=1, description="Attempts at a file before it is parked.")
+    load_backoff_seconds: Seconds = Field(
+        30.0, ge=0, description="Wait before the second attempt; doubles with each further one."
+    )
+    files_per_run: int = Field(2_500, ge=1, description="Most files that one requested run loads.")
+    run_silence_seconds: Seconds = Field(
         600.0, gt=0, description="A run of which no byte, row or event was heard for so long is ended."
     )
-    run_limit_hours: float = Field(24.0, gt=0, description="A run that takes longer is ended.")
-    extraction_interval_seconds: int = Field(30, description="Shortest time between two looks at a source database.")
+    run_limit_hours: float = Field(24.0, gt=0, le=MOST_SECONDS / 3600, description="A run that takes longer is ended.")
+    extraction_interval_seconds: int = Field(
+        30, ge=1, description="Shortest time between two looks at a source database."
+    )
     keep_days: Annotated[int, Field(ge=1)] = Field(
         30, description="Days that runs, their events and logs are kept; of each asset and check the last state stays."
     )
-    sensor_interval_seconds: int = Field(5, description="Shortest time between two ticks of a sensor.")
+    sensor_interval_seconds: int = Field(5, ge=1, description="Shortest time between two ticks of a sensor.")
 
     ui_hosts: str = Field(
         "", description="Public names of the UI behind a proxy, such as dagster.example.com, separated by commas."
@@ -193,12 +216,18 @@ AWS_CREDENTIALS = re.compile(
 """What boto3's own credential chain reads."""
 
 
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+"""In capitals or not. The clients of S3 differ in which of them they follow."""
+
+
 def is_foreign(name: str) -> bool:
     """Whether libpq, dbt or an S3 client would take a variable of that name as said to the platform.
 
-    Only ``CINESTREAM_*`` says where the platform's Postgres and S3 are. Of ``AWS_*`` credentials count, where there are
-    none among the settings.
+    Only ``CINESTREAM_*`` says where the platform's Postgres and S3 are, and by which proxy. Of ``AWS_*`` credentials
+    count, where there are none among the settings.
     """
+    if name.upper() in PROXIES:
+        return True
     if name.startswith("AWS_"):
         return bool(os.environ.get("CINESTREAM_S3_ACCESS_KEY_ID")) or not AWS_CREDENTIALS.fullmatch(name)
     return name.startswith(("PG", "DBT_"))
@@ -211,7 +240,23 @@ def forget_foreign_variables() -> None:
     connection, ``PGSERVICE`` must name a service that exists.
     """
     for name in [name for name in os.environ if is_foreign(name)]:
-        os.environ.pop(name, None)
+        value = os.environ.pop(name)
+        if name.upper() in PROXIES:
+            _proxies[name] = value
+
+
+_proxies: dict[str, str] = {}
+
+
+@contextmanager
+def with_proxies_of_the_shell() -> Iterator[None]:
+    """Give this process the shell's proxies for a moment: publishers are asked by the way that browsers take."""
+    os.environ.update(_proxies)
+    try:
+        yield
+    finally:
+        for name in _proxies:
+            os.environ.pop(name, None)
 
 
 class SettingsError(CineStreamError):
@@ -233,7 +278,9 @@ def _read(kind: type[OwnT]) -> OwnT:
         told = ((_named(one["loc"], names), one["msg"].removeprefix("Value error, ")) for one in found)
         raise SettingsError("; ".join(": ".join(one) for one in told)) from None
     except UnreadableSettingError as error:  # no JSON, where the value must be
-        raise SettingsError(f"{error}: its value must be JSON") from None
+        field = re.search(r'field "(\w+)"', str(error))
+        name = variables(kind).get(field[1], field[1]) if field else str(error)
+        raise SettingsError(f"{name}: its value must be JSON") from None
 
 
 def _named(place: tuple[int | str, ...], names: dict[str, str]) -> str:

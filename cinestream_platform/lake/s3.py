@@ -96,6 +96,7 @@ class S3Access:
     secret_access_key: SecretStr | None = None
     session_token: SecretStr | None = None
     profile: str | None = None
+    proxy_url: str | None = None
     limits: StoreLimits = field(default_factory=StoreLimits)
 
     @classmethod
@@ -106,12 +107,14 @@ class S3Access:
             settings.s3_region,
             settings.s3_access_key_id,
             settings.s3_secret_access_key,
+            proxy_url=settings.s3_proxy_url,
             limits=StoreLimits.from_settings(settings),
         )
 
     def boto3_session(self) -> Any:
         """A boto3 session with these keys, or with boto3's own credential chain; with keys no file is read."""
         import boto3
+        from botocore.config import Config
         from botocore.session import Session
 
         secrets = (self.access_key_id, self.secret_access_key, self.session_token)
@@ -120,6 +123,8 @@ class S3Access:
         nobody = {"profile": (None, None, None, None)}
         no_files = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
         core = Session(nobody | no_files if key_id else None)
+        # Also of the clients that get credentials. An empty one counts as none, and the shell's are not looked at.
+        core.set_default_client_config(Config(proxies=dict.fromkeys(("http", "https"), self.proxy_url or "")))
         core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
         return boto3.Session(
             botocore_session=core,
@@ -159,6 +164,8 @@ class S3Access:
     def storage_options(self) -> dict[str, Any]:
         """The same access in the words of the Rust object_store, for polars."""
         options = {"aws_region": self.region, **self.credentials(), **self.limits.polars_options()}
+        if self.proxy_url:
+            options["proxy_url"] = self.proxy_url
         if self.endpoint_url:
             options |= {
                 "aws_endpoint_url": self.endpoint_url,
@@ -173,6 +180,8 @@ class S3Access:
         from obstore.store import S3Store
 
         options = self.limits.obstore_options()
+        if self.proxy_url:
+            options["client_options"]["proxy_url"] = self.proxy_url
         if self.endpoint_url:
             options |= {"endpoint": self.endpoint_url, "virtual_hosted_style_request": False}
             options["client_options"]["allow_http"] = self.endpoint_url.startswith("http://")

@@ -99,5 +99,13 @@ def s3_access(settings: Settings) -> S3Access:
     resolved = (s3.aws_access_key_id, s3.aws_secret_access_key, s3.aws_session_token)
     access_key, secret_key, token = (SecretStr(value) if value else None for value in resolved)
     region = s3.region_name or settings.s3_region
-    limits = StoreLimits.from_settings(settings)
-    return S3Access(s3.endpoint_url, region, access_key, secret_key, token, s3.profile_name, limits)
+    return S3Access(
+        s3.endpoint_url,
+        region,
+        access_key,
+        secret_key,
+        token,
+        s3.profile_name,
+        proxy_url=settings.s3_proxy_url,
+        limits=StoreLimits.from_settings(settings),
+    )

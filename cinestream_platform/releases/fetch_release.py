@@ -12,6 +12,7 @@ from pathlib import Path
 from cinestream_platform.declarations.release import Archive, ReleaseError
 from cinestream_platform.releases.archives import CorruptArchiveError, unpack_zip
 from cinestream_platform.releases.download import CONNECT_SECONDS, SILENCE_SECONDS, Download
+from cinestream_platform.settings import with_proxies_of_the_shell
 
 # ml-32m, the largest release, unpacks to 0.9 GB and ml-25m to 1.2 GB, both at about 5:1.
 _MAX_BYTES = 8 * 1024**3
@@ -46,7 +47,8 @@ def fetch_archive(wanted: Archive, destination: Path, *, base_url: str | None = 
     """
     url = f"{(base_url or wanted.base_url).rstrip('/')}/{wanted.archive}"
     try:
-        archive = _download(wanted, url, destination, progress)
+        with with_proxies_of_the_shell():
+            archive = _download(wanted, url, destination, progress)
     except _NotPublishedError as error:
         raise ReleaseError(f"{url} does not exist (404). {_by_hand(wanted, destination)}") from error
     return _unpack(wanted, archive, destination)

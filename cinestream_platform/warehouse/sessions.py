@@ -34,18 +34,32 @@ SETTINGS = {
 """Postgres' own defaults, whatever an administrator chose for others. Each version from 15 on knows them all."""
 
 
+FOREIGN_KEYS_WORK = SQL(
+    "SELECT set_config('session_replication_role', 'origin', false)"
+    " WHERE current_setting('session_replication_role') <> 'origin' UNION ALL "
+)
+
+
 def options(more: str = "") -> str:
     """The ``options`` of libpq, which beat what the server, the database and the login say."""
-    said = (f"-c {name}={_escaped(value)}" for name, value in SETTINGS.items())
+    # No role that somebody gave the login for all its sessions: each takes its own (``beginning``).
+    said = (f"-c {name}={_escaped(value)}" for name, value in (SETTINGS | {"role": "none"}).items())
     return " ".join([*said, more]).strip()
 
 
 def beginning(role: str | None) -> Composed:
-    """What a session asks first: to act as ``role``, and to have no limit of time that older versions do not know."""
+    """What a session asks first: to act as ``role``, and to have no limit of time that older versions do not know.
+
+    Before that, with the login's own rights: that foreign keys and triggers work as declared.
+    """
     acting = SQL("SELECT set_config('role', {}, false) UNION ALL ").format(Literal(role)) if role else SQL("").format()
-    return acting + SQL(
-        "SELECT set_config('transaction_timeout', '0', false)"
-        " WHERE current_setting('server_version_num')::int >= 170000"
+    return (
+        FOREIGN_KEYS_WORK
+        + acting
+        + SQL(
+            "SELECT set_config('transaction_timeout', '0', false)"
+            " WHERE current_setting('server_version_num')::int >= 170000"
+        )
     )
 
 

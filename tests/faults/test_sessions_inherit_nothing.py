@@ -10,13 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psycopg
 import psycopg2
 import pytest
 from psycopg.sql import SQL, Identifier, Literal
 from pydantic import SecretStr
 
-from cinestream_platform.lake.s3 import S3Access
+from cinestream_platform import settings
+from cinestream_platform.lake.s3 import S3Access, StoreLimits
+from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.marts import resource
 from cinestream_platform.orchestration import storage, warehouse
 from cinestream_platform.settings import get_settings
@@ -26,6 +29,7 @@ from cinestream_platform.warehouse.sessions import SETTINGS
 from tests.conftest import REGION, S3Server
 from tests.support.chinook import customers, employees, invoices, lines, tracks
 from tests.support.platform import Platform, database, environment_of
+from tests.support.proxy import Proxy
 
 HOSTILE = {
     "client_encoding": "LATIN1",
@@ -85,6 +89,11 @@ ENVIRONMENT = {
     "AWS_SSE_CUSTOMER_KEY_BASE64": "none",
     "AWS_USE_FIPS_ENDPOINT": "true",
     "AWS_USE_DUALSTACK_ENDPOINT": "true",
+    "http_proxy": "http://127.0.0.1:1",
+    "HTTP_PROXY": "http://127.0.0.1:1",
+    "https_proxy": "http://127.0.0.1:1",
+    "ALL_PROXY": "socks5://127.0.0.1:1",
+    "no_proxy": "example.org",
     "DAGSTER_HOME": "/dev/null",
 }
 """What a shell may have exported for other programs."""
@@ -109,6 +118,10 @@ def make_hostile(target: PostgresTarget) -> None:
                 whose = SQL("ROLE {} IN DATABASE {}").format(Identifier(target.user), database_name)
             # psycopg itself would not understand a value that is quoted otherwise.
             conn.execute(SQL("ALTER {} SET {} = {}").format(whose, Identifier(name), Literal(value)))
+        conn.execute(SQL("ALTER DATABASE {} SET session_replication_role = replica").format(database_name))
+        conn.execute(
+            SQL("ALTER ROLE {} IN DATABASE {} SET role = pg_monitor").format(Identifier(target.user), database_name)
+        )
         if conn.info.server_version >= 170_000:
             conn.execute(SQL("ALTER DATABASE {} SET transaction_timeout = '5s'").format(Identifier(target.database)))
 
@@ -128,6 +141,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("HOME", str(tmp_path / "account"))
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(settings, "_proxies", {})
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
@@ -142,7 +156,7 @@ def hostile(postgres: PostgresTarget, prepared_template: str) -> Iterator[Postgr
 
 
 QUERY = "SELECT name, setting FROM pg_settings WHERE name = ANY (string_to_array('{}', ' '))".format(
-    " ".join([*SETTINGS, "transaction_timeout"])
+    " ".join([*SETTINGS, "session_replication_role", "transaction_timeout"])
 )
 
 
@@ -207,8 +221,46 @@ def test_a_session_has_the_platforms_settings_by_whichever_library(
     get_settings()
     found = dict(way(hostile))
     limit = found.pop("transaction_timeout", "0")
+    # Only a superuser may say it, so that no login does: these two publish no table with foreign keys.
+    assert found.pop("session_replication_role") == "origin" or way in (by_dbt, by_dagster)
     assert {name: value.replace(", ", ",") for name, value in found.items()} == SETTINGS
     assert limit == "0" or way in (by_dbt, by_dagster)  # dbt says it in each mart's transaction, Dagster's are short
+
+
+def test_a_session_without_a_role_is_the_login_itself(hostile: PostgresTarget) -> None:
+    with connect(hostile, role=None) as conn:
+        assert conn.execute("SELECT current_user").fetchone() == (hostile.user,)
+
+
+def test_s3_is_reached_by_our_proxy_and_by_no_other_one(
+    s3_server: S3Server, proxy: Proxy, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    file, bucket, keys = tmp_path / "a.parquet", s3_server.create_bucket(), (SecretStr("id"), SecretStr("secret"))
+    request.getfixturevalue("shell")  # now: a test's own client is as the shell says
+    get_settings()
+    pl.DataFrame({"a": [1]}).write_parquet(file)
+    # Nobody listens at this endpoint: who gets an answer has asked the proxy.
+    access = S3Access("http://127.0.0.1:1", REGION, *keys, proxy_url=proxy.endpoint, limits=StoreLimits(2, 2, 0))
+    store = ObjectStore(f"s3://{bucket}/x", access)
+    store.put_file("a.parquet", file)
+    assert [found.key for found in store.list()] == ["a.parquet"]
+    read = pl.scan_parquet(store.location("a.parquet"), storage_options=store.storage_options()).collect()
+    assert read["a"].to_list() == [1]
+    assert len(proxy.requests) >= 3
+    direct = ObjectStore(f"s3://{bucket}/x", replace(access, endpoint_url=s3_server.endpoint, proxy_url=None))
+    asked = len(proxy.requests)
+    assert [found.key for found in direct.list()] == ["a.parquet"]
+    direct.put_file("b.parquet", file)
+    assert len(proxy.requests) == asked
+
+
+def test_publishers_are_asked_by_the_shells_proxy(shell: None) -> None:
+    get_settings()
+    assert "HTTP_PROXY" not in os.environ
+    with settings.with_proxies_of_the_shell():
+        assert os.environ["HTTP_PROXY"] == ENVIRONMENT["HTTP_PROXY"]
+        assert os.environ["no_proxy"] == ENVIRONMENT["no_proxy"]
+    assert "HTTP_PROXY" not in os.environ
 
 
 def test_the_shells_variables_leave_this_process_and_credentials_stay_where_there_are_no_settings(
