@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import Connection
 
 from cinestream_platform.catalog import CATALOG
-from cinestream_platform.ledger import landed_files, stale_look
+from cinestream_platform.ledger import landed_files, source_looks, stale_look
 from cinestream_platform.ledger.publications import read_state, state_marker
 from cinestream_platform.messages import counted, first_of
 from cinestream_platform.processes.home import is_claimed
@@ -29,7 +29,10 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Health:
-    """All that the verdict is made from. ``stale`` is None where nobody looked: table -> stale partitions."""
+    """All that the verdict is made from. ``stale`` is None where nobody looked: table -> stale partitions.
+
+    ``not_extracted`` is why operational systems were not, at the sensor's last look.
+    """
 
     postgres: str
     has_ui: bool
@@ -41,6 +44,7 @@ class Health:
     failing: int
     held: int
     extracted: tuple[tuple[str, datetime], ...]
+    not_extracted: Mapping[str, str]
     disk: str
     shortage: str | None
     sources: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
@@ -57,6 +61,8 @@ class Health:
         if self.failing:
             found.append(f"{counted(self.failing, 'file')} failed and will be tried again")
         found += [f"{source} is late since {since:%Y-%m-%d %H:%M} UTC" for source, since in self.late]
+        if self.not_extracted:
+            found.append(f"{first_of(sorted(self.not_extracted), SHOWN)} cannot be extracted")
         if self.runs.failed:
             found.append(f"the last run failed of {first_of(self.runs.failed, SHOWN)}")
         idle = not self.has_daemon and not self.runs.running
@@ -88,6 +94,7 @@ def gather(settings: Settings, target: PostgresTarget, conn: Connection[Any], *,
             for source, verdict, reasons in conn.execute("SELECT source, verdict, reasons FROM platform.source_health")
         ),
         late=tuple(conn.execute("SELECT source, since FROM platform.source_freshness WHERE is_late").fetchall()),
+        not_extracted=source_looks.problems(conn),
         disk="; ".join(map(str, disks(settings))),
         shortage=shortage(settings),
     )
@@ -111,6 +118,8 @@ def described(health: Health) -> Iterator[tuple[str, str]]:
     yield "files", f"{health.parked:,} parked, {health.waiting:,} waiting{failing}{held}"
     if health.extracted:
         yield "extracted", ", ".join(f"{source} {taken_at:%Y-%m-%d %H:%M} UTC" for source, taken_at in health.extracted)
+    for source, problem in sorted(health.not_extracted.items()):
+        yield "not extracted", f"{source}: {problem}"
     yield "disk", health.disk
 
 

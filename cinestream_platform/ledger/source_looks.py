@@ -30,3 +30,13 @@ def note(conn: Connection[Any], place: str, *, is_current: bool = False, problem
         {"place": place, "is_current": is_current, "problem": problem},
     )
     return noted.rowcount == 1
+
+
+def problems(conn: Connection[Any]) -> dict[str, str]:
+    """Why operational systems gave no answer at their last look; without those that were never extracted."""
+    return dict(
+        conn.execute(
+            "SELECT place, problem FROM ops.source_look"
+            " WHERE problem IS NOT NULL AND place IN (SELECT source FROM ops.extraction)"
+        ).fetchall()
+    )

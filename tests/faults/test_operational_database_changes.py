@@ -9,9 +9,12 @@ import pytest
 
 from cinestream_platform.catalog import EXTRACTS
 from cinestream_platform.declarations.connector import SourceDriftError
+from cinestream_platform.ledger import source_looks
 from cinestream_platform.reading import postgres_connector
 from cinestream_platform.settings import get_settings
 from cinestream_platform.sources.dvdrental.database import source_database
+from cinestream_platform.warehouse.connection import connect
+from tests.support.platform import Platform
 from tests.support.shop import FEEDS, Shop, in_encoding
 
 SENSOR = "dvdrental_change_sensor"
@@ -73,6 +76,7 @@ def test_whatever_changed_is_one_skipped_tick_that_names_it_and_nothing_is_publi
         assert tick.run_requests == [], change
         assert named in tick.skip_message, change
         assert len(tick.skip_message) < 500
+        assert problems(shop) == {"dvdrental": tick.skip_message}
         with pytest.raises(SourceDriftError, match=re.escape(named)):
             shop.extract()
         shop.execute(*undo.split("; "))
@@ -80,7 +84,29 @@ def test_whatever_changed_is_one_skipped_tick_that_names_it_and_nothing_is_publi
     assert shop.published() == before
     assert shop.platform.query("SELECT DISTINCT status FROM ops.landed_file") == [("loaded",)]
     assert shop.messages == []  # trying again would not help
+    assert shop.platform.tick(SENSOR).run_requests
+    assert problems(shop) == {}
     assert "actor" in shop.extract().rows
+
+
+def problems(shop: Shop) -> dict[str, str]:
+    """What status says of databases that are not extracted."""
+    with connect(shop.platform.target) as conn:
+        return source_looks.problems(conn)
+
+
+def test_a_database_that_never_was_there_is_no_problem_and_one_that_is_gone_is(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = shop.platform.tick(SENSOR)
+    assert before.run_requests
+    monkeypatch.setenv("CINESTREAM_DVDRENTAL_DATABASE", "nowhere")
+    get_settings.cache_clear()
+    gone = Platform()
+    assert gone.tick(SENSOR).run_requests == []
+    assert problems(shop) == {}
+    shop.extract()
+    assert "nowhere" in problems(shop)["dvdrental"]
 
 
 def test_row_level_security_names_every_table_and_whoever_may_bypass_it_reads_all_rows(shop: Shop) -> None:

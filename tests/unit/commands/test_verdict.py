@@ -21,6 +21,7 @@ WELL = Health(
     failing=0,
     held=0,
     extracted=(("dvdrental", datetime(2026, 5, 1, 12, 30, tzinfo=UTC)),),
+    not_extracted={},
     disk="42.4 GB free of 270.6 GB at /data (home)",
     shortage=None,
 )
@@ -35,6 +36,7 @@ def test_the_first_line_is_the_verdict() -> None:
     assert list(said(WELL)) == ["verdict", "services", "stale now", "runs", "files", "extracted", "disk"]
     assert said(WELL)["stale now"] == "nothing"
     assert said(WELL)["extracted"] == "dvdrental 2026-05-01 12:30 UTC"
+    assert said(replace(WELL, not_extracted={"shop": "why"}))["not extracted"] == "shop: why"
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,7 @@ def test_the_first_line_is_the_verdict() -> None:
         (replace(WELL, parked=1), "LOOK: 1 file is parked"),
         (replace(WELL, failing=1, waiting=1), "LOOK: 1 file failed and will be tried again"),
         (replace(WELL, runs=Runs(failed=("movielens_load",))), "LOOK: the last run failed of movielens_load"),
+        (replace(WELL, not_extracted={"shop": "a table is a view"}), "LOOK: shop cannot be extracted"),
         (replace(WELL, shortage="The disk is nearly full."), "LOOK: The disk is nearly full."),
         (replace(WELL, has_daemon=False, waiting=1), "LOOK: work waits, and no daemon does it"),
         (replace(WELL, has_daemon=False, stale={"a.b": 1}), "LOOK: work waits, and no daemon does it"),
