@@ -200,6 +200,8 @@ def _build(
         fill(making)
         _check_tables(making, schema)
         with _inside(admin, making.database) as inside:
+            # The database first: only its owner may create in schema public, and Postgres goes on in any order.
+            inside.execute(_statement("ALTER DATABASE {} OWNER TO {}", making.database, OWNER))
             inside.execute(_statement("REASSIGN OWNED BY {} TO {}", LOADER, OWNER))
             limits.apply_where_possible(inside, limits.open_functions(inside))
             inside.execute(_statement("DROP OWNED BY {}", LOADER))  # what it had granted, and rights it was granted
