@@ -26,9 +26,9 @@ from cinestream_platform.processes.home import UiError, claimed, require_free_po
 from cinestream_platform.processes.presence import refuse_second_daemon
 from cinestream_platform.processes.rotating_log import RotatingLog
 from cinestream_platform.processes.supervisor import Program, Supervisor
-from cinestream_platform.services.logins import ROLE_NAMES
 from cinestream_platform.services.postgres import PostgresServiceError, postgres_status
 from cinestream_platform.settings import Settings
+from cinestream_platform.warehouse.access import DASHBOARD
 from cinestream_platform.web.hosts import AllowedHosts
 
 DEFAULT_PORT, DEFAULT_READ_ONLY_PORT, DEFAULT_DASHBOARDS_PORT = 3000, 3001, 3002
@@ -37,11 +37,8 @@ LONGEST_SOCKET_PATH = 90  # bytes; the kernel's limit is 107, macOS' 103
 TICK_SECONDS = 5.0  # that a tick gets to end when the UI is stopped; one that is cut off changes nothing
 SECRETS = ("PASSWORD", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 """Endings of variables that the webserver does not get; Dagster's own database is in the instance's environment."""
-OTHERS_SECRETS = (
-    *("POSTGRES_PASSWORD", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"),
-    *(f"LOGIN_{role.upper()}_PASSWORD" for role in ROLE_NAMES if role != "dashboard_reader"),
-)
-"""Endings of variables that the pages do not get: they have a login of their own."""
+READER_PASSWORD = f"CINESTREAM_LOGIN_{DASHBOARD.upper()}_PASSWORD"
+"""The one secret that the pages get: of their own login."""
 NEEDED_BY_DASHBOARDS = ("altair", "fast_sugiyama", "prometheus_client", "psycopg_pool", "vl_convert")
 """What the extra [dashboards] installs."""
 
@@ -94,7 +91,7 @@ def run_dashboards(settings: Settings, port: int | None) -> None:
 
 def pages_program(port: int) -> Program:
     """The pages, on this port."""
-    return Program("dashboards", ("dashboards", "--port", str(port)), OTHERS_SECRETS)
+    return Program("dashboards", ("dashboards", "--port", str(port)), SECRETS, kept=(READER_PASSWORD,))
 
 
 def _not_installed() -> list[str]:

@@ -35,6 +35,7 @@ class Program:
     name: str  # "daemon": in messages and as the name of its log
     arguments: Sequence[str]  # of python -m cinestream_platform.processes.child
     hidden: tuple[str, ...] = ()  # endings of variables that it does not get
+    kept: tuple[str, ...] = ()  # variables that it gets nevertheless
     stop_seconds: float = 8.0  # from SIGTERM to SIGKILL
     is_base: bool = False  # the others use it: it is stopped after them
 
@@ -135,8 +136,8 @@ class Supervisor:
                 self._bury(child, child.process)
 
     def _start(self, child: Child) -> None:
-        secrets = child.program.hidden
-        environment = {name: value for name, value in os.environ.items() if not (secrets and name.endswith(secrets))}
+        hidden, kept = child.program.hidden, child.program.kept
+        environment = {name: value for name, value in os.environ.items() if name in kept or not name.endswith(hidden)}
         process = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "cinestream_platform.processes.child"),

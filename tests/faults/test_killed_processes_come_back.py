@@ -32,6 +32,7 @@ def others_than(ui: Ui, *roles: str) -> dict[str, int]:
     [
         ("daemon", "daemon ended (killed by signal 9), started again in 1 s", ()),
         ("webserver", "webserver ended (killed by signal 9), started again in 1 s", ()),
+        ("dashboards", "dashboards ended (killed by signal 9), started again in 1 s", ()),
         ("code-server", "code-server ended (killed by signal 9), started again in 1 s", ("inner",)),
         ("inner", "code-server ended (killed by signal 9), started again in", ("code-server",)),
     ],
@@ -42,7 +43,7 @@ def test_a_killed_child_comes_back_and_the_others_stay(ui: Ui, killed: str, line
     ui.kill(killed)
     ui.wait(lambda: ui.told.count(line) == told + 1, line)
     ui.wait(lambda: killed in ui.processes() and ui.processes()[killed].pid != dead, f"{killed} is there again")
-    ui.wait(lambda: len(ui.processes()) == 4, "all are there again")
+    ui.wait(lambda: len(ui.processes()) == 5, "all are there again")
     ui.wait_until_loaded()
     ui.wait_for_tick_after(time.time())
     assert others_than(ui, killed, *with_it) == before
@@ -60,6 +61,8 @@ def test_postgres_comes_back_at_the_same_port_and_the_ui_goes_on(ui: Ui):
     ui.wait_until_loaded()
     ui.wait_for_tick_after(moment + 1)
     assert ui.processes()["webserver"].pid == before["webserver"]
+    assert ui.processes()["dashboards"].pid == before["dashboards"]
+    ui.wait(lambda: ui.has_pages(), "the pages show the warehouse again")
 
 
 def test_postgres_is_not_stopped_below_a_running_ui(ui: Ui):
@@ -107,7 +110,8 @@ def test_a_daemon_of_another_home_on_the_same_database_is_refused(ui: Ui, tmp_pa
 
 def test_what_the_children_print_is_in_logs_for_the_owner_alone(ui: Ui):
     logs = ui.line.home / "logs"
-    assert {path.name for path in logs.iterdir()} == {"code-server.log", "daemon.log", "ui.log", "webserver.log"}
+    names = {path.name for path in logs.iterdir()}  # the pages print nothing but warnings
+    assert names - {"dashboards.log"} == {"code-server.log", "daemon.log", "ui.log", "webserver.log"}
     assert {path.stat().st_mode & 0o777 for path in logs.iterdir()} == {0o600}
     assert "SensorDaemon" in (logs / "daemon.log").read_text()
     assert "SensorDaemon" not in ui.told
@@ -116,7 +120,7 @@ def test_what_the_children_print_is_in_logs_for_the_owner_alone(ui: Ui):
 def test_a_killed_supervisor_takes_its_children_with_it_and_the_next_one_starts(ui: Ui):
     """Last but one: it is a new UI that is stopped by the last."""
     children = list(ui.processes().values())
-    assert len(children) == 4
+    assert len(children) == 5
     ui.process.kill()
     ui.process.wait()
     moment = time.time()
@@ -124,7 +128,7 @@ def test_a_killed_supervisor_takes_its_children_with_it_and_the_next_one_starts(
     try:
         following.wait_for_tick_after(moment)
         assert not any(process.is_running() for process in children)
-        assert sorted(processes_of(ui.line.home)) == ["code-server", "daemon", "inner", "webserver"]
+        assert sorted(processes_of(ui.line.home)) == ["code-server", "daemon", "dashboards", "inner", "webserver"]
         assert following.stop() == 0
         assert processes_of(ui.line.home) == {}
         assert "PostgreSQL" in ui.line.output("services", "status")

@@ -16,6 +16,8 @@ import httpx
 import psycopg
 import pytest
 
+from cinestream_platform.dashboards.rendering import Renderer
+from cinestream_platform.dashboards.warehouse import Warehouse
 from cinestream_platform.dashboards.words import number
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support import ledger as ledger_by_hand
@@ -39,6 +41,8 @@ PAGES = (
     *("/lineage/movielens_marts.mart_movie_ratings", "/lineage/movielens_dw.fact_ratings/rating"),
 )
 """One of each kind, with a chart, a drawing, a fault."""
+WIDE = ("/", TABLES[0], "/catalog", "/lineage/movielens_marts.mart_movie_ratings")
+"""Those that differ most when they are wide."""
 HOSTILE = (
     "\u202e</script><script>document.title = 'taken'</script><img src=x onerror=alert(1)>{{ 7 * 7 }}" + "x" * 9_000
 )
@@ -298,6 +302,23 @@ def test_an_open_page_is_told_of_news_and_then_shows_them(loaded: Platform, page
             assert time.monotonic() - started < 30
 
 
+def test_the_tile_of_the_guide_works_as_it_is_written(loaded: Platform) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text()
+    [query], [html] = (re.findall(rf"```{kind}\n(.*?)```", guide, re.DOTALL) for kind in ("sql", "html"))
+    warehouse = Warehouse(loaded.settings)
+    warehouse.open()
+    try:
+        loaded.land("movielens/ratings/again.csv", ratings_csv([(1, 1, 4.5, Y2005), (2, 1, 3.0, Y2018)]))
+        loaded.load()
+        found = warehouse.read({"duplicates": query}, {})
+    finally:
+        warehouse.close()
+    assert found == {"duplicates": [{"source": "movielens", "files": 1}]}
+    renderer = Renderer({"style.css": "", "page.js": "", "icon.svg": ""})
+    tile = renderer._templates.from_string(html).render(found)
+    assert text_of(tile) == "movielens : 1"
+
+
 def test_a_warehouse_that_is_away_is_told_and_waited_for(loaded: Platform, pages: httpx.Client) -> None:
     admin = psycopg.connect(loaded.target.conninfo().replace("dbname=pages_loaded", "dbname=postgres"), autocommit=True)
     ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'pages_loaded' AND usename LIKE '%dashboard%'"
@@ -362,12 +383,12 @@ def test_a_browser_draws_every_page_without_a_complaint(loaded: Platform, pages:
 
     with hostile_file(loaded), sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for theme, width in (("light", 360), ("dark", 1920)):
+        for theme, width, paths in (("light", 360, PAGES), ("dark", 1920, WIDE)):
             context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
             page = context.new_page()
             page.on("console", heard)
             page.on("pageerror", heard)
-            for path in PAGES:
+            for path in paths:
                 page.goto(f"{pages.base_url}{path}")
                 page.wait_for_selector("body[data-ready]", timeout=60_000)
                 assert page.locator("[data-chart]").count() == page.locator("[data-chart] svg").count(), path

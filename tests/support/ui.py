@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from cinestream_platform.commands.ui import DASHBOARDS_STEP
 from tests.support.command_line import CommandLine
 from tests.support.own_postgres import free_port
 
@@ -27,6 +28,7 @@ ROLES = {
     "daemon": ("processes.child", "daemon"),
     "webserver": ("processes.child", "webserver"),
     "code-server": ("processes.child", "code-server"),
+    "dashboards": ("processes.child", "dashboards"),
     "inner": ("dagster", "api", "grpc"),
 }
 """What the command line of each child has."""
@@ -78,6 +80,17 @@ class Ui:
             return False
         found = [(entry["locationOrLoadError"] or {}).get("__typename") for entry in entries]
         return found == ["RepositoryLocation"]
+
+    def has_pages(self) -> bool:
+        """Whether the pages for stakeholders answer, two ports above, and show the warehouse."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port + DASHBOARDS_STEP, timeout=30)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
     def last_tick(self) -> float:
         """When a tick of a sensor began that ended well, as seconds since the epoch; 0 before the first."""

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     import altair as alt
 
 SHOWN_STATES = {"fine": "good", "look": "look", "broken": "bad", "empty": "idle"}
+WATCHED = timedelta(minutes=5)  # sensors look every few seconds, and note it once a minute
 WORDS = {"fine": "Fine", "look": "Needs a look", "broken": "Wrong", "empty": "Empty"}
 
 
 def view(rows: Rows, _: Parameters) -> Mapping[str, Any]:
     """What the page shows, and ``/api/today.json`` gives."""
-    sources = [judged(row) for row in rows["sources"]]
     [health] = rows["health"]
+    sources = [judged(row, health["looked_at"]) for row in rows["sources"]]
     return {
         "title": "Today",
         "headline": headline(sources, [disk for disk in rows["disks"] if disk["is_short"]]),
@@ -44,9 +45,11 @@ def view(rows: Rows, _: Parameters) -> Mapping[str, Any]:
     }
 
 
-def judged(row: Row) -> Row:
-    """A source with its verdict as a sentence."""
+def judged(row: Row, now: datetime) -> Row:
+    """A source with its verdict as a sentence, and whether somebody looks for news of it."""
+    looked = row["last_looked_at"]
     return row | {
+        "is_watched": looked is not None and now - looked < WATCHED,
         "state": SHOWN_STATES[row["verdict"]],
         "word": WORDS[row["verdict"]],
         "sentence": sentence(row),

@@ -140,11 +140,13 @@ def test_what_others_use_is_stopped_last_and_output_is_in_the_logs(start, tmp_pa
 
 def test_a_program_gets_no_variable_that_is_hidden_from_it(start, tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET", "hush")
-    run = start(program(tmp_path, "daemon"), program(tmp_path, "webserver", hidden=("CRET",)))
-    until(lambda: run.pids("daemon") and run.pids("webserver"))
+    pages = program(tmp_path, "pages", hidden=("CRET",), kept=("SECRET",))
+    run = start(program(tmp_path, "daemon"), program(tmp_path, "webserver", hidden=("CRET",)), pages)
+    until(lambda: run.pids("daemon") and run.pids("webserver") and run.pids("pages"))
     run.stop()
     assert (tmp_path / "logs" / "daemon.log").read_text() == "True 5432\n"
     assert (tmp_path / "logs" / "webserver.log").read_text() == "False 5432\n"
+    assert (tmp_path / "logs" / "pages.log").read_text() == "True 5432\n"
 
 
 def test_a_child_that_does_not_listen_is_killed(start, tmp_path):
