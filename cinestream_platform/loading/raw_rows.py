@@ -34,6 +34,8 @@ ROWS_AT_A_TIME = 8_000_000
 """So many rows of a file wait in memory (some 300 MB of ratings) before they are written by partition."""
 BYTES_AT_A_TIME = 400_000_000
 """Rows with long texts are written sooner."""
+ROWS_PER_FRAME = 1_000_000
+"""So many rows are read back at a time: whoever reads holds two frames, the one at hand and the next."""
 OBJECT = "_object"
 """The name of the shared object that a row is in; null in a folder."""
 ROWS_PER_GROUP = 50_000
@@ -75,9 +77,12 @@ class Spool:
         if self._feed.event_time is None:
             yield WHOLE, rows
             return
-        length = f"{self._feed.unit.months}mo"
-        begins = rows.with_columns(pl.col(self._feed.event_time).dt.truncate(length).alias(PARTITION_KEY))
-        for (begin,), part in begins.partition_by(PARTITION_KEY, include_key=False, as_dict=True).items():
+        begins = rows[self._feed.event_time].dt.truncate(f"{self._feed.unit.months}mo")
+        if begins.n_unique() == 1:  # dividing copies all rows
+            yield self._feed.unit.key_of(begins[0].year, begins[0].month), rows
+            return
+        divided = rows.with_columns(begins.alias(PARTITION_KEY))
+        for (begin,), part in divided.partition_by(PARTITION_KEY, include_key=False, as_dict=True).items():
             yield self._feed.unit.key_of(begin.year, begin.month), part
 
     @property
@@ -96,8 +101,11 @@ class Spool:
         return sorted(self._folder.rglob("*.parquet"))
 
     def frames(self) -> Iterator[pl.DataFrame]:
-        """The rows, one Parquet file in memory at a time."""
-        return (pl.read_parquet(path, hive_partitioning=False) for path in self.paths)
+        """The rows in the order of their files, some at a time in memory."""
+        for path in self.paths:
+            rows = pl.scan_parquet(path, hive_partitioning=False)
+            for begin in range(0, rows.select(pl.len()).collect().item(), ROWS_PER_FRAME):
+                yield rows.slice(begin, ROWS_PER_FRAME).collect()
 
     def scan(self) -> pl.LazyFrame:
         """The rows with their ``partition_key``."""
