@@ -5,7 +5,7 @@ CREATE TABLE ops.declared (
     fingerprint text NOT NULL,
     declared_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE ops.declared IS 'Which declarations the tables declared_… hold. Grain: one row a part that is written as a whole.';
+COMMENT ON TABLE ops.declared IS 'Which declarations the tables declared_… hold. Grain: one row per part that is written as a whole.';
 COMMENT ON COLUMN ops.declared.part IS 'all, or the mart whose columns'' lineage was read from the SQL that dbt ran.';
 
 CREATE TABLE ops.declared_source (
@@ -15,7 +15,7 @@ CREATE TABLE ops.declared_source (
     systems text[] NOT NULL,
     rhythm interval
 );
-COMMENT ON TABLE ops.declared_source IS 'The sources. Grain: one row a source.';
+COMMENT ON TABLE ops.declared_source IS 'The sources. Grain: one row per source.';
 COMMENT ON COLUMN ops.declared_source.systems IS 'Operational systems that it is extracted from; none where files land.';
 COMMENT ON COLUMN ops.declared_source.rhythm IS 'New data, or the news that there is none, is expected within it; NULL for releases, which are never late.';
 
@@ -36,7 +36,7 @@ CREATE TABLE ops.declared_table (
     mart_sql text,
     PRIMARY KEY (schema_name, table_name)
 );
-COMMENT ON TABLE ops.declared_table IS 'Tables of sources, stars and marts, and what others write into schema ml. Grain: one row a table.';
+COMMENT ON TABLE ops.declared_table IS 'Tables of sources, stars and marts, and what others write into schema ml. Grain: one row per table.';
 COMMENT ON COLUMN ops.declared_table.dataset IS 'Raw tables: the feed that fills it.';
 
 CREATE TABLE ops.declared_column (
@@ -54,7 +54,7 @@ CREATE TABLE ops.declared_column (
     PRIMARY KEY (schema_name, table_name, column_name),
     FOREIGN KEY (schema_name, table_name) REFERENCES ops.declared_table ON DELETE CASCADE
 );
-COMMENT ON TABLE ops.declared_column IS 'Columns of the tables. Grain: one row a column.';
+COMMENT ON TABLE ops.declared_column IS 'Columns of the tables. Grain: one row per column.';
 
 CREATE TABLE ops.declared_check (
     source text NOT NULL,
@@ -63,7 +63,7 @@ CREATE TABLE ops.declared_check (
     description text NOT NULL,
     PRIMARY KEY (source, asset, check_name)
 );
-COMMENT ON TABLE ops.declared_check IS 'What each check says, in words. Grain: one row a check.';
+COMMENT ON TABLE ops.declared_check IS 'What each check says, in words. Grain: one row per check.';
 
 CREATE TABLE ops.declared_edge (
     from_kind text NOT NULL,
@@ -72,7 +72,7 @@ CREATE TABLE ops.declared_edge (
     to_name text NOT NULL,
     PRIMARY KEY (from_kind, from_name, to_kind, to_name)
 );
-COMMENT ON TABLE ops.declared_edge IS 'What is made from what. Grain: one row a pair.';
+COMMENT ON TABLE ops.declared_edge IS 'What is made from what. Grain: one row per pair.';
 
 CREATE TABLE ops.declared_column_edge (
     from_schema text NOT NULL,
@@ -83,7 +83,7 @@ CREATE TABLE ops.declared_column_edge (
     to_column text NOT NULL,
     PRIMARY KEY (to_schema, to_table, to_column, from_schema, from_table, from_column)
 );
-COMMENT ON TABLE ops.declared_column_edge IS 'Which columns a column is computed from. Grain: one row a pair of columns.';
+COMMENT ON TABLE ops.declared_column_edge IS 'Which columns a column is computed from. Grain: one row per pair of columns.';
 
 -- How old the newest delivery is that a publication is made from: asked for every table at once, and known when it is published.
 ALTER TABLE ops.publication ADD COLUMN data_as_of timestamptz;
@@ -136,7 +136,7 @@ CREATE TABLE ops.run (
     CHECK ((ended_at IS NULL) = (state IS NULL))
 );
 CREATE INDEX run_started ON ops.run (started_at);
-COMMENT ON TABLE ops.run IS 'Runs of the platform''s jobs, noted by themselves. Grain: one row a run.';
+COMMENT ON TABLE ops.run IS 'Runs of the platform''s jobs, noted by themselves. Grain: one row per run.';
 COMMENT ON COLUMN ops.run.state IS 'NULL while it runs, and for ever if its process was killed.';
 
 CREATE INDEX landed_file_seen ON ops.landed_file (first_seen_at);

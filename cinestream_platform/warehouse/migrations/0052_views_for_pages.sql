@@ -31,7 +31,7 @@ LEFT JOIN (
     FROM ops.landed_file WHERE status = 'loaded' GROUP BY source, dataset
 ) f ON t.kind = 'raw' AND (f.source, f.dataset) = (t.source, t.dataset)
 LEFT JOIN ops.stale_table s USING (schema_name, table_name);
-COMMENT ON VIEW platform.source_table IS 'The catalogue: what each table means and holds. Grain: one row a raw table, dimension, bridge, fact, mart, view of a mart, or table of predictions.';
+COMMENT ON VIEW platform.source_table IS 'The catalogue: what each table means and holds. Grain: one row per raw table, dimension, bridge, fact, mart, view of a mart, or table of predictions.';
 COMMENT ON COLUMN platform.source_table.kind IS 'raw, dimension, bridge, fact, mart, view (of a mart) or prediction.';
 COMMENT ON COLUMN platform.source_table.grain IS 'What a row is, without "one row": per film.';
 COMMENT ON COLUMN platform.source_table.business_question IS 'The question that it answers; of marts and views.';
@@ -55,14 +55,14 @@ SELECT
     c.schema_name, c.table_name, c.position, c.column_name, c.data_type, c.description, c.is_nullable, c.is_key,
     c.is_personal, c.refers_to, c.rules
 FROM ops.declared_column c;
-COMMENT ON VIEW platform.table_column IS 'Columns of the catalogue''s tables. Grain: one row a column.';
+COMMENT ON VIEW platform.table_column IS 'Columns of the catalogue''s tables. Grain: one row per column.';
 COMMENT ON COLUMN platform.table_column.is_key IS 'Whether it is part of what identifies a row.';
 COMMENT ON COLUMN platform.table_column.is_personal IS 'Closed to all but engineers.';
 COMMENT ON COLUMN platform.table_column.refers_to IS 'schema.table whose key it holds.';
 COMMENT ON COLUMN platform.table_column.rules IS 'What its values keep to, in words; empty without rules.';
 
 CREATE VIEW platform.lineage_edge AS SELECT from_kind, from_name, to_kind, to_name FROM ops.declared_edge;
-COMMENT ON VIEW platform.lineage_edge IS 'What is made from what, from operational tables and landing folders to exports. Grain: one row a pair.';
+COMMENT ON VIEW platform.lineage_edge IS 'What is made from what, from operational tables and landing folders to exports. Grain: one row per pair.';
 COMMENT ON COLUMN platform.lineage_edge.from_kind IS 'operational table, extraction, landing folder, raw, star or mart.';
 COMMENT ON COLUMN platform.lineage_edge.from_name IS 'schema.table; source/dataset of landing folders and extractions; database.table of operational tables.';
 COMMENT ON COLUMN platform.lineage_edge.to_kind IS 'extraction, raw, star, mart or export.';
@@ -70,14 +70,14 @@ COMMENT ON COLUMN platform.lineage_edge.to_name IS 'As from_name; source_exports
 
 CREATE VIEW platform.column_lineage_edge AS
 SELECT from_schema, from_table, from_column, to_schema, to_table, to_column FROM ops.declared_column_edge;
-COMMENT ON VIEW platform.column_lineage_edge IS 'Which columns a column is computed from, where known. Grain: one row a pair of columns.';
+COMMENT ON VIEW platform.column_lineage_edge IS 'Which columns a column is computed from, where known. Grain: one row per pair of columns.';
 
 CREATE VIEW platform.publication AS
 SELECT
     publication_id, schema_name, table_name, partition_key, run_id, published_at, rows, content_hash, is_changed,
     is_latest, data_as_of, cardinality(file_ids) AS files, upstream AS inputs
 FROM ops.publication;
-COMMENT ON VIEW platform.publication IS 'What was published when, by which run. Grain: one row a publication of a table, partition or export.';
+COMMENT ON VIEW platform.publication IS 'What was published when, by which run. Grain: one row per publication of a table, partition or export.';
 COMMENT ON COLUMN platform.publication.partition_key IS '2005; 2005-04 for the month or the quarter that begins then; whole for a table without partitions.';
 COMMENT ON COLUMN platform.publication.is_changed IS 'False where new inputs gave the same content.';
 COMMENT ON COLUMN platform.publication.files IS 'How many landed files it is made from (publication_file).';
@@ -97,7 +97,7 @@ SELECT
 FROM ops.landed_file f
 JOIN ops.declared_table t ON t.kind = 'raw' AND (t.source, t.dataset) = (f.source, f.dataset)
 WHERE f.status = 'loaded';
-COMMENT ON VIEW platform.publication_file IS 'From a published partition to its landed files, and from a file to every table and partition that it is in. Ask for one table or one file. Grain: one row a file and partition that is published now.';
+COMMENT ON VIEW platform.publication_file IS 'From a published partition to its landed files, and from a file to every table and partition that it is in. Ask for one table or one file. Grain: one row per file and partition that is published now.';
 COMMENT ON COLUMN platform.publication_file.publication_id IS 'NULL for raw tables, into which files are loaded one by one.';
 COMMENT ON COLUMN platform.publication_file.rows_in_partition IS 'Rows of the file in this partition, where its partitions are the table''s.';
 
@@ -132,7 +132,7 @@ FROM (
     FROM ops.landed_file f
     WHERE f.loaded_at IS NOT NULL AND f.status IN ('loaded', 'superseded')
 ) AS judged;
-COMMENT ON VIEW platform.delivery IS 'Loaded deliveries, each compared with those before it. Ask for one feed or a time. Grain: one row a loaded version of a file.';
+COMMENT ON VIEW platform.delivery IS 'Loaded deliveries, each compared with those before it. Ask for one feed or a time. Grain: one row per loaded version of a file.';
 COMMENT ON COLUMN platform.delivery.rejected_share IS 'Rejected records as a part of all.';
 COMMENT ON COLUMN platform.delivery.usual_share IS 'The median of the shares of the 20 deliveries of the feed before it; NULL with fewer than 3.';
 COMMENT ON COLUMN platform.delivery.is_as_usual IS 'At most 2 times the usual share, or at most 0.1 %; NULL where neither is known.';
@@ -161,7 +161,7 @@ FROM (
     ) AS l
 ) AS found
 ORDER BY position;
-COMMENT ON VIEW platform.source_freshness IS 'How old the data of each source is, and whether that is later than its rhythm allows. Grain: one row a source.';
+COMMENT ON VIEW platform.source_freshness IS 'How old the data of each source is, and whether that is later than its rhythm allows. Grain: one row per source.';
 COMMENT ON COLUMN platform.source_freshness.rhythm IS 'News is expected within it; NULL for releases, which are never late.';
 COMMENT ON COLUMN platform.source_freshness.newest_data_at IS 'The time at which the newest loaded file landed; of a database the last time at which all that it held was loaded. NULL if nothing is loaded.';
 COMMENT ON COLUMN platform.source_freshness.last_looked_at IS 'When it was last looked for something new, to the minute.';
@@ -197,7 +197,7 @@ SELECT
         ELSE 'died'
     END AS state
 FROM ops.run;
-COMMENT ON VIEW platform.run IS 'Runs of the platform''s jobs that began. Grain: one row a run.';
+COMMENT ON VIEW platform.run IS 'Runs of the platform''s jobs that began. Grain: one row per run.';
 COMMENT ON COLUMN platform.run.what IS 'What it was asked to load or build.';
 COMMENT ON COLUMN platform.run.why IS 'What asked for it: a sensor, a schedule, or somebody by hand.';
 COMMENT ON COLUMN platform.run.state IS 'running, succeeded, failed, or died (its process ended without a word).';
@@ -286,7 +286,7 @@ CROSS JOIN LATERAL (
     ], NULL) AS reasons
 ) AS found
 ORDER BY position;
-COMMENT ON VIEW platform.source_health IS 'Is it fresh, and is it right: the verdict on each source, and what it is made from. Grain: one row a source.';
+COMMENT ON VIEW platform.source_health IS 'Is it fresh, and is it right: the verdict on each source, and what it is made from. Grain: one row per source.';
 COMMENT ON COLUMN platform.source_health.files_landed IS 'Versions of files, or extracted tables, that were first seen within the last 24 hours.';
 COMMENT ON COLUMN platform.source_health.files_waiting IS 'Files that are not loaded yet; files_failing of them failed and will be tried again.';
 COMMENT ON COLUMN platform.source_health.files_parked IS 'Files that were refused; platform.file says why.';
