@@ -56,7 +56,7 @@ def prepare_dbt() -> None:
     """What dbt's zygote does before it forks: it parses, so that the classes of all nodes are made (2 s of each start).
 
     The second time it reads what the first has written. Without its static parser, whose threads no fork has. All
-    macros are compiled (0.4 s), and what a flag is called that names no source is not looked up on the stack (0.1 s).
+    macros are compiled, and what a flag is called that names no source is not looked up on the stack.
     """
     flags = import_module("dbt_common.behavior_flags")
     flags.BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters.postgres.impl")
