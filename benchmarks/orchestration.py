@@ -70,7 +70,7 @@ def main() -> None:
         _timed(asset, "publish", "tables: compute, validate, COPY, constraints")
         _count_dbt(assets)
         try:
-            run_demo(get_settings(), None, release="", scale=options.scale, fresh=False)
+            run_demo(get_settings(), None, release="", scale=options.scale, sources=(), fresh=False)
         finally:
             stop_postgres(Path(home))
     total = time.perf_counter() - started - installed

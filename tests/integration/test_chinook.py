@@ -522,7 +522,7 @@ def test_a_bundle_is_loaded_once_reloaded_and_retracted_by_its_key(platform: Pla
 
     for command in (reload_key, retract_key):
         with pytest.raises(UnknownFileError, match=r"no landed file has the key chinook/release/a\.sqlite#nope"):
-            command(f"{BUNDLE}#nope")
+            command(get_settings(), f"{BUNDLE}#nope")
 
 
 def test_of_a_bundle_without_one_table_the_others_are_loaded_and_that_one_is_parked_by_its_name(

@@ -533,5 +533,5 @@ def test_an_extracted_state_can_be_neither_reloaded_nor_retracted(shop: Shop) ->
         with pytest.raises(
             NotLandableError, match=r"not a landed file: it is a state of dvdrental's own.*Extract again"
         ):
-            ask(key)
+            ask(shop.platform.settings, key)
     assert shop.published() == before

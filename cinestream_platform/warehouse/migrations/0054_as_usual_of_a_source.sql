@@ -1,4 +1,5 @@
--- A source is as usual where every feed is known to be: with one of which that is not known, nothing is said.
+-- A source is as usual where every feed is known to be: with one of which that is not known, nothing is said. A parked file
+-- is counted as a file and not as a failed check too: what is published is right, so the source needs a look and is not wrong.
 CREATE OR REPLACE VIEW platform.source_health AS
 WITH files AS (
     SELECT
@@ -25,13 +26,14 @@ deliveries AS (
         source, sum(records)::bigint AS records, sum(rows_loaded)::bigint AS rows_loaded,
         sum(rows_rejected)::bigint AS rows_rejected,
         CASE WHEN bool_and(usual_share IS NOT NULL) THEN sum(usual_share * records) / nullif(sum(records), 0) END AS usual_share,
-        count(*) FILTER (WHERE NOT is_as_usual) AS unusual, 
+        count(*) FILTER (WHERE NOT is_as_usual) AS unusual,
         CASE WHEN bool_and(is_as_usual) THEN CASE WHEN bool_and(is_as_usual IS NOT NULL) THEN true END ELSE bool_and(is_as_usual) END AS is_as_usual
     FROM newest GROUP BY source
 ),
 checks AS (
     SELECT
-        source, count(*) AS checks, count(*) FILTER (WHERE NOT is_passed AND severity = 'error') AS failed,
+        source, count(*) AS checks,
+        count(*) FILTER (WHERE NOT is_passed AND severity = 'error' AND check_name <> 'no_parked_files') AS failed,
         count(*) FILTER (WHERE NOT is_passed AND severity = 'warn') AS warned
     FROM ops.check_result WHERE is_latest GROUP BY source
 ),
@@ -84,3 +86,4 @@ CROSS JOIN LATERAL (
     ], NULL) AS reasons
 ) AS found
 ORDER BY position;
+COMMENT ON COLUMN platform.source_health.failed_checks IS 'Checks of severity error that fail now, but for no_parked_files: files_parked counts these.';
