@@ -31,7 +31,9 @@ WAITING = (
     " AND mode = 'AccessExclusiveLock'"
 )
 """Swaps that wait for their lock."""
-WAITING_FOR = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass AND mode = 'AccessExclusiveLock'"
+WAITING_FOR = (
+    "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass AND mode = 'AccessExclusiveLock'"
+)
 JOINED = (
     "SELECT count(*), coalesce(sum(rating), 0) FROM movielens_dw.dim_user JOIN movielens_dw.fact_ratings USING (user_key)"
     " JOIN movielens_dw.dim_movie USING (movie_key)"
