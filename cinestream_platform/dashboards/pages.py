@@ -1,6 +1,7 @@
 """What a page is: the SQL of its tiles, a function from their rows to what is shown, and a template.
 
-The files of a page lie in one folder: ``page.py``, ``page.html``, one ``.sql`` for each tile.
+The files of a page lie in one folder: ``page.py``, ``page.html``, one ``.sql`` for each tile. A tile of another page is
+named and not copied (``shared_tiles``).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Page:
             the time (late, the last day) moves by itself.
         shows_disks: Whether the view is given the file systems too, as rows of ``disks``.
         data_path: Where the same is given as JSON.
+        shared_tiles: Tiles of other pages that this one shows too, such as ``table/files``.
     """
 
     folder: str
@@ -50,11 +52,13 @@ class Page:
     keeps_seconds: float = 30.0
     shows_disks: bool = False
     data_path: str | None = None
+    shared_tiles: tuple[str, ...] = ()
 
     @cached_property
     def queries(self) -> dict[str, str]:
         """The SQL of each tile, by name."""
-        found = sorted((FOLDER / self.folder).glob("*.sql"))
+        shared = [FOLDER / f"{tile}.sql" for tile in self.shared_tiles]
+        found = [*sorted((FOLDER / self.folder).glob("*.sql")), *shared]
         return {path.stem: path.read_text(encoding="utf-8") for path in found}
 
     def parameters(self, parts: Mapping[str, Any], query: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from cinestream_platform.messages import counted
+
 NONE = "–"
 MOST_NAME = 120
 TURNING = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f]")
@@ -42,7 +44,7 @@ def percent(value: float | None) -> str:
     points = value * 100
     if 0 < points < 0.01:
         return "under 0.01 %"
-    return f"{points:.2f}".rstrip("0").rstrip(".") + " %"
+    return f"{number(points)} %"
 
 
 def moment(value: datetime | None) -> Markup | str:
@@ -66,9 +68,8 @@ def span(value: timedelta | None) -> str:
     seconds = round(value.total_seconds())
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= length:
-            count = round(seconds / length)
-            return f"{count:,} {unit}{'' if count == 1 else 's'}"
-    return f"{seconds} second{'' if seconds == 1 else 's'}"
+            return counted(round(seconds / length), unit)
+    return counted(seconds, "second")
 
 
 def name(value: str | None, most: int = MOST_NAME) -> Markup | str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from dagster import AssetKey, TableColumnLineage
@@ -45,7 +46,7 @@ KINDS = {
     Layer.PREDICTION: "prediction",
 }
 SAMPLE_ROWS = 20
-GRAIN = re.compile(r"Grain:\s*(?:one row\s+)?(.*?)(?:\.(?:\s|$))", re.DOTALL)
+GRAIN = re.compile(r"Grain:\s*(.*?)(?:\.(?:\s|$))", re.DOTALL)
 
 
 def declare(conn: Connection[Any], asset_graph: Any, catalog: Catalog, settings: Settings) -> bool:
@@ -66,7 +67,7 @@ def declared_by(asset_graph: Any, catalog: Catalog, manifest: Mapping[str, Any])
         key=lambda node: (catalog.mart_schemas.index(node["schema"]), table_of(node)),
     )
     rows = [*(_table(table, catalog) for table in tables), *(_mart(node, catalog) for node in models)]
-    positioned = [DeclaredTable(**{**vars(row), "position": place}) for place, row in enumerate(rows, 1)]
+    positioned = [replace(row, position=place) for place, row in enumerate(rows, 1)]
     references = _references(manifest)
     return Declared(
         sources=[

@@ -21,6 +21,7 @@ from cinestream_platform.orchestration.partitions import unit_of
 from cinestream_platform.orchestration.published import version_of
 from cinestream_platform.orchestration.staleness import Node, current_upstream
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.kept_connections import kept_connection
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class MartLedger:
         read = {dep.asset_key for deps in lineage.deps_by_column.values() for dep in deps}
         schemas = {key: self._nodes[key].schema for key in read if key in self._nodes}
         edges = mart_column_edges(_schema(model_key), model_key.path[-1], lineage, schemas)
-        with connect(self._target) as conn:
+        with kept_connection(self._target) as conn:
             write_column_lineage(conn, _schema(model_key), model_key.path[-1], edges)
 
     def check(self, found: Sequence[Checked]) -> None:

@@ -15,7 +15,7 @@ from dagster import AssetCheckEvaluation, AssetCheckResult, AssetKey, Materializ
 from cinestream_platform.ledger import check_results
 from cinestream_platform.ledger.check_results import Evaluation
 from cinestream_platform.messages import describe
-from cinestream_platform.warehouse.connection import connect
+from cinestream_platform.warehouse.kept_connections import kept_connection
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +55,7 @@ def keep(context: Any, found: Iterable[Checked]) -> None:
     if not evaluations:
         return
     try:
-        with connect(context.resources.warehouse.target()) as conn:
+        with kept_connection(context.resources.warehouse.target()) as conn:
             check_results.record(conn, context.run.run_id, evaluations)
     except Exception as error:
         context.log.warning("What checks found is not entered in the ledger: %s", describe(error))

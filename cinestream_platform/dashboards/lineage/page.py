@@ -87,5 +87,6 @@ def _listed(nodes: Mapping[Key, Node], keys: Iterable[Key]) -> list[tuple[str, l
     return [(heading, group) for heading, group in groups if group]
 
 
-LINEAGE = Page("lineage", "/lineage/{table}", view, filters=("column",), keeps_seconds=300)
-COLUMN_LINEAGE = Page("lineage", "/lineage/{table}/{column}", view, keeps_seconds=300)
+SHARED = ("table/files",)
+LINEAGE = Page("lineage", "/lineage/{table}", view, filters=("column",), keeps_seconds=300, shared_tiles=SHARED)
+COLUMN_LINEAGE = Page("lineage", "/lineage/{table}/{column}", view, keeps_seconds=300, shared_tiles=SHARED)

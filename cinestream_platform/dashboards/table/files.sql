@@ -1,5 +1,4 @@
-SELECT DISTINCT ON (loaded_at, file_id)
-    file_id, key, status, loaded_at, rows_loaded, rows_rejected, count(*) OVER () AS total
+SELECT file_id, key, status, loaded_at, rows_loaded, rows_rejected, count(*) OVER () AS total
 FROM (
     SELECT DISTINCT file_id, key, status, loaded_at, rows_loaded, rows_rejected
     FROM platform.publication_file
