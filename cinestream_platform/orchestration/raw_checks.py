@@ -51,7 +51,7 @@ def raw_check_specs(feed: Feed, key: AssetKey) -> list[AssetCheckSpec]:
     descriptions = {name: text + UNUSUAL for name, text in descriptions.items()} | {
         RECORDS_ACCOUNTED_FOR: "Of every loaded file: its records = its rows in the table + its rejected records.",
         NO_PARKED_FILES: "No file of this table was refused.",
-        LAST_RECORD: "No loaded file ends within a record, as a file does that was cut.",
+        LAST_RECORD: "Every loaded file ends with a complete record. A file that was cut does not.",
         WRITTEN_AS_DECLARED: "Nothing was accepted that is written in another form than declared: 862.0 in a column of "
         f"whole numbers, the noise of binary floats in decimals, {', '.join(FILE_WARNINGS.values())}. Such values are "
         f"read exactly.{UNUSUAL}",
