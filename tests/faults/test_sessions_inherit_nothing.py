@@ -21,14 +21,14 @@ from cinestream_platform import settings
 from cinestream_platform.lake.s3 import S3Access, StoreLimits
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.marts import resource
-from cinestream_platform.orchestration import storage, warehouse
+from cinestream_platform.orchestration import storage
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect, connect_bulk
 from cinestream_platform.warehouse.kept_connections import kept_connection
 from cinestream_platform.warehouse.sessions import SETTINGS
 from tests.conftest import REGION, S3Server
 from tests.support.chinook import customers, employees, invoices, lines, tracks
-from tests.support.platform import Platform, database, environment_of
+from tests.support.platform import Platform, database, database_of_the_manifest, environment_of
 from tests.support.proxy import Proxy
 
 HOSTILE = {
@@ -303,8 +303,8 @@ def besieged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Platform]:
     """A platform on S3 whose database, login, shell and account are all hostile."""
-    admin, bucket = replace(postgres, database="postgres"), s3_server.create_bucket()
-    with database(admin, "cinestream", calendar_template) as target:
+    bucket = s3_server.create_bucket()
+    with database_of_the_manifest(postgres, calendar_template, manifest_home) as target:
         make_hostile(target)
         variables = environment_of(target, manifest_home) | {
             "CINESTREAM_LANDING_URL": f"s3://{bucket}/landing",
@@ -317,11 +317,7 @@ def besieged(
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         request.getfixturevalue("shell")  # now: what a test itself needs is there
-        warehouse.forget_prepared()  # an earlier database had the same name
         yield Platform()
-    # Other fixtures log in to the session's server by that database.
-    with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
-        conn.execute("CREATE DATABASE cinestream")
 
 
 def test_a_load_and_a_build_with_marts_are_as_ever(besieged: Platform) -> None:

@@ -19,7 +19,6 @@ from pydantic import SecretStr
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.ledger import check_results, quality
 from cinestream_platform.ledger.check_results import Evaluation
-from cinestream_platform.orchestration import warehouse
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support import ledger as ledger_by_hand
 from tests.support.platform import (
@@ -28,7 +27,7 @@ from tests.support.platform import (
     Y2018,
     Platform,
     csv_bytes,
-    database,
+    database_of_the_manifest,
     environment_of,
     ratings_csv,
     settled,
@@ -43,10 +42,9 @@ def loaded(
 ) -> Iterator[Platform]:
     """One loaded and built platform for all tests here; they change nothing, or roll it back."""
     with (
-        database(replace(postgres, database="postgres"), "cinestream", calendar_template) as target,  # as dbt parsed it
+        database_of_the_manifest(postgres, calendar_template, manifest_home) as target,
         settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("views")),
     ):
-        warehouse.forget_prepared()  # an earlier database had the same name
         platform = Platform()
         platform.declare()
         platform.land("movielens/movies/movies.csv", MOVIES)
@@ -57,7 +55,6 @@ def loaded(
         platform.load()
         platform.build(marts=True)
         yield platform
-    warehouse.forget_prepared()
 
 
 def as_reader(platform: Platform, role: str) -> Any:

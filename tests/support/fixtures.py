@@ -48,23 +48,17 @@ def marts_platform(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Platform]:
     """A platform on folders in a copy named ``cinestream``, the name that the dbt manifest was made for."""
-    from cinestream_platform.orchestration import warehouse
-    from tests.support.platform import Platform, database, environment_of
+    from tests.support.platform import Platform, database_of_the_manifest, environment_of
 
-    admin = replace(postgres, database="postgres")
-    with database(admin, "cinestream", database_template) as target:
+    with database_of_the_manifest(postgres, database_template, manifest_home) as target:
         variables = environment_of(target, manifest_home)
         variables["CINESTREAM_LANDING_URL"] = (tmp_path / "landing").as_uri()
         variables["CINESTREAM_LAKE_URL"] = (tmp_path / "lake").as_uri()
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         get_settings.cache_clear()
-        warehouse.forget_prepared()  # an earlier database had the same name
         yield Platform()
     get_settings.cache_clear()
-    # Other fixtures log in to the session's server by that database.
-    with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
-        conn.execute("CREATE DATABASE cinestream")
 
 
 @pytest.fixture(scope="module")

@@ -31,12 +31,14 @@ from cinestream_platform.catalog import CATALOG, EXTRACTS, FEEDS, SOURCES
 from cinestream_platform.lake.store import ObjectStore, open_lake, open_landing
 from cinestream_platform.ledger.landed_files import DueFile
 from cinestream_platform.ledger.publications import read_state
+from cinestream_platform.marts import project
 from cinestream_platform.marts.declared import declare
+from cinestream_platform.orchestration import warehouse
 from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.resources import given, platform_resources
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.orchestration.warehouse import start_and_prepare
-from cinestream_platform.settings import get_settings
+from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support import warm
 
@@ -358,6 +360,27 @@ def database(server: PostgresTarget, name: str, template: str | None = None) -> 
         with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
             for made in (name, f"{name}_dvdrental"):
                 conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(made)))
+
+
+@contextmanager
+def database_of_the_manifest(server: PostgresTarget, template: str, home: Path) -> Iterator[PostgresTarget]:
+    """The database ``cinestream``, whose name the home's dbt manifest is made for, for as long as marts are built there.
+
+    A test of another database may have had the project parsed for that one. The session's server has a database
+    ``cinestream`` before and after: fixtures log in by it.
+    """
+    admin = replace(server, database="postgres")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(project, "dbt_executable", warm.dbt_executable)
+        project.ensure_manifest(Settings(home=home, postgres_database="cinestream"))
+    try:
+        with database(admin, "cinestream", template) as target:
+            warehouse.forget_prepared()  # an earlier database had the same name
+            yield target
+    finally:
+        warehouse.forget_prepared()
+        with psycopg.connect(admin.conninfo(), autocommit=True) as conn:
+            conn.execute("CREATE DATABASE cinestream")
 
 
 def _grant_alike(conn: psycopg.Connection[Any], name: str, template: str) -> None:
