@@ -265,7 +265,10 @@ def sweep() -> None:
 @cli.command()
 @click.option("--role", type=click.Choice(ROLES), help="Log in as a member of this role; without, as the owner.")
 def dsn(role: str | None) -> None:
-    """Print a DSN, password included, for programs that take one."""
+    """Print a DSN, password included, for programs that take one.
+
+    The server is started if it is not running, and roles are created.
+    """
     from cinestream_platform.commands.access import dsn_of
 
     click.echo(dsn_of(_settings(), role))
@@ -286,7 +289,8 @@ Examples:
 def psql(role: str | None, arguments: tuple[str, ...]) -> None:
     """Open the warehouse in the included psql. ARGUMENTS are those of psql, such as -c "SELECT 1".
 
-    The role's rights are what its members have: data_analyst reads stars and marts, but no personal columns.
+    The role's rights are what its members have: data_analyst reads stars and marts, but no personal columns. The server
+    is started if it is not running, and roles are created.
     """
     from cinestream_platform.commands.access import run_psql
 
@@ -296,7 +300,10 @@ def psql(role: str | None, arguments: tuple[str, ...]) -> None:
 @cli.command()
 @click.option("--apply", "apply_", is_flag=True, help="Grant missing rights, revoke undeclared ones.")
 def roles(apply_: bool) -> None:
-    """Compare the grants in Postgres with the declared ones."""
+    """Compare the grants in Postgres with the declared ones.
+
+    The server is started if it is not running, and roles and tables are created.
+    """
     from cinestream_platform.commands.access import report_grants
 
     sys.exit(report_grants(_settings(), apply=apply_))

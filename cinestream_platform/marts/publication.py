@@ -11,7 +11,6 @@ from psycopg.sql import SQL, Identifier
 from cinestream_platform.catalog import TABLES
 from cinestream_platform.declarations.partitioning import WHOLE, PartitionUnit
 from cinestream_platform.ledger.declared import write_column_lineage
-from cinestream_platform.ledger.deliveries import touches
 from cinestream_platform.ledger.publications import Publication, Published, latest, read_state, record, rows_published
 from cinestream_platform.marts.declared import mart_column_edges
 from cinestream_platform.marts.rebuild import rebuild_by
@@ -19,7 +18,7 @@ from cinestream_platform.orchestration.asset import asset_key
 from cinestream_platform.orchestration.kept_checks import Checked, keep
 from cinestream_platform.orchestration.partitions import unit_of
 from cinestream_platform.orchestration.published import version_of
-from cinestream_platform.orchestration.staleness import Node, current_upstream
+from cinestream_platform.orchestration.staleness import Node, versions_behind
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.kept_connections import kept_connection
 
@@ -92,27 +91,18 @@ class MartLedger:
         return upstream
 
     def _enter(self, conn: Connection[Any], node: Node, partition_key: str, rows: int, content_hash: str) -> None:
-        made_from = current_upstream(node, partition_key, self._nodes, self._state)
+        read = list(versions_behind(node, partition_key, self._nodes, self._state))
+        made_from = tuple(sorted({version.changed_by for version in read}))
         before = latest(conn, *node.relation, partition_key)
         if before is None and not rows and not made_from:
             return  # a partition without a row was never published and is no news
         changed = before is None or before.content_hash != content_hash
-        files = self._files(node, partition_key)
+        files = tuple(sorted({file_id for version in read for file_id in version.file_ids}))
         publication = Publication(partition_key, rows, content_hash, files, changed, upstream=made_from)
         number = record(conn, *node.relation, self._context.run_id, publication)
         if number and changed:
             published = Published(files, made_from, number, is_intact=True)
             self._state.published.setdefault(node.relation, {})[partition_key] = published
-
-    def _files(self, node: Node, partition_key: str) -> tuple[int, ...]:
-        """The landed files behind it: all of its source that were loaded, or those that touch the partition."""
-        found = {
-            file_id
-            for (source, _), files in self._state.files.items()
-            for file_id, raw in files.items()
-            if source == node.key.path[0] and (not node.is_partitioned or touches(raw, node.unit, partition_key))
-        }
-        return tuple(sorted(found))
 
 
 def _schema(mart: AssetKey) -> str:

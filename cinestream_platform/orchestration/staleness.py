@@ -95,16 +95,18 @@ def current_upstream(
     node: Node, partition_key: str, nodes: Mapping[AssetKey, Node], state: LedgerState
 ) -> tuple[int, ...]:
     """The publications that a table (or a partition of it) would be made from now."""
+    return tuple(sorted({version.changed_by for version in versions_behind(node, partition_key, nodes, state)}))
+
+
+def versions_behind(
+    node: Node, partition_key: str, nodes: Mapping[AssetKey, Node], state: LedgerState
+) -> Iterator[Published]:
+    """The partitions of other tables that a table (or a partition of it) would be made from now, as published."""
     aligned = set(_aligned_upstream(node, nodes))
-    found = {
-        version.changed_by
-        for key in node.upstream
-        if key in nodes
-        for version in versions_read(
-            state.published.get(nodes[key].relation, {}), partition_key if key in aligned else None
-        )
-    }
-    return tuple(sorted(found))
+    for key in node.upstream:
+        if key in nodes:
+            published = state.published.get(nodes[key].relation, {})
+            yield from versions_read(published, partition_key if key in aligned else None)
 
 
 def _aligned_upstream(node: Node, nodes: Mapping[AssetKey, Node]) -> list[AssetKey]:

@@ -152,6 +152,22 @@ def test_a_file_leads_to_every_partition_that_it_is_in_and_back(loaded: Platform
     ) == [("movielens/ratings/a.csv", 1), ("movielens/ratings/b.csv", 1)]
 
 
+def test_the_files_behind_a_mart_are_those_of_the_tables_that_it_reads(loaded: Platform) -> None:
+    read = """
+        SELECT m.table_name, m.file_ids,
+            (SELECT coalesce(array_agg(DISTINCT f ORDER BY f), '{}') FROM ops.publication u, unnest(u.file_ids) f
+             WHERE u.publication_id = ANY (m.upstream))
+        FROM ops.publication m WHERE m.is_latest AND m.schema_name = 'movielens_marts'"""
+    behind = {table: (files, of_tables) for table, files, of_tables in loaded.query(read)}
+    assert all(files == of_tables for files, of_tables in behind.values())
+    tags = loaded.ledger_row("movielens/tags/a.csv")["file_id"]
+    assert {table for table, (files, _) in behind.items() if tags in files} == {
+        "mart_tag_popularity",
+        "mart_user_activity",
+        "mart_user_retention",
+    }
+
+
 def test_lineage_leads_from_every_table_to_where_its_data_comes_from(loaded: Platform) -> None:
     edges = loaded.query("SELECT from_kind, from_name, to_kind, to_name FROM platform.lineage_edge")
     assert ("landing folder", "movielens/ratings", "raw", "raw_movielens.ratings") in edges
