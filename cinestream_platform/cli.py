@@ -5,24 +5,13 @@ import sys
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cinestream_platform.commands.grouped import EXAMPLES, GroupedCommands
+from cinestream_platform.commands.grouped import EXAMPLES, GroupedCommands, given_settings
+from cinestream_platform.commands.operating import OPERATING
 from cinestream_platform.commands.source_names import NamingCommand, SourceChoice, completed
-
-if TYPE_CHECKING:
-    from cinestream_platform.settings import Settings
-
-ROLES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
-
-
-def _settings() -> "Settings":
-    """The settings that the environment gives: read here, and passed from here on."""
-    from cinestream_platform.settings import get_settings
-
-    return get_settings()
 
 
 @click.group(
@@ -40,7 +29,7 @@ def cli() -> None:
     from cinestream_platform.settings import SettingsError
 
     with suppress(SettingsError, OSError):  # the command itself, or doctor, says what is wrong
-        close_home(_settings().home_dir)
+        close_home(given_settings().home_dir)
 
 
 @cli.command(
@@ -64,7 +53,7 @@ def demo(data: Path | None, release: str | None, scale: float | None, sources: t
         raise click.UsageError("--scale is the size of generated files; those of --data are taken as they are")
     from cinestream_platform.commands.demo import run_demo
 
-    sys.exit(run_demo(_settings(), data, release=release, scale=scale or 1.0, sources=sources, fresh=fresh))
+    sys.exit(run_demo(given_settings(), data, release=release, scale=scale or 1.0, sources=sources, fresh=fresh))
 
 
 @cli.command()
@@ -74,7 +63,7 @@ def ui(port: int | None, read_only: bool) -> None:
     """Start the Dagster UI and daemon, and keep them running; sensors load what lands until Ctrl-C."""
     from cinestream_platform.commands.ui import run_ui
 
-    run_ui(_settings(), port, read_only=read_only)
+    run_ui(given_settings(), port, read_only=read_only)
 
 
 @cli.command()
@@ -83,7 +72,7 @@ def dashboards(port: int | None) -> None:
     """Serve the pages for stakeholders: is it fresh, is it right, where does a number come from. Until Ctrl-C."""
     from cinestream_platform.commands.ui import run_dashboards
 
-    run_dashboards(_settings(), port)
+    run_dashboards(given_settings(), port)
 
 
 @cli.command(
@@ -106,7 +95,7 @@ def land(source: str, path: Path, dataset: str | None, name: str | None, replace
     """
     from cinestream_platform.commands.files import land_named
 
-    for line in land_named(_settings(), source, path, dataset=dataset, name=name, replace=replace):
+    for line in land_named(given_settings(), source, path, dataset=dataset, name=name, replace=replace):
         click.echo(line)
 
 
@@ -128,7 +117,7 @@ def fetch(
     from cinestream_platform.commands.fetch import fetch as fetch_source
 
     options = {"release": release, "base_url": base_url, "as_name": name}
-    lines = fetch_source(_settings(), source, archive, **options, replace=replace)
+    lines = fetch_source(given_settings(), source, archive, **options, replace=replace)
     for line in lines:
         click.echo(line)
 
@@ -155,7 +144,7 @@ def load_source(
     from cinestream_platform.declarations.sample import SampleSize
 
     size = SampleSize(scale=scale, seed=seed, dirt=not clean)
-    settings = _settings()
+    settings = given_settings()
     made = restore(settings, source, archive, replace=replace) if archive else None
     for line in made or generate(settings, source, size, replace=replace):
         click.echo(line)
@@ -184,7 +173,7 @@ def sample(
     from cinestream_platform.declarations.sample import SampleSize
 
     size = SampleSize(scale=scale, seed=seed, dirt=not clean, ratings=ratings, dirty=dirty)
-    for line in generate(_settings(), source, folder, size):
+    for line in generate(given_settings(), source, folder, size):
         click.echo(line)
 
 
@@ -202,7 +191,7 @@ def status(files: bool, quick: bool) -> None:
     """Whether all is well; what landed, what waits, what is parked, what was published last."""
     from cinestream_platform.commands.status import print_status
 
-    print_status(_settings(), every_file=files, quick=quick)
+    print_status(given_settings(), every_file=files, quick=quick)
 
 
 @cli.command(cls=NamingCommand)
@@ -214,7 +203,7 @@ def explore(source: str) -> None:
     """
     from cinestream_platform.commands.explore import print_report
 
-    print_report(_settings(), source)
+    print_report(given_settings(), source)
 
 
 @cli.command()
@@ -222,7 +211,7 @@ def docs() -> None:
     """Make a page of the marts: lineage, columns, tests, SQL; say where it is."""
     from cinestream_platform.commands.dbt_docs import make_docs
 
-    click.echo(f"The docs of the marts are in {make_docs(_settings()).as_uri()}")
+    click.echo(f"The docs of the marts are in {make_docs(given_settings()).as_uri()}")
 
 
 @cli.command("new-source", epilog="Example: cinestream new-source trailers --from samples/trailers/")
@@ -242,7 +231,7 @@ def reload(key: str) -> None:
     """Have a file read again, for instance after it was parked."""
     from cinestream_platform.commands.files import reload_key
 
-    click.echo("\n".join(reload_key(_settings(), key)))
+    click.echo("\n".join(reload_key(given_settings(), key)))
 
 
 @cli.command(cls=NamingCommand, epilog="Example: cinestream retract {source}/{dataset}/{file}")
@@ -251,7 +240,7 @@ def retract(key: str) -> None:
     """Undo a file: its rows leave the raw table, and the partitions that it touched are rebuilt."""
     from cinestream_platform.commands.files import retract_key
 
-    click.echo("\n".join(retract_key(_settings(), key)))
+    click.echo("\n".join(retract_key(given_settings(), key)))
 
 
 @cli.command()
@@ -259,124 +248,11 @@ def sweep() -> None:
     """Delete what crashed loads left in the lake more than a day ago."""
     from cinestream_platform.commands.files import sweep as sweep_lake
 
-    click.echo(sweep_lake(_settings()))
+    click.echo(sweep_lake(given_settings()))
 
 
-@cli.command()
-@click.option("--role", type=click.Choice(ROLES), help="Log in as a member of this role; without, as the owner.")
-def dsn(role: str | None) -> None:
-    """Print a DSN, password included, for programs that take one.
-
-    The server is started if it is not running, and roles are created.
-    """
-    from cinestream_platform.commands.access import dsn_of
-
-    click.echo(dsn_of(_settings(), role))
-
-
-@cli.command(
-    cls=NamingCommand,
-    context_settings={"ignore_unknown_options": True},
-    epilog="""\b
-Examples:
-  cinestream psql --role data_analyst
-  cinestream psql --role data_analyst -c "SELECT count(*) FROM {fact}"
-  cinestream psql -f report.sql
-""",
-)
-@click.option("--role", type=click.Choice(ROLES), help="Log in as a member of this role; without, as the owner.")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def psql(role: str | None, arguments: tuple[str, ...]) -> None:
-    """Open the warehouse in the included psql. ARGUMENTS are those of psql, such as -c "SELECT 1".
-
-    The role's rights are what its members have: data_analyst reads stars and marts, but no personal columns. The server
-    is started if it is not running, and roles are created.
-    """
-    from cinestream_platform.commands.access import run_psql
-
-    run_psql(_settings(), role, arguments)
-
-
-@cli.command()
-@click.option("--apply", "apply_", is_flag=True, help="Grant missing rights, revoke undeclared ones.")
-def roles(apply_: bool) -> None:
-    """Compare the grants in Postgres with the declared ones.
-
-    The server is started if it is not running, and roles and tables are created.
-    """
-    from cinestream_platform.commands.access import report_grants
-
-    sys.exit(report_grants(_settings(), apply=apply_))
-
-
-@cli.command()
-def prepare() -> None:
-    """Create what is missing: buckets, databases, roles, tables, dbt's manifest. What exists is left as it is."""
-    from cinestream_platform.commands.prepare import prepare_everything
-
-    for line in prepare_everything(_settings()):
-        click.echo(line)
-
-
-@cli.command()
-def upgrade() -> None:
-    """Bring the warehouse of an earlier version to this one. Stop the platform first; data stays."""
-    from cinestream_platform.commands.upgrade import run_upgrade
-
-    for line in run_upgrade(_settings()):
-        click.echo(line)
-
-
-@cli.command()
-def doctor() -> None:
-    """Check this machine, the services and the warehouse; say for each failure what to do."""
-    from cinestream_platform.commands.doctor import run_doctor
-
-    sys.exit(run_doctor(_settings))
-
-
-@cli.command(
-    epilog="""\b
-Examples:
-  eval "$(cinestream completion bash)"      in ~/.bashrc
-  cinestream completion fish > ~/.config/fish/completions/cinestream.fish
-"""
-)
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print what SHELL evaluates to complete commands and options."""
-    from cinestream_platform.commands.grouped import completion_script
-
-    click.echo(completion_script(cli, shell))
-
-
-@cli.group()
-def services() -> None:
-    """The embedded Postgres of this home."""
-
-
-@services.command("start")
-def services_start() -> None:
-    """Start it, or find it running."""
-    from cinestream_platform.commands.services import start
-
-    click.echo(start(_settings()))
-
-
-@services.command("stop")
-def services_stop() -> None:
-    """Stop it."""
-    from cinestream_platform.commands.services import stop
-
-    click.echo(stop(_settings()))
-
-
-@services.command("status")
-def services_status() -> None:
-    """Say whether it runs, and where."""
-    from cinestream_platform.commands.services import status as running
-
-    click.echo(running(_settings()))
+for command in OPERATING:
+    cli.add_command(command)
 
 
 def main() -> Any:

@@ -1,6 +1,11 @@
-"""``cinestream --help``: the commands in groups, each with its whole first sentence, and examples below."""
+"""What all commands share: the settings, and ``cinestream --help`` in groups, each command with its whole first sentence."""
+
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from cinestream_platform.settings import Settings
 
 GROUPS = {
     "Try it": ("demo", "ui", "dashboards", "doctor"),
@@ -41,3 +46,10 @@ def completion_script(command: click.Command, shell: str) -> str:
     if complete is None:
         raise click.UsageError(f"click knows no completion for {shell}")
     return complete(command, {}, "cinestream", "_CINESTREAM_COMPLETE").source()
+
+
+def given_settings() -> "Settings":
+    """The settings that the environment gives: read when a command runs, and passed from there on."""
+    from cinestream_platform.settings import get_settings
+
+    return get_settings()
