@@ -1,4 +1,4 @@
-"""What all commands share: the settings, and ``cinestream --help`` in groups, each command with its whole first sentence."""
+"""What commands share: the settings, and ``cinestream --help`` in groups, each command with its first sentence."""
 
 from typing import TYPE_CHECKING
 

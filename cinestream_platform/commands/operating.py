@@ -1,4 +1,4 @@
-"""Names, options and help of the commands that give access to the warehouse and operate it; ``cli`` adds them to its own."""
+"""Names, options and help of the commands that give access to the warehouse and operate it; ``cli`` adds them."""
 
 import sys
 
