@@ -214,6 +214,41 @@ def docs() -> None:
     click.echo(f"The docs of the marts are in {make_docs(given_settings()).as_uri()}")
 
 
+@cli.command(
+    epilog="""\b
+Examples:
+  cinestream metric                                    all of them, with their formulas
+  cinestream metric revenue --by country --month 2013-05
+  cinestream metric revenue --by month --where country=Canada
+"""
+)
+@click.argument("name", required=False, shell_complete=completed("metrics"))
+@click.option("--source", type=SourceChoice("sources"), help="Only this source; otherwise each that has the metric.")
+@click.option("--by", multiple=True, help="A dimension, or day, week, month, quarter, year (repeatable).")
+@click.option("--month", "--year", "--day", "period", help="2013-05, 2013 or 2013-05-01.")
+@click.option("--from", "first", help="From this day, month or year on.")
+@click.option("--to", "last", help="Up to this day, month or year, itself included.")
+@click.option("--where", multiple=True, help="DIMENSION=VALUE (repeatable).")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Rows that are shown.")
+def metric(
+    name: str | None,
+    source: str | None,
+    by: tuple[str, ...],
+    period: str | None,
+    first: str | None,
+    last: str | None,
+    where: tuple[str, ...],
+    limit: int,
+) -> None:
+    """Answer a question about a figure that is defined once, with its SQL; without NAME, list them all."""
+    from cinestream_platform.commands.metric import Asked, answer, list_metrics
+
+    if name is None:
+        list_metrics(source)
+        return
+    answer(given_settings(), name, source, Asked(by, period or first, period or last, where, limit))
+
+
 @cli.command("new-source", epilog="Example: cinestream new-source trailers --from samples/trailers/")
 @click.argument("name")
 @click.option("--from", "folder", required=True, type=click.Path(path_type=Path), help="Folder of sample CSV files.")

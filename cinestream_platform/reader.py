@@ -71,7 +71,7 @@ def read(table: str, *, partition: str | tuple[str, str] | None = None, role: st
     """
     if role not in ROLES:
         raise ClosedTableError(f"there is no role {bounded(role, MAX_NAME)}; roles are {', '.join(ROLES)}")
-    target, acting = _login(get_settings(), role)
+    target, acting = login(get_settings(), role)
     schema, _, name = table.partition(".")
     known = next((one for one in (*TABLES, *PREDICTIONS) if one.qualified_name == table), None)
     with connect(target, role=acting) as conn:
@@ -84,7 +84,7 @@ def read(table: str, *, partition: str | tuple[str, str] | None = None, role: st
     return scan(target, found, where=_condition(known, found, partition), role=acting, session=limits)
 
 
-def _login(settings: Settings, role: str) -> tuple[PostgresTarget, str | None]:
+def login(settings: Settings, role: str) -> tuple[PostgresTarget, str | None]:
     """The role's own login; where the settings have no password for it, their login acting as the role."""
     target, secrets = PostgresTarget.started(settings), login_secrets(settings)
     if role not in secrets:

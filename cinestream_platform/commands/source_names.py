@@ -36,7 +36,12 @@ KINDS: dict[str, Callable[[Source], Any]] = {
 
 
 def names(kind: str) -> list[str]:
-    """Names of the sources of a kind; of ``own_systems`` those of operational systems that the platform can make."""
+    """Names of the sources of a kind, of operational systems that can be made here (``own_systems``), or of metrics."""
+    if kind == "metrics":
+        from cinestream_platform.catalog import CATALOG
+        from cinestream_platform.metrics.declared import all_metrics
+
+        return list(dict.fromkeys(metric.name for metric in all_metrics(CATALOG)))
     if kind == "own_systems":
         return [system.name for source in _sources() for system in source.systems if system.own]
     return [source.name for source in _sources() if KINDS[kind](source)]

@@ -17,6 +17,8 @@ from psycopg.sql import SQL, Identifier
 
 ALL = "all"
 """The part that is written as a whole."""
+WHOLE = ("declared_source", "declared_table", "declared_check", "declared_edge", "declared_metric")
+"""Tables that are emptied before they are written; columns go with their tables."""
 MARTS = ("mart", "view")
 """Kinds of tables that dbt makes."""
 
@@ -107,7 +109,29 @@ class ColumnEdge:
     to_column: str
 
 
-Row = DeclaredSource | DeclaredTable | DeclaredColumn | DeclaredCheck | DeclaredEdge | ColumnEdge
+@dataclass(frozen=True)
+class DeclaredMetric:
+    """A figure that is defined once. ``mart_columns`` are ``schema.table.column`` of marts that hold it."""
+
+    TABLE: ClassVar = "declared_metric"
+    source: str
+    metric_name: str
+    position: int
+    label: str
+    meaning: str
+    formula: str
+    unit: str
+    owner: str
+    schema_name: str
+    table_name: str
+    dimensions: list[str]
+    periods: list[str]
+    additive_over: list[str]
+    mart_columns: list[str]
+    sample_sql: str
+
+
+Row = DeclaredSource | DeclaredTable | DeclaredColumn | DeclaredCheck | DeclaredEdge | ColumnEdge | DeclaredMetric
 
 
 @dataclass(frozen=True)
@@ -120,17 +144,18 @@ class Declared:
     checks: Sequence[DeclaredCheck]
     edges: Sequence[DeclaredEdge]
     column_edges: Sequence[ColumnEdge] = ()
+    metrics: Sequence[DeclaredMetric] = ()
 
 
 def write(conn: Connection[Any], declared: Declared) -> bool:
     """Put what is declared in the place of what was; whether it differed. What is equal costs one look."""
     rows: list[Row] = [*declared.sources, *declared.tables, *declared.columns]
-    rows += [*declared.checks, *declared.edges, *declared.column_edges]
+    rows += [*declared.checks, *declared.edges, *declared.column_edges, *declared.metrics]
     marts = [table for table in declared.tables if table.kind in MARTS]
     with conn.transaction():
         if not _differs(conn, ALL, rows):
             return False
-        for table in ("declared_source", "declared_table", "declared_check", "declared_edge"):  # columns go with tables
+        for table in WHOLE:
             conn.execute(SQL("DELETE FROM {}").format(Identifier("ops", table)))
         conn.execute(
             "DELETE FROM ops.declared_column_edge"

@@ -33,6 +33,7 @@ from cinestream_platform.marts.project import manifest_path
 from cinestream_platform.marts.rebuild import REBUILDS
 from cinestream_platform.marts.star_lineage import known_edges
 from cinestream_platform.marts.translator import table_of
+from cinestream_platform.metrics.catalogue import declared_metrics
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.settings import Settings
@@ -82,7 +83,19 @@ def declared_by(asset_graph: Any, catalog: Catalog, manifest: Mapping[str, Any])
         checks=list(_checks(asset_graph)),
         edges=sorted(set(_edges(asset_graph, catalog)), key=repr),
         column_edges=known_edges(),
+        metrics=declared_metrics(catalog, _columns_of_metrics(models, catalog)),
     )
+
+
+def _columns_of_metrics(models: Iterable[Mapping[str, Any]], catalog: Catalog) -> dict[tuple[str, str], list[str]]:
+    """Which columns of marts hold which metric, by their ``meta``."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for node in models:
+        source = catalog.source_of_schema(node["schema"])
+        for name, column in node["columns"].items():
+            if source and (metric := column["config"]["meta"].get("metric")):
+                found.setdefault((source.name, metric), []).append(f"{node['schema']}.{table_of(node)}.{name}")
+    return found
 
 
 def _table(table: Table, catalog: Catalog) -> DeclaredTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import shutil
 import subprocess
@@ -17,6 +18,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from cinestream_platform.catalog import CATALOG
+from cinestream_platform.declarations.metric import TIME, Metric
+from cinestream_platform.metrics.declared import all_metrics
+from cinestream_platform.metrics.question import Question
 from cinestream_platform.services.postgres import postgres_binary, postgres_status, stop_postgres
 from cinestream_platform.sources.netflix.sample.content import CLOSING_DIRT
 from tests.conftest import REGION, S3Server
@@ -147,6 +152,96 @@ def test_the_psql_that_comes_along_is_logged_in_whatever_the_shell_says(
     stakeholder = ("psql", "--role", "dashboard_reader", "-XAtc")
     assert elsewhere.output(*stakeholder, "SELECT files_parked FROM platform.health") == "0\n"
     assert "permission denied" in elsewhere.run(*stakeholder, "SELECT * FROM ops.landed_file").stderr
+
+
+@pytest.fixture(scope="module")
+def analyst(cinestream: CommandLine, first_demo: str) -> Iterator[psycopg.Connection[Any]]:
+    """An analyst's session in the demo's warehouse."""
+    with psycopg.connect(cinestream.output("dsn", "--role", "data_analyst").strip(), autocommit=True) as conn:
+        yield conn
+
+
+def answers(conn: psycopg.Connection[Any], statement: str) -> dict[tuple[Any, ...], Any]:
+    """The last column of a query by the columns before it."""
+    return {row[:-1]: row[-1] for row in conn.execute(statement.encode()).fetchall()}
+
+
+def metrics() -> dict[tuple[str, str], Metric]:
+    return {(metric.source, metric.name): metric for metric in all_metrics(CATALOG)}
+
+
+def test_every_metric_can_be_asked_by_every_dimension_and_period_by_an_analyst(
+    analyst: psycopg.Connection[Any],
+) -> None:
+    for metric in metrics().values():
+        [total] = answers(analyst, Question(metric).sql()).values()
+        for by in (*metric.base.dimensions, *metric.base.periods):
+            parts = answers(analyst, Question(metric, (by,)).sql())
+            assert parts
+            over = TIME if by in metric.base.periods else by
+            assert over not in metric.additive_over or sum(parts.values()) == total, (metric.name, by)
+
+
+def test_marts_hold_the_metrics_that_they_say(cinestream: CommandLine, analyst: psycopg.Connection[Any]) -> None:
+    """Of each mart that names them: each row's figure is the metric's for these members and periods, and no row lacks."""
+    manifest = json.loads((cinestream.home / "dbt/target/manifest.json").read_bytes())
+    compared = set()
+    for node in manifest["nodes"].values():
+        grain = node["config"].get("meta", {}).get("metric_grain")
+        for column, said in node.get("columns", {}).items() if grain is not None else ():
+            source = CATALOG.source_of_schema(node["schema"])
+            name, over = (said["config"]["meta"].get(word) for word in ("metric", "additive_over"))
+            if source is None or name is None:
+                continue
+            metric = metrics()[source.name, name]
+            assert over == (list(grain) if metric.additive_over else [])
+            table = f"{node['schema']}.{node['alias']}"
+            held = answers(analyst, f"SELECT {', '.join([*grain, column])} FROM {table}")
+            right = answers(analyst, Question(metric, tuple(grain.values())).sql())
+            # What belongs to no member (a track without a genre) is no row of a mart of members.
+            assert {key for key in right if None not in key} <= held.keys(), (table, column)
+            assert {key: value for key, value in held.items() if value} == {
+                key: right.get(key) for key, value in held.items() if value
+            }, (table, column)
+            compared.add((source.name, name))
+    assert len(compared) >= 12
+
+
+def test_a_metric_is_answered_with_the_sql_that_gives_the_answer(
+    cinestream: CommandLine, first_demo: str, analyst: psycopg.Connection[Any]
+) -> None:
+    listed = cinestream.output("metric")
+    assert all(name in listed for _, name in metrics())
+    printed = cinestream.output("metric", "revenue", "--source", "chinook", "--by", "country", "--limit", "3")
+    [statement] = re.findall(r"^SELECT.*?;$", printed, re.MULTILINE | re.DOTALL)
+    [first, *_] = analyst.execute(statement.encode()).fetchall()
+    assert f"{first[0]}" in printed
+    assert f"{first[1]:,.2f}" in printed
+    assert "The first 3 rows" in printed
+    assert ": 0.00" in cinestream.output("metric", "revenue", "--source", "chinook", "--month", "1999-05")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("revenu",), "there is no metric revenu; there are revenue"),
+        (("revenue", "--by", "planet"), "cannot be asked for by planet, but by country"),
+        (("revenue", "--month", "2013-13"), "2013-13 is no day, month or year"),
+        (("revenue", "--from", "2014", "--to", "2013"), "2013 is before 2014"),
+        (("revenue", "--where", "country"), "country is no condition"),
+        (("ratings", "--where", "release_year=' OR true --"), "a value of --where is not of its column's type"),
+    ],
+)
+def test_a_metric_that_cannot_be_asked_so_says_why(
+    cinestream: CommandLine, first_demo: str, arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in cinestream.error("metric", *arguments)
+
+
+def test_hostile_values_of_a_condition_are_values(cinestream: CommandLine, first_demo: str) -> None:
+    for value in ("x' OR true --", "\\", "\\' OR true --", "%s", "{}", "$$"):
+        asked = ("metric", "invoices", "--source", "chinook", "--where", f"country={value}")
+        assert "Invoices (chinook, invoices): 0" in cinestream.output(*asked)
 
 
 def test_a_file_is_landed_loaded_reloaded_and_retracted(

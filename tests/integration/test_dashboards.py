@@ -36,7 +36,7 @@ from tests.support.platform import (
 
 TABLES = ("/catalog/movielens_dw.fact_ratings", "/catalog/raw_movielens.ratings", "/catalog/chinook_dw.dim_customer")
 PAGES = (
-    *("/", "/catalog", "/catalog?q=rating", *TABLES, "/catalog/movielens_marts.mart_movie_ratings"),
+    *("/", "/catalog", "/catalog?q=rating", "/catalog/metrics", *TABLES, "/catalog/movielens_marts.mart_movie_ratings"),
     *("/files", "/files?state=parked", "/files/movielens/ratings/b.csv", "/files/movielens/ratings/bad.csv"),
     *("/lineage/movielens_marts.mart_movie_ratings", "/lineage/movielens_dw.fact_ratings/rating"),
 )

@@ -22,6 +22,7 @@ LAYERS = [
     r"definitions$",
     r"automation\.",
     r"marts\.",
+    r"metrics\.",
     r"reader$",
     r"catalog$",
     r"sources\.\w+\.assets$",

@@ -1,0 +1,1 @@
+"""Metrics (``/catalog/metrics``): each figure that is defined once, with its formula and SQL that runs."""

@@ -1,0 +1,1 @@
+SELECT DISTINCT source FROM platform.metric ORDER BY source
