@@ -67,6 +67,8 @@ SslMode = Annotated[
     Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None, BeforeValidator(_unset)
 ]
 RootCertificate = Annotated[str | None, BeforeValidator(_unset)]
+WebLogin = Annotated[Literal["none", "password", "oidc"] | None, BeforeValidator(_unset)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_unset), AfterValidator(lambda path: path and _absolute(path))]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 OwnT = TypeVar("OwnT", bound=BaseSettings)
 
@@ -165,6 +167,34 @@ class Settings(BaseSettings):
     ui_hosts: str = Field(
         "", description="Public names of the UI behind a proxy, such as dagster.example.com, separated by commas."
     )
+
+    web_login: WebLogin = Field(
+        None,
+        description="Login of pages and Dagster's UI: none, password or oidc; unset = none, on this machine alone.",
+    )
+    web_public_pages: str = Field(
+        "", description="Pages that need no login: today, catalog, files, lineage, separated by commas; or all."
+    )
+    web_session_hours: float = Field(12.0, gt=0, le=24 * 30, description="A login lasts so long.")
+    web_people_file: OptionalPath = Field(
+        None, description="File of those who may log in by password; unset = <home>/web/people."
+    )
+    web_metrics_token: Annotated[SecretStr | None, BeforeValidator(_unset)] = Field(
+        None, description="Bearer token that /metrics asks for where there is login; unset = a person who is logged in."
+    )
+    web_oidc_issuer: Annotated[Endpoint, BeforeValidator(_unset)] = Field(
+        None, description="The OpenID Connect provider's issuer, such as https://login.example.com/realms/films."
+    )
+    web_oidc_client_id: str = Field("", description="How the provider knows this platform.")
+    web_oidc_client_secret: Annotated[SecretStr | None, BeforeValidator(_unset)] = Field(
+        None, description="The client's secret, if it has one."
+    )
+    web_oidc_scopes: str = Field("openid email profile", description="What is asked of the provider; openid is needed.")
+    web_oidc_groups_claim: str = Field("groups", description="The claim of the ID token with a person's groups.")
+    web_oidc_viewers: str = Field(
+        "", description="Who may look: groups, @example.com, anna@example.com, or * for all, separated by commas."
+    )
+    web_oidc_operators: str = Field("", description="Who may also start, stop and change things, in the same way.")
 
     _own: dict[type[BaseSettings], BaseSettings] = PrivateAttr(default_factory=dict)
 

@@ -13,7 +13,7 @@ GROUPS = {
     "Look": ("status", "metric", "explore", "psql", "dsn", "docs"),
     "Correct": ("reload", "retract"),
     "Extend": ("new-source",),
-    "Operate": ("services", "prepare", "upgrade", "roles", "sweep", "completion"),
+    "Operate": ("services", "prepare", "upgrade", "roles", "login", "sweep", "completion"),
 }
 """Every command is in one of them."""
 EXAMPLES = """\b

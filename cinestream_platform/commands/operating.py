@@ -5,6 +5,7 @@ import sys
 import click
 
 from cinestream_platform.commands.grouped import given_settings
+from cinestream_platform.commands.login import login
 from cinestream_platform.commands.source_names import NamingCommand
 
 ROLES = ("admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader")
@@ -121,4 +122,4 @@ def services_status() -> None:
     click.echo(running(given_settings()))
 
 
-OPERATING: tuple[click.Command, ...] = (dsn, psql, roles, prepare, upgrade, doctor, completion, services)
+OPERATING: tuple[click.Command, ...] = (dsn, psql, roles, prepare, upgrade, doctor, completion, services, login)

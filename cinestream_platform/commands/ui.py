@@ -30,13 +30,17 @@ from cinestream_platform.services.postgres import PostgresServiceError, postgres
 from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.access import DASHBOARD
 from cinestream_platform.web.hosts import AllowedHosts
+from cinestream_platform.web.login.choice import make_login
 
 DEFAULT_PORT, DEFAULT_READ_ONLY_PORT, DEFAULT_DASHBOARDS_PORT = 3000, 3001, 3002
+HOST = "127.0.0.1"
 DASHBOARDS_STEP = DEFAULT_DASHBOARDS_PORT - DEFAULT_PORT  # from the UI's port to that of its pages
 LONGEST_SOCKET_PATH = 90  # bytes; the kernel's limit is 107, macOS' 103
 TICK_SECONDS = 5.0  # that a tick gets to end when the UI is stopped; one that is cut off changes nothing
 SECRETS = ("PASSWORD", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 """Endings of variables that the webserver does not get; Dagster's own database is in the instance's environment."""
+WEB_SECRETS = ("WEB_OIDC_CLIENT_SECRET", "WEB_METRICS_TOKEN")
+"""Endings of variables that are the web servers' alone: neither runs nor the daemon get them."""
 READER_PASSWORD = f"CINESTREAM_LOGIN_{DASHBOARD.upper()}_PASSWORD"
 """The one secret that the pages get: of their own login."""
 NEEDED_BY_DASHBOARDS = ("altair", "fast_sugiyama", "prometheus_client", "psycopg_pool", "vl_convert")
@@ -75,6 +79,7 @@ def run_dashboards(settings: Settings, port: int | None) -> None:
     if lacking := _not_installed():
         raise NoDashboardsError(f"the pages need {', '.join(lacking)}: pip install 'cinestream-platform[dashboards]'")
     AllowedHosts.of(port, settings.ui_hosts)
+    make_login(settings, HOST)
     with claimed(settings.home_dir, "dashboards", port):
         require_free_port(port)
         _print("starting …")
@@ -122,6 +127,7 @@ def run_ui(settings: Settings, port: int | None, *, read_only: bool) -> None:
     name = "ui-read-only" if read_only else "ui"
     port = port or (DEFAULT_READ_ONLY_PORT if read_only else DEFAULT_PORT)
     AllowedHosts.of(port, settings.ui_hosts)
+    make_login(settings, HOST)
     with claimed(settings.home_dir, name, port):
         require_free_port(port)
         if not read_only:
@@ -198,8 +204,8 @@ def programs(workspace: Path, address: Path, port: int, *, read_only: bool) -> l
     """What runs, in the order of its start; all import at once, and wait for the code server by themselves."""
     suffix = "-read-only" if read_only else ""
     after = ("--after", str(address))
-    code = Program(f"code-server{suffix}", ("code-server", str(address)), is_base=True)
-    daemon = Program("daemon", ("daemon", str(workspace), *after), stop_seconds=TICK_SECONDS)
+    code = Program(f"code-server{suffix}", ("code-server", str(address)), WEB_SECRETS, is_base=True)
+    daemon = Program("daemon", ("daemon", str(workspace), *after), WEB_SECRETS, stop_seconds=TICK_SECONDS)
     serve = ("webserver", str(workspace), "--port", str(port), *after)
     if read_only:
         return [code, Program("webserver-read-only", (*serve, "--read-only"), SECRETS)]

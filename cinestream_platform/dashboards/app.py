@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
@@ -20,16 +20,20 @@ from starlette.types import ASGIApp
 from cinestream_platform.dashboards.assets import Assets
 from cinestream_platform.dashboards.cache import Cache, Made
 from cinestream_platform.dashboards.changes import Changes
-from cinestream_platform.dashboards.guard import REQUESTS_A_SECOND, Guard, Rate
+from cinestream_platform.dashboards.guard import REQUESTS_A_SECOND, Door, Guard
 from cinestream_platform.dashboards.metrics import Metrics
 from cinestream_platform.dashboards.pages import FOLDER, NoSuchPageError, Page
 from cinestream_platform.dashboards.rendering import Renderer, as_json
-from cinestream_platform.dashboards.site import PAGES
+from cinestream_platform.dashboards.site import PAGES, public_addresses
 from cinestream_platform.dashboards.vega import VegaBundle
 from cinestream_platform.dashboards.warehouse import MOST_CONNECTIONS, Row, Warehouse, WarehouseAwayError
 from cinestream_platform.services.disk import disks
 from cinestream_platform.settings import Settings
 from cinestream_platform.web.hosts import AllowedHosts
+from cinestream_platform.web.rate import Rate
+
+if TYPE_CHECKING:
+    from cinestream_platform.web.login.login import Login
 
 FOR_EVER = "public, max-age=31536000, immutable"
 HEARTBEAT_SECONDS = 15.0
@@ -42,15 +46,17 @@ log = logging.getLogger(__name__)
 class Site:
     """All that the pages of one server share."""
 
-    def __init__(self, settings: Settings, pages: Sequence[Page]) -> None:
+    def __init__(self, settings: Settings, pages: Sequence[Page], door: Door | None) -> None:
         self.settings = settings
+        self._door = door
         self.metrics = Metrics()
         self.warehouse = Warehouse(settings)
         self.changes = Changes(lambda: self.warehouse.conninfo("dashboards look"), self.warehouse.keep_to)
         self.cache = Cache()
         self.assets = Assets(FOLDER / "static")
         self.vega = VegaBundle(settings.home_dir / "dashboards")
-        self.renderer = Renderer(self.assets.urls | {"vega.js": f"/static/{self.vega.name}"})
+        assets = self.assets.urls | {"vega.js": f"/static/{self.vega.name}"}
+        self.renderer = Renderer(assets, has_login=door is not None)
         self._pages = pages
         self._makers = CapacityLimiter(MOST_CONNECTIONS)
         self._bundling: asyncio.Task[bytes] | None = None
@@ -147,13 +153,13 @@ class Site:
             return Response(status_code=503, headers={"Retry-After": "60"})
         seen = request.headers.get("last-event-id") or request.query_params.get("seen") or self.changes.mark
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(self._news(seen), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(self._news(request, seen), media_type="text/event-stream", headers=headers)
 
-    async def _news(self, seen: str) -> AsyncIterator[str]:
+    async def _news(self, request: Request, seen: str) -> AsyncIterator[str]:
         self._streams += 1
         try:
             yield "retry: 1000\n\n"
-            while not self.changes.is_closing:
+            while not self.changes.is_closing and (self._door is None or self._door.is_open(request.scope)):
                 mark = await self.changes.wait_for_news(seen, HEARTBEAT_SECONDS)
                 yield ": still here\n\n" if mark == seen else f"event: news\nid: {mark}\ndata: new\n\n"
                 seen = mark
@@ -189,6 +195,7 @@ def make_app(
     *,
     pages: Sequence[Page] = PAGES,
     requests_a_second: int = REQUESTS_A_SECOND,
+    login: Login | None = None,
 ) -> ASGIApp:
     """The pages of this home, behind their guard.
 
@@ -197,8 +204,11 @@ def make_app(
         hosts: The names that are answered.
         pages: What there is to see.
         requests_a_second: Most of one address; more are answered 429.
+        login: Asks who comes; None lets everybody read.
     """
-    site = Site(settings, pages)
+    token = settings.web_metrics_token.get_secret_value() if settings.web_metrics_token else ""
+    door = Door(login, public_addresses(settings.web_public_pages), token) if login else None
+    site = Site(settings, pages, door)
 
     async def missing(request: Request, error: Exception) -> Response:
         reason = str(error) if isinstance(error, NoSuchPageError) else "There is no page at this address."
@@ -219,4 +229,4 @@ def make_app(
         exception_handlers={404: missing, NoSuchPageError: missing, WarehouseAwayError: away, Exception: broken},
         lifespan=site.running,
     )
-    return Guard(app, hosts, site.metrics, Rate(requests_a_second))
+    return Guard(app, hosts, site.metrics, Rate(requests_a_second), door)

@@ -25,9 +25,10 @@ class Renderer:
 
     Args:
         assets: What templates link: the addresses of the style sheet and scripts.
+        has_login: Whether there is a page about one's login.
     """
 
-    def __init__(self, assets: Mapping[str, str]) -> None:
+    def __init__(self, assets: Mapping[str, str], *, has_login: bool = False) -> None:
         self._templates = Environment(
             loader=FileSystemLoader(FOLDER),
             autoescape=True,
@@ -43,6 +44,7 @@ class Renderer:
         self._templates.globals |= {
             "assets": assets,
             "NAVIGATION": NAVIGATION,
+            "has_login": has_login,
             **{name: getattr(words, name) for name in ("table_url", "lineage_url", "file_url")},
         }
 

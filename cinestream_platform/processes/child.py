@@ -9,12 +9,15 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 import psutil
 
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.processes.lifeline import follow_supervisor
 from cinestream_platform.settings import get_settings
 
@@ -70,24 +73,40 @@ def daemon(workspace: Path, after: Path | None) -> None:
 @click.option("--port", type=int, required=True)
 @click.option("--read-only", is_flag=True)
 @click.option("--after", type=click.Path(path_type=Path), help="Socket of the code server that must listen first.")
-def webserver(workspace: Path, host: str, port: int, read_only: bool, after: Path | None) -> None:
+@click.option("--published-at", help="Address at which a container's port is published, if it is not the host.")
+def webserver(
+    workspace: Path, host: str, port: int, read_only: bool, after: Path | None, published_at: str | None
+) -> None:
     """Dagster's UI, behind the guard."""
     from cinestream_platform.processes.intervals import poll_less
     from cinestream_platform.processes.webserver import run_webserver
 
     poll_less()
     wait_for_server(after)
-    run_webserver(host, port, str(workspace), read_only=read_only, public_names=get_settings().ui_hosts)
+    reached_at = published_at or host
+    with said_in_one_line():
+        run_webserver(get_settings(), host, port, str(workspace), read_only=read_only, reached_at=reached_at)
 
 
 @child.command("dashboards")
 @click.option("--host", default="127.0.0.1")
 @click.option("--port", type=int, required=True)
-def dashboards(host: str, port: int) -> None:
+@click.option("--published-at", help="Address at which a container's port is published, if it is not the host.")
+def dashboards(host: str, port: int, published_at: str | None) -> None:
     """The pages for stakeholders. They know no code server: they read the warehouse."""
     from cinestream_platform.dashboards.server import serve
 
-    serve(get_settings(), host, port)
+    with said_in_one_line():
+        serve(get_settings(), host, port, reached_at=published_at or host)
+
+
+@contextmanager
+def said_in_one_line() -> Iterator[None]:
+    """Show what people can mend as a sentence, without a traceback."""
+    try:
+        yield
+    except CineStreamError as error:
+        sys.exit(str(error))
 
 
 def load_program(name: str) -> click.Command:

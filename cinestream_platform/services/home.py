@@ -12,7 +12,7 @@ from cinestream_platform.services.cluster import read_state, room_of
 from cinestream_platform.services.process import PostgresServiceError
 
 OTHERS = 0o077
-OURS = ("landing", "lake", "services", "dagster", "dbt", "docs", "downloads", "logins", "logs", "sample")
+OURS = ("landing", "lake", "services", "dagster", "dbt", "docs", "downloads", "logins", "logs", "sample", "web")
 """Folders of the home that the platform makes."""
 
 

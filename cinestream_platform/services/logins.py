@@ -26,7 +26,7 @@ def login_secrets(settings: Settings) -> dict[str, SecretStr]:
         if given:
             found[role] = SecretStr(given)
         elif settings.postgres_host is None:
-            found[role] = SecretStr(_kept_password(settings.home_dir / "logins" / role))
+            found[role] = SecretStr(kept_random(settings.home_dir / "logins" / role))
     return found
 
 
@@ -34,10 +34,11 @@ def kept_secret(settings: Settings, login: str, given: SecretStr | None) -> Secr
     """The password of a login: the given one, or a kept one; None with an external Postgres if none was given."""
     if given or settings.postgres_host is not None:
         return given or None
-    return SecretStr(_kept_password(settings.home_dir / "logins" / login))
+    return SecretStr(kept_random(settings.home_dir / "logins" / login))
 
 
-def _kept_password(path: Path) -> str:
+def kept_random(path: Path) -> str:
+    """A random text that is made once and kept in this file, readable by its owner alone."""
     make_private(path.parent)
     if not path.exists():
         # Linked when whole: two processes agree on the first one's, and a crash leaves no empty password.

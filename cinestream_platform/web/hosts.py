@@ -46,6 +46,14 @@ class AllowedHosts:
         return cls(frozenset([*names, *(f"{name}:{port}" for name in LOOPBACK)]))
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, with or without its port, is a name of this machine alone."""
+    try:
+        return urlsplit(f"//{host}").hostname in ("127.0.0.1", "localhost", "::1")
+    except ValueError:
+        return False
+
+
 def refusal(
     hosts: AllowedHosts, headers: Sequence[tuple[bytes, bytes]], *, is_page: bool, is_websocket: bool
 ) -> str | None:

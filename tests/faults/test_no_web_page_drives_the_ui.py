@@ -36,7 +36,8 @@ IDS = """{ sensorsOrError(repositorySelector: {repositoryName: "__repository__",
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory, manifest_home: Path) -> Iterator[Ui]:
-    with running_ui(tmp_path_factory.mktemp("web"), manifest_home, CINESTREAM_UI_HOSTS=PUBLIC) as running:
+    settings = {"CINESTREAM_UI_HOSTS": PUBLIC, "CINESTREAM_WEB_LOGIN": "none"}
+    with running_ui(tmp_path_factory.mktemp("web"), manifest_home, **settings) as running:
         yield running
 
 

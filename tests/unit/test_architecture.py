@@ -18,6 +18,8 @@ LAYERS = [
     r"dashboards\.(server|app|site)$",
     r"dashboards\.\w+\.",  # each page
     r"dashboards\.",
+    r"web\.guard$",
+    r"web\.login\.",
     r"web\.",
     r"definitions$",
     r"automation\.",

@@ -125,7 +125,7 @@ def test_every_lock_that_is_taken_stands_in_the_list_of_locks():
 
 
 ENTRANCES = {
-    "cli.py",  # the command line, and the commands that it calls
+    "commands/grouped.py",  # the command line, and the commands that it calls
     "definitions.py",  # what Dagster loads, and asks for settings when a run or a sensor begins
     "orchestration/storage.py",  # what dagster.yaml names: Dagster makes it, with that file's text alone
     "processes/child.py",  # a program of its own

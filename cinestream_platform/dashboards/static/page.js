@@ -32,6 +32,7 @@ async function renew() {
   asking = (async () => {
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.status === 401) return location.reload(); // the session has ended: the server leads to the login
       if (!answer.ok) return say("The warehouse does not answer; what you see is from before.");
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       say("Live.");
