@@ -76,6 +76,8 @@ def read(table: str, *, partition: str | tuple[str, str] | None = None, role: st
     known = next((one for one in (*TABLES, *PREDICTIONS) if one.qualified_name == table), None)
     with connect(target, role=acting) as conn:
         found = described(conn, schema, name, known) if schema in _schemas() else None
+        if found is not None and not found.columns and known is not None and known.has_open_view:
+            found = described(conn, known.open_schema, name, known)
         if found is None:
             raise UnknownTableError(_no_such_table(conn, table, known))
     if not found.columns:

@@ -28,6 +28,7 @@ from cinestream_platform.warehouse.access import ROLES, MissingRightError, drift
 from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnreachableError, connect, tls_remedy
 from cinestream_platform.warehouse.ddl import SchemaDriftError
 from cinestream_platform.warehouse.migrate import WarehouseVersionError
+from cinestream_platform.warehouse.open_views import view_drift
 from cinestream_platform.warehouse.role_drift import differences
 from cinestream_platform.warehouse.setup import make_roles, prepare_warehouse
 
@@ -178,9 +179,10 @@ class ServiceChecks:
             return
         with connect(self._target) as conn, connect(self._target, role=None) as as_login:
             missing, surplus = drift(conn, TABLES, MART_SCHEMAS)
+            views = view_drift(conn, TABLES)
             others = differences(as_login, TABLES, MART_SCHEMAS, self._settings.role_members)
         found = [f"missing: {grant}" for grant in missing] + [f"nobody declared: {grant}" for grant in surplus]
-        found += map(str, others)
+        found += [*views, *map(str, others)]
         if found:
             text = first_of(found, SHOWN_GRANTS, "; ")
             yield Finding(FAILED, "grants", text, "cinestream roles shows all, cinestream roles --apply mends them")

@@ -135,8 +135,8 @@ class Column:
     """One column.
 
     ``source_name`` is its name in the source (raw tables). A timestamp is written there as whole seconds since
-    1970-01-01 UTC (``is_epoch_seconds``), or as a naive time in ``time_zone``. ``is_personal`` hides the column from
-    ``data_analyst``. A timestamp in a landed file lies before the file's arrival unless it ``may_be_future``.
+    1970-01-01 UTC (``is_epoch_seconds``), or as a naive time in ``time_zone``. ``is_personal`` closes the column to
+    all but engineers. A timestamp in a landed file lies before the file's arrival unless it ``may_be_future``.
     ``is_publish_time``: the publish fills it with its own time; no transform gives it, and no content hash counts it.
     """
 

@@ -155,6 +155,26 @@ class Table(ABC):
         """Where its next rows are before they are published."""
         return f"{self.schema}_staging"
 
+    @property
+    def open_schema(self) -> str:
+        """Where analysts find a view of it without its personal columns, if it has any (``warehouse.open_views``)."""
+        return f"{self.schema}_open"
+
+    @property
+    def open_columns(self) -> tuple[Column, ...]:
+        """All columns but the personal ones."""
+        return tuple(column for column in self.columns if not column.is_personal)
+
+    @property
+    def has_open_view(self) -> bool:
+        """Whether it holds personal columns and analysts read the others."""
+        return self.layer not in (Layer.RAW, Layer.PREDICTION) and len(self.open_columns) < len(self.columns)
+
+    @property
+    def readable_schema(self) -> str:
+        """Where analysts read it, if they may."""
+        return self.open_schema if self.has_open_view else self.schema
+
     def column(self, name: str) -> Column:
         """The declared column of that name."""
         return next(column for column in self.columns if column.name == name)

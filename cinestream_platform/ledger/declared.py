@@ -37,7 +37,7 @@ class DeclaredSource:
 
 @dataclass(frozen=True)
 class DeclaredTable:
-    """A table of the catalogue, or a view of a mart."""
+    """A table of the catalogue, or a view. ``base_schema`` is that of the table which an open view shows."""
 
     TABLE: ClassVar = "declared_table"
     schema_name: str
@@ -54,6 +54,7 @@ class DeclaredTable:
     business_question: str | None = None
     sample_sql: str | None = None
     mart_sql: str | None = None
+    base_schema: str | None = None
 
 
 @dataclass(frozen=True)

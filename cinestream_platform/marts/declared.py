@@ -37,6 +37,7 @@ from cinestream_platform.metrics.catalogue import declared_metrics
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.settings import Settings
+from cinestream_platform.warehouse import open_views
 from cinestream_platform.warehouse.access import readers_of
 
 KINDS = {
@@ -46,6 +47,8 @@ KINDS = {
     Layer.FACT: "fact",
     Layer.PREDICTION: "prediction",
 }
+OPEN_VIEW = "open view"
+"""Kind of the views without personal columns, in the catalogue and in lineage."""
 SAMPLE_ROWS = 20
 GRAIN = re.compile(r"Grain:\s*(.*?)(?:\.(?:\s|$))", re.DOTALL)
 
@@ -67,7 +70,12 @@ def declared_by(asset_graph: Any, catalog: Catalog, manifest: Mapping[str, Any])
         ),
         key=lambda node: (catalog.mart_schemas.index(node["schema"]), table_of(node)),
     )
-    rows = [*(_table(table, catalog) for table in tables), *(_mart(node, catalog) for node in models)]
+    shown = [table for table in tables if table.has_open_view]
+    rows = [
+        *(_table(table, catalog) for table in tables),
+        *(_open_view(table, catalog) for table in shown),
+        *(_mart(node, catalog) for node in models),
+    ]
     positioned = [replace(row, position=place) for place, row in enumerate(rows, 1)]
     references = _references(manifest)
     return Declared(
@@ -78,11 +86,12 @@ def declared_by(asset_graph: Any, catalog: Catalog, manifest: Mapping[str, Any])
         tables=positioned,
         columns=[
             *(column for table in tables for column in _columns(table)),
+            *(column for table in shown for column in _open_columns(table)),
             *(column for node in models for column in _mart_columns(node, references)),
         ],
         checks=list(_checks(asset_graph)),
-        edges=sorted(set(_edges(asset_graph, catalog)), key=repr),
-        column_edges=known_edges(),
+        edges=sorted({*_edges(asset_graph, catalog), *map(_open_edge, shown)}, key=repr),
+        column_edges=[*known_edges(), *(edge for table in shown for edge in _open_column_edges(table))],
         metrics=declared_metrics(catalog, _columns_of_metrics(models, catalog)),
     )
 
@@ -113,10 +122,38 @@ def _table(table: Table, catalog: Catalog) -> DeclaredTable:
         write_mode=str(table.mode),
         dataset=dataset,
         partition_unit=None if table.unit is PartitionUnit.WHOLE else str(table.unit),
-        sample_sql=_sample(table.schema, table.name, [c.name for c in table.columns if not c.is_personal])
+        sample_sql=_sample(table.readable_schema, table.name, [c.name for c in table.open_columns])
         if readers_of(table.layer)
         else None,
     )
+
+
+def _open_view(table: Table, catalog: Catalog) -> DeclaredTable:
+    """The view of a table that analysts read."""
+    return replace(
+        _table(table, catalog),
+        schema_name=table.open_schema,
+        kind=OPEN_VIEW,
+        description=open_views.description(table),
+        write_mode="view",
+        partition_unit=None,
+        base_schema=table.schema,
+    )
+
+
+def _open_columns(table: Table) -> Iterator[DeclaredColumn]:
+    for column in _columns(table):
+        if not column.is_personal:
+            yield replace(column, schema_name=table.open_schema)
+
+
+def _open_edge(table: Table) -> DeclaredEdge:
+    return DeclaredEdge("star", table.qualified_name, OPEN_VIEW, f"{table.open_schema}.{table.name}")
+
+
+def _open_column_edges(table: Table) -> Iterator[ColumnEdge]:
+    for column in table.open_columns:
+        yield ColumnEdge(table.schema, table.name, column.name, table.open_schema, table.name, column.name)
 
 
 def _without_one_row(grain: str) -> str:
@@ -124,7 +161,7 @@ def _without_one_row(grain: str) -> str:
 
 
 def _sample(schema: str, table: str, columns: Iterable[str]) -> str:
-    """The first rows; every column that analysts may read is named, since * asks for the personal ones too."""
+    """The first rows, with every column named."""
     return f"SELECT {', '.join(columns)}\nFROM {schema}.{table}\nLIMIT {SAMPLE_ROWS}"
 
 

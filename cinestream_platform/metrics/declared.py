@@ -102,7 +102,7 @@ def _base(catalog: Catalog, source: str, name: str, entry: dict[str, Any]) -> Ba
             links = {str(column): str(dim) for column, dim in (entry.pop("joins", None) or {}).items()}
             start = [(column, _dimension(star.star_tables, dim), True) for column, dim in links.items()]
         elif isinstance(table, Fact) and any(column.name == "date_key" for column in table.columns):
-            schema, time, finest = table.schema, "date_key", Period.DAY
+            schema, time, finest = table.readable_schema, "date_key", Period.DAY
             start = [(r.column, r.table, table.column(r.column).nullable) for r in table.references if r.on]
         else:
             raise MetricError("it is no fact with a date_key, and no mart")
@@ -133,7 +133,7 @@ def _reached(
             if dim.name in seen:
                 continue
             seen.add(dim.name)
-            way = (*joins, Join(dim.name, dim.schema, left, column, dim.primary_key[0], optional))
+            way = (*joins, Join(dim.name, dim.readable_schema, left, column, dim.primary_key[0], optional))
             yield dim.name, (dim, way)
             further += [
                 (dim.name, way, r.column, r.table, optional or dim.column(r.column).nullable) for r in dim.references

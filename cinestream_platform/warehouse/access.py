@@ -18,6 +18,7 @@ from cinestream_platform.declarations.star_table import Fact
 from cinestream_platform.declarations.table import Layer, Table
 from cinestream_platform.errors import CineStreamError
 from cinestream_platform.warehouse.connection import OWNER_ROLE
+from cinestream_platform.warehouse.open_views import ensure_open_views, open_schemas
 
 ADMIN, ENGINEER, ANALYST, SCIENTIST, DASHBOARD = ROLES = (
     "admin",
@@ -64,17 +65,10 @@ def readers_of(layer: Layer) -> tuple[str, ...]:
 
 
 def table_grants(table: Table, relation: str | None = None) -> list[Grant]:
-    """The declared grants on a table or on one of its partitions; nobody of these sees personal columns."""
-    name = relation or table.name
-    personal = any(column.is_personal for column in table.columns)
-    grants = []
-    for role in readers_of(table.layer):
-        if personal:
-            open_columns = (column.name for column in table.columns if not column.is_personal)
-            grants += [Grant(role, "SELECT", table.schema, name, column) for column in open_columns]
-        else:
-            grants.append(Grant(role, "SELECT", table.schema, name))
-    return grants
+    """The declared grants on a table or on one of its partitions; with personal columns none, but on its open view."""
+    readers = readers_of(table.layer)
+    name = table.name if table.has_open_view else relation or table.name
+    return [Grant(role, "SELECT", table.readable_schema, name) for role in readers]
 
 
 def _statement(grant: Grant, verb: str) -> Composed:
@@ -95,7 +89,7 @@ def _statement(grant: Grant, verb: str) -> Composed:
 
 def grant_on_relation(conn: Connection[Any], table: Table, schema: str, relation: str) -> None:
     """Give a table that is about to become a partition the grants of its parent."""
-    for grant in table_grants(table, relation):
+    for grant in [] if table.has_open_view else table_grants(table, relation):
         conn.execute(_statement(Grant(grant.role, grant.privilege, schema, relation, grant.column), "GRANT"))
 
 
@@ -104,7 +98,8 @@ def declared_grants(tables: Iterable[Table], mart_schemas: Iterable[str]) -> set
     wanted: set[Grant] = set()
     for table in tables:
         wanted.update(table_grants(table))
-        wanted.update(Grant(role, "USAGE", table.schema) for role in readers_of(table.layer))
+        schemas = (table.schema, table.readable_schema)
+        wanted.update(Grant(role, "USAGE", schema) for role in readers_of(table.layer) for schema in schemas)
     for schema in (*mart_schemas, PLATFORM_SCHEMA):
         wanted.update(Grant(role, "USAGE", schema) for role in MART_READERS)
     return wanted
@@ -209,8 +204,9 @@ def _login_statements(conn: Connection[Any], role: str, password: SecretStr) -> 
 
 
 def apply_grants(conn: Connection[Any], tables: Iterable[Table], mart_schemas: Iterable[str]) -> list[str]:
-    """Make the grants what is declared; every change, in words. ``conn`` acts as the owner."""
+    """Make open views and grants what is declared; every change, in words. ``conn`` acts as the owner."""
     tables = list(tables)
+    changes = ensure_open_views(conn, tables)
     for schema in mart_schemas:
         conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
         readers = SQL(", ").join(map(Identifier, MART_READERS))
@@ -224,7 +220,7 @@ def apply_grants(conn: Connection[Any], tables: Iterable[Table], mart_schemas: I
         conn.execute(_statement(grant, "GRANT"))
     for grant in surplus:
         conn.execute(_statement(grant, "REVOKE"))
-    return [f"granted {grant}" for grant in missing] + [f"revoked {grant}" for grant in surplus]
+    return changes + [f"granted {grant}" for grant in missing] + [f"revoked {grant}" for grant in surplus]
 
 
 def drift(
@@ -237,11 +233,18 @@ def drift(
     for table, child in partitions:
         wanted.update(table_grants(table, child))
     read_by_all = {*mart_schemas, PLATFORM_SCHEMA}
-    schemas = sorted({t.schema for t in tables} | {t.staging_schema for t in tables} | read_by_all | {"ops"})
+    schemas = sorted(declared_schemas(tables, mart_schemas))
     for schema, relation in _relations(conn, read_by_all):
         wanted.update(Grant(role, "SELECT", schema, relation) for role in MART_READERS)
     actual = _actual_grants(conn, schemas)
     return sorted(wanted - actual), sorted(actual - wanted)
+
+
+def declared_schemas(tables: Iterable[Table], mart_schemas: Iterable[str]) -> set[str]:
+    """The schemas in which everything is declared."""
+    tables = list(tables)
+    of_tables = {schema for table in tables for schema in (table.schema, table.staging_schema)}
+    return of_tables | {*open_schemas(tables), *mart_schemas, PLATFORM_SCHEMA, "ops"}
 
 
 def _partitions(conn: Connection[Any], tables: list[Table]) -> list[tuple[Table, str]]:

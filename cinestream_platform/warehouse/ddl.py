@@ -48,8 +48,8 @@ _TYPES: dict[Kind, sa.types.TypeEngine[Any]] = {
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 
 
-PERSONAL = " Personal: closed to analysts."
-"""How the comment of a personal column ends: SELECT * asks for it too, and is refused."""
+PERSONAL = " Personal, closed to analysts."
+"""How the comment of a personal column ends."""
 
 
 class SchemaDriftError(CineStreamError):
@@ -123,9 +123,14 @@ def _sa_table(table: Table, metadata: sa.MetaData, schema: str | None = None) ->
         *(_sa_column(table, column) for column in table.columns),
         *constraints,
         schema=schema or table.schema,
-        comment=f"{table.description} Grain: {table.grain}.",
+        comment=f"{table.description} Grain: {table.grain}.{_open_view_of(table)}",
         postgresql_partition_by=_partition_by(table),
     )
+
+
+def _open_view_of(table: Table) -> str:
+    place = f"{table.open_schema}.{table.name}"
+    return f" Personal columns, closed to analysts: they read {place}." if table.has_open_view else ""
 
 
 def _partition_by(table: Table) -> str | None:
@@ -193,15 +198,18 @@ def _create_partition(conn: Connection, table: Table, partition_key: str, values
     conn.execute(statement.format(child, sql.Identifier(table.schema, table.name), sql.SQL(values)))
 
 
-def existing_columns(conn: Connection, table: Table) -> dict[str, tuple[str, bool]]:
-    """Column name to (type as Postgres writes it, nullable); empty where the table does not exist."""
+def existing_columns(conn: Connection, table: Table, schema: str | None = None) -> dict[str, tuple[str, bool]]:
+    """Column name to (type as Postgres writes it, nullable); empty where the table does not exist.
+
+    ``schema`` is another one than the table's, with a relation of the same name.
+    """
     rows = conn.execute(
         """
         SELECT a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
         """,
-        (table.schema, table.name),
+        (schema or table.schema, table.name),
     ).fetchall()
     return {
         name: (data_type.replace("timestamp with time zone", "timestamptz"), nullable)

@@ -20,13 +20,15 @@ from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import (
     ADMIN,
     ML_SCHEMA,
-    PLATFORM_SCHEMA,
     PUBLIC,
     READER_ROLES,
     ROLES,
+    declared_schemas,
     login_name,
 )
 from cinestream_platform.warehouse.connection import OWNER_ROLE
+from cinestream_platform.warehouse.open_views import open_schemas
+from cinestream_platform.warehouse.search_paths import path_differences, search_paths
 
 Members = Mapping[Any, Sequence[str]]
 """Role to logins of somebody's own that were declared to be its members."""
@@ -52,6 +54,7 @@ def differences(
         *_memberships(conn, members),
         *_attributes(conn),
         *_limits(conn, members),
+        *_search_paths(conn, tables, mart_schemas, members),
         *_views(conn, tables, mart_schemas),
         *_copies(conn, tables, mart_schemas),
         *_functions(conn),
@@ -134,6 +137,13 @@ def _limits(conn: Connection[Any], members: Members) -> Iterator[Difference]:
                 yield Difference(f"differs: {statement.as_string(conn)}", statement)
 
 
+def _search_paths(
+    conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequence[str], members: Members
+) -> Iterator[Difference]:
+    for statement in path_differences(conn, search_paths(tables, mart_schemas), members):
+        yield Difference(f"differs: {statement.as_string(conn)}", statement)
+
+
 def _views(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequence[str]) -> Iterator[Difference]:
     """Views through which somebody reads personal columns, or raw rows, by the rights of the view's owner."""
     closed = [
@@ -160,8 +170,8 @@ def _views(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequenc
         ), tainted AS (
             SELECT v.view FROM reads v JOIN closed c USING (relation) JOIN pg_class w ON w.oid = v.view
             JOIN pg_namespace n ON n.oid = w.relnamespace
-            -- In a mart only the columns count. Elsewhere the table does: a row as a whole names no column.
-            WHERE (v.attnum IN (0, c.attnum) OR n.nspname <> ALL (%(marts)s))
+            -- In marts and open views only the columns count. Elsewhere the table does: a whole row names no column.
+            WHERE (v.attnum IN (0, c.attnum) OR n.nspname <> ALL (%(by_column)s))
                 AND (w.relkind = 'm' OR has_column_privilege(w.relowner, c.relation, c.attnum, 'SELECT'))
                 AND NOT coalesce(w.reloptions @> '{security_invoker=true}', false)
             UNION SELECT v.view FROM reads v JOIN tainted t ON v.relation = t.view
@@ -180,7 +190,7 @@ def _views(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequenc
             "schemas": [schema for schema, _, _ in closed],
             "tables": [name for _, name, _ in closed],
             "columns": [column for _, _, column in closed],
-            "marts": list(mart_schemas),
+            "by_column": [*mart_schemas, *open_schemas(tables)],
             "public": PUBLIC,
             "owner": OWNER_ROLE,
         },
@@ -213,7 +223,12 @@ def _copies(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequen
             AND pg_has_role(o.oid, %(owner)s, 'MEMBER') AND (NOT o.rolsuper OR n.nspname = %(ml)s)
             AND NOT coalesce(g.rolsuper OR pg_has_role(g.oid, %(owner)s, 'MEMBER'), false) ORDER BY 1, 2, 5
         """,
-        {"public": PUBLIC, "declared": _schemas(tables, mart_schemas), "owner": OWNER_ROLE, "ml": ML_SCHEMA},
+        {
+            "public": PUBLIC,
+            "declared": sorted(declared_schemas(tables, mart_schemas)),
+            "owner": OWNER_ROLE,
+            "ml": ML_SCHEMA,
+        },
     )
     for schema, name, is_sequence, owner, grantee in rows.fetchall():
         what = "sequence" if is_sequence else "table"
@@ -277,12 +292,6 @@ def _functions(conn: Connection[Any]) -> Iterator[Difference]:
         yield Difference(f"nobody declared: {grantee} may run {signature} with the rights of {owner}", revoke)
 
 
-def _schemas(tables: Sequence[Table], mart_schemas: Sequence[str]) -> list[str]:
-    """Those in which everything is declared."""
-    staging = {table.staging_schema for table in tables}
-    return sorted({table.schema for table in tables} | staging | {*mart_schemas, PLATFORM_SCHEMA, "ops"})
-
-
 def _grantee(name: str) -> Composable:
     return SQL(PUBLIC) if name == PUBLIC else Identifier(name)
 
@@ -293,7 +302,7 @@ def _owners(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequen
         "SELECT n.nspname, c.relname, o.rolname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " JOIN pg_roles o ON o.oid = c.relowner WHERE n.nspname = ANY (%s) AND o.rolname <> %s"
         " AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') ORDER BY 1, 2",
-        (_schemas(tables, mart_schemas), OWNER_ROLE),
+        (sorted(declared_schemas(tables, mart_schemas)), OWNER_ROLE),
     )
     for schema, name, owner in rows.fetchall():
         yield Difference(f"nobody declared: {schema}.{name} belongs to {owner}: drop it, or give it to {OWNER_ROLE}")

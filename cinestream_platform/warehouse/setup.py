@@ -17,6 +17,8 @@ from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
 from cinestream_platform.declarations.prediction import Prediction
+from cinestream_platform.declarations.raw_table import RawTable
+from cinestream_platform.declarations.star_table import StarTable
 from cinestream_platform.declarations.table import Table
 from cinestream_platform.warehouse import limits, locks
 from cinestream_platform.warehouse.access import apply_grants, ensure_roles
@@ -31,10 +33,15 @@ from cinestream_platform.warehouse.migrate import (
     is_fresh,
     needed_migrations,
 )
+from cinestream_platform.warehouse.open_views import changes_type, make_way
 from cinestream_platform.warehouse.predictions import ensure_prediction_tables
+from cinestream_platform.warehouse.search_paths import Paths, path_differences, search_paths
 
 STAGING = "Rows that are being made. What is published is in the schema without _staging in its name."
 """The comment of schemas that nobody reads."""
+RAW = "Records as they were delivered. For engineers."
+STARS = "Dims, bridges and facts. Tables with personal columns are closed to analysts; they read the schema with _open."
+MARTS = "Ready answers, one table or view for each business question."
 RACES = 20
 """How often roles are made again that another process was making."""
 
@@ -67,8 +74,10 @@ def prepare_warehouse(
             return []
         if not is_fresh(conn):
             _refuse_other_version(target, migrations, upgrade=upgrade)
-        make_roles(conn, logins, databases)
+        make_roles(conn, logins, databases, search_paths(tables, mart_schemas))
     with connect(target) as conn, connect(target) as watching, readers_give_way(watching):
+        if needed_migrations(conn, migrations):
+            make_way(conn, tables)
         changes = apply_migrations(conn, migrations)
         changes += _make_all(conn, tables, mart_schemas, predictions, fingerprint)
     return changes
@@ -83,9 +92,8 @@ def _make_all(
 ) -> list[str]:
     with conn.transaction():
         locks.lock(conn, locks.PREPARE)
-        for schema in dict.fromkeys(table.staging_schema for table in tables):
-            conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
-            conn.execute(SQL("COMMENT ON SCHEMA {} IS {}").format(Identifier(schema), STAGING))
+        _describe_schemas(conn, tables, mart_schemas)
+        make_way(conn, [table for table in tables if table.has_open_view and changes_type(conn, table)])
         changes = ensure_tables(conn, tables)
         changes += apply_grants(conn, tables, mart_schemas)
         changes += ensure_prediction_tables(conn, predictions)
@@ -93,7 +101,23 @@ def _make_all(
     return changes
 
 
-def make_roles(conn: Connection[Any], logins: Mapping[str, SecretStr], databases: Sequence[str] = ()) -> None:
+def _describe_schemas(conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequence[str]) -> None:
+    """Create the schemas and say what is in them, for tools that list them all."""
+    words = {table.staging_schema: STAGING for table in tables}
+    words |= {table.schema: STARS for table in tables if isinstance(table, StarTable)}
+    words |= {table.schema: RAW for table in tables if isinstance(table, RawTable)}
+    words |= dict.fromkeys(mart_schemas, MARTS)
+    for schema, said in words.items():
+        conn.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(schema)))
+        conn.execute(SQL("COMMENT ON SCHEMA {} IS {}").format(Identifier(schema), said))
+
+
+def make_roles(
+    conn: Connection[Any],
+    logins: Mapping[str, SecretStr],
+    databases: Sequence[str] = (),
+    paths: Paths | None = None,
+) -> None:
     """Create roles and logins, or none of them; limit them, and shut out all others, where this login may.
 
     Roles belong to the server, and there may be nothing yet that could be locked: where another process was making
@@ -107,6 +131,7 @@ def make_roles(conn: Connection[Any], logins: Mapping[str, SecretStr], databases
             with conn.transaction():
                 ensure_roles(conn, logins)
                 limits.apply_where_possible(conn, limits.wanted(conn, databases))
+                limits.apply_where_possible(conn, path_differences(conn, paths or {}))
             return
         except (errors.UniqueViolation, errors.DuplicateObject, errors.DeadlockDetected, errors.InternalError_):
             if attempt == RACES:
@@ -142,10 +167,13 @@ def _fingerprint(
     for table in tables:
         parts += create_statements(table)
         parts += [column.name for column in table.columns if column.is_personal]
+    parts += [f"{role} {path}" for role, path in search_paths(tables, mart_schemas).items()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _is_prepared(conn: Connection[Any], fingerprint: str, tables: Sequence[Table]) -> bool:
+    wanted = [(table.schema, table.name) for table in tables]
+    wanted += [(table.open_schema, table.name) for table in tables if table.has_open_view]
     # By the catalogs, which everybody may read: to_regclass() fails where the login does not inherit its roles.
     row = conn.execute(
         """
@@ -155,6 +183,6 @@ def _is_prepared(conn: Connection[Any], fingerprint: str, tables: Sequence[Table
                     SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                     WHERE n.nspname = wanted.schema AND c.relname = wanted.name))
         """,
-        (f"%{fingerprint}%", [table.schema for table in tables], [table.name for table in tables]),
+        (f"%{fingerprint}%", [schema for schema, _ in wanted], [name for _, name in wanted]),
     ).fetchone()
     return bool(row and row[0])

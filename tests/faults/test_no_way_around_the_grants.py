@@ -246,7 +246,7 @@ def test_views_that_hand_on_nothing_closed_are_left_alone(world: Platform) -> No
     as_superuser(
         world,
         *view("films", "SELECT title FROM movielens_dw.dim_movie"),
-        "CREATE VIEW ml.countries AS SELECT country FROM chinook_dw.dim_customer",
+        "CREATE VIEW ml.countries AS SELECT country FROM chinook_dw_open.dim_customer",
         "ALTER VIEW ml.countries OWNER TO ml_engineer",
         "GRANT SELECT ON ml.countries TO data_analyst",
         "CREATE VIEW ml.asks_as_you WITH (security_invoker = true) AS SELECT email FROM chinook_dw.dim_customer",
@@ -269,15 +269,16 @@ def test_a_declared_colleague_stays_and_gets_a_limit(
     lines = capsys.readouterr().out.splitlines()
     assert f"missing: {COLLEAGUE} is not a member of data_analyst" in lines
     assert any(line.startswith(f'differs: ALTER ROLE "{COLLEAGUE}" CONNECTION LIMIT') for line in lines)
+    assert any(line.startswith(f'differs: ALTER ROLE "{COLLEAGUE}" IN DATABASE') for line in lines)
 
     assert report_grants(get_settings(), apply=True) == 0
-    assert reads(world, COLLEAGUE, "SELECT country FROM chinook_dw.dim_customer")
+    assert reads(world, COLLEAGUE, "SELECT country FROM chinook_dw_open.dim_customer")
     assert not reads(world, COLLEAGUE, EMAILS)
     assert report_grants(get_settings(), apply=False) == 0
     monkeypatch.undo()
     get_settings.cache_clear()
     assert report_grants(get_settings(), apply=True) == 0
-    assert not reads(world, COLLEAGUE, "SELECT country FROM chinook_dw.dim_customer")
+    assert not reads(world, COLLEAGUE, "SELECT country FROM chinook_dw_open.dim_customer")
 
 
 def test_limits_defaults_and_rights_to_come_are_compared_too(

@@ -17,16 +17,17 @@ from pydantic import SecretStr
 from cinestream_platform.catalog import MART_SCHEMAS, PREDICTIONS, TABLES
 from cinestream_platform.commands.access import report_grants
 from cinestream_platform.conformed.tables import DIM_DATE
-from cinestream_platform.declarations.column import INTEGER, TEXT, Column
+from cinestream_platform.declarations.column import BIGINT, INTEGER, TEXT, Column
 from cinestream_platform.declarations.partitioning import Partitioning, PartitionUnit
 from cinestream_platform.declarations.raw_table import RawTable
 from cinestream_platform.declarations.star_table import PartitionedFact, Type1Dimension
-from cinestream_platform.declarations.table import Reference
+from cinestream_platform.declarations.table import Reference, Table
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import apply_grants, drift
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import ensure_tables
+from cinestream_platform.warehouse.open_views import view_drift
 from cinestream_platform.warehouse.setup import prepare_warehouse
 from tests.support.platform import (
     MOVIES,
@@ -56,6 +57,7 @@ MAY: dict[str, dict[str, set[str]]] = {
 KINDS = {
     **{table.schema: "raw" if isinstance(table, RawTable) else "star" for table in TABLES},
     **{table.staging_schema: "staging" for table in TABLES},
+    **{table.open_schema: "star" for table in TABLES if table.has_open_view},
     **dict.fromkeys(MART_SCHEMAS, "marts"),
     "platform": "platform",
     "ops": "ops",
@@ -126,7 +128,7 @@ def may(conn: psycopg.Connection[Any], statement: str) -> bool:
     try:
         with conn.transaction(force_rollback=True):
             conn.execute(statement.encode())
-    except psycopg.errors.InsufficientPrivilege:
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedColumn):
         return False
     except psycopg.errors.Error:  # a constraint: the right was there
         return True
@@ -151,16 +153,12 @@ def expected(platform: Platform, role: str, only: str = "") -> dict[str, set[str
         for kind, relation, _, relkind in objects(platform)
         if only in relation
     }
-    # SELECT * asks for the personal columns too.
+    # These are read by their open views.
     return {name: set() if role in READERS_OF_STARS and name in PERSONAL else verbs for name, verbs in found.items()}
 
 
 READERS_OF_STARS = ("data_analyst", "ml_engineer")
-PERSONAL = {
-    table.qualified_name: table
-    for table in TABLES
-    if not isinstance(table, RawTable) and any(column.is_personal for column in table.columns)
-}
+PERSONAL = {table.qualified_name: table for table in TABLES if table.has_open_view}
 """Tables of the stars that hold personal columns."""
 
 
@@ -259,7 +257,8 @@ def people(world: Platform) -> Iterator[Platform]:
         conn.execute("INSERT INTO movielens_dw.dim_person VALUES (DEFAULT, 1, 'a@example.org', 'NL', false, true)")
     yield world
     with connect(world.target) as conn:
-        conn.execute("DROP TABLE movielens_dw.dim_person, movielens_dw.fact_visits")
+        conn.execute("DROP TABLE movielens_dw.dim_person, movielens_dw.fact_visits CASCADE")
+        conn.execute("DROP SCHEMA movielens_dw_open CASCADE")
 
 
 def readable_columns(platform: Platform, role: str, relation: str, columns: list[str]) -> list[str]:
@@ -284,6 +283,10 @@ EXPECTED_PERSONAL = {
 """Written down a second time: a column that loses its mark would be readable, and no other test would say so."""
 
 
+def read_as(table: Table) -> str:
+    return f"{table.readable_schema}.{table.name}"
+
+
 @pytest.mark.parametrize("source", EXPECTED_PERSONAL)
 def test_analysts_and_scientists_read_every_column_of_a_source_but_the_personal_ones_and_dashboards_none(
     world: Platform, source: str
@@ -296,7 +299,7 @@ def test_analysts_and_scientists_read_every_column_of_a_source_but_the_personal_
             return {
                 name
                 for name, table in columns.items()
-                if may(conn, f'SELECT "{name.rpartition(".")[2]}" FROM {table.qualified_name} LIMIT 0')
+                if may(conn, f'SELECT "{name.rpartition(".")[2]}" FROM {read_as(table)} LIMIT 0')
             }
 
     for role in READERS_OF_STARS:
@@ -306,15 +309,15 @@ def test_analysts_and_scientists_read_every_column_of_a_source_but_the_personal_
 
 def test_analysts_and_scientists_see_all_but_personal_columns(people: Platform) -> None:
     columns = ["person_key", "person_id", "email", "country", "*", "count(*)", "p::text"]
-    relation = "movielens_dw.dim_person p"
-    open_columns = ["person_key", "person_id", "country", "count(*)"]
+    table, view = "movielens_dw.dim_person p", "movielens_dw_open.dim_person p"
     for role in READERS_OF_STARS:
-        assert readable_columns(people, role, relation, columns) == open_columns
-    assert readable_columns(people, "dashboard_reader", relation, columns) == []
-    assert readable_columns(people, "data_engineer", relation, columns) == columns
+        assert readable_columns(people, role, table, columns) == []
+        assert readable_columns(people, role, view, columns) == [c for c in columns if c != "email"]
+    assert readable_columns(people, "dashboard_reader", table, columns) == []
+    assert readable_columns(people, "dashboard_reader", view, columns) == []
+    assert readable_columns(people, "data_engineer", table, columns) == columns
     with psycopg.connect(login(people.target, "data_analyst").conninfo(), autocommit=True) as conn:
-        assert conn.execute("SELECT country FROM movielens_dw.dim_person").fetchall() == [("NL",)]
-        assert not may(conn, "SELECT person_id FROM movielens_dw.dim_person WHERE email LIKE 'a%'")
+        assert conn.execute("SELECT * FROM movielens_dw_open.dim_person").fetchall() == [(1, 1, "NL", False, True)]
         assert not may(conn, "COPY movielens_dw.dim_person TO STDOUT")
         assert not may(conn, "CREATE TEMP TABLE mine AS TABLE movielens_dw.dim_person")
 
@@ -327,27 +330,63 @@ def test_personal_columns_stay_hidden_on_a_partition_that_was_just_published(peo
     columns = ["visit_id", "date_key", "ip_address", "*"]
     for attempt in (frame, frame.with_columns(visit_id=pl.col("visit_id") + 10)):
         publish_partition(people.target, VISITS, "2005", attempt, run_id="test", file_ids=())
-        for relation in ("movielens_dw.fact_visits", "movielens_dw.fact_visits_2005"):
-            for role in READERS_OF_STARS:
-                assert readable_columns(people, role, relation, columns) == ["visit_id", "date_key"]
-            assert readable_columns(people, "dashboard_reader", relation, columns) == []
+        for role in READERS_OF_STARS:
+            for relation in ("movielens_dw.fact_visits", "movielens_dw.fact_visits_2005"):
+                assert readable_columns(people, role, relation, columns) == []
+            view = "movielens_dw_open.fact_visits"
+            assert readable_columns(people, role, view, columns) == ["visit_id", "date_key", "*"]
+            with psycopg.connect(login(people.target, role).conninfo()) as conn:
+                found = conn.execute("SELECT visit_id FROM movielens_dw_open.fact_visits ORDER BY 1").fetchall()
+            assert [number for (number,) in found] == attempt["visit_id"].to_list()
     with connect(people.target) as conn:
         assert drift(conn, [*TABLES, PERSON, VISITS], MART_SCHEMAS) == ([], [])
+        assert view_drift(conn, [*TABLES, PERSON, VISITS]) == []
 
 
 def test_a_column_that_is_declared_personal_later_is_hidden_from_then_on(people: Platform) -> None:
     email, country = PERSON.attributes
     stricter = replace(PERSON, attributes=(email, replace(country, is_personal=True)))
+    view, columns = "movielens_dw_open.dim_person", ["person_id", "email", "country"]
     with connect(people.target) as conn:
         apply_grants(conn, [*TABLES, stricter, VISITS], MART_SCHEMAS)
-    columns = ["person_id", "email", "country"]
-    assert readable_columns(people, "data_analyst", "movielens_dw.dim_person", columns) == ["person_id"]
+    assert readable_columns(people, "data_analyst", view, columns) == ["person_id"]
+    assert readable_columns(people, "data_analyst", "movielens_dw.dim_person", columns) == []
 
     open_again = replace(PERSON, attributes=tuple(replace(c, is_personal=False) for c in PERSON.attributes))
     with connect(people.target) as conn:
-        apply_grants(conn, [*TABLES, open_again, VISITS], MART_SCHEMAS)
+        assert "dropped view movielens_dw_open.dim_person" in apply_grants(
+            conn, [*TABLES, open_again, VISITS], MART_SCHEMAS
+        )
         assert drift(conn, [*TABLES, open_again, VISITS], MART_SCHEMAS) == ([], [])
     assert readable_columns(people, "data_analyst", "movielens_dw.dim_person", columns) == columns
+
+
+def test_a_column_that_becomes_personal_is_empty_in_a_view_that_somebodys_view_reads(people: Platform) -> None:
+    email, country = PERSON.attributes
+    stricter = replace(PERSON, attributes=(email, replace(country, is_personal=True)))
+    with connect(people.target) as conn:
+        conn.execute("CREATE SCHEMA theirs")
+        conn.execute("CREATE VIEW theirs.countries AS SELECT country FROM movielens_dw_open.dim_person")
+        try:
+            apply_grants(conn, [*TABLES, stricter, VISITS], MART_SCHEMAS)
+            assert conn.execute("SELECT country FROM theirs.countries").fetchall() == [(None,)]
+            assert view_drift(conn, [*TABLES, stricter, VISITS]) == [
+                "differs: movielens_dw_open.dim_person is not all columns of movielens_dw.dim_person but the personal ones"
+            ]
+        finally:
+            conn.execute("DROP SCHEMA theirs CASCADE")
+        apply_grants(conn, [*TABLES, stricter, VISITS], MART_SCHEMAS)
+        assert view_drift(conn, [*TABLES, stricter, VISITS]) == []
+
+
+def test_a_column_is_widened_under_its_open_view(people: Platform) -> None:
+    wider = replace(PERSON, natural_ids=(Column("person_id", BIGINT, "Number."),))
+    tables = [*TABLES, wider, VISITS]
+    prepare_warehouse(people.target, tables, MART_SCHEMAS, {})
+    with psycopg.connect(login(people.target, "data_analyst").conninfo()) as conn:
+        [column] = conn.execute("SELECT * FROM movielens_dw_open.dim_person").description[1:2]
+    assert (column.name, column.type_display) == ("person_id", "int8")
+    prepare_warehouse(people.target, TABLES, MART_SCHEMAS, {})
 
 
 def test_a_dashboards_long_query_is_cancelled(world: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ GROUPS = (
     ("Marts: ready answers", ("mart", "view")),
     ("Facts: what happened", ("fact",)),
     ("Dimensions: who and what it is about", ("dimension", "bridge")),
+    ("Open views: tables without their personal columns, for analysts", ("open view",)),
     ("Predictions", ("prediction",)),
     ("Raw tables: what was delivered", ("raw",)),
 )

@@ -11,7 +11,7 @@ from cinestream_platform.dashboards.pages import NoSuchPageError, Page, Paramete
 from cinestream_platform.dashboards.warehouse import Row, Rows
 from cinestream_platform.dashboards.words import lineage_url
 
-TABLES = ("raw", "star", "mart")
+TABLES = ("raw", "star", "mart", "open view")
 FILES = ("landing folder", "extraction")
 HEADINGS = {
     "operational table": "Operational tables",
@@ -19,6 +19,7 @@ HEADINGS = {
     "extraction": "Extractions",
     "raw": "Raw tables",
     "star": "Facts and dimensions",
+    "open view": "Without personal columns, for analysts",
     "mart": "Marts",
     "export": "Exports",
 }

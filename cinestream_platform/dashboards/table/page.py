@@ -21,6 +21,7 @@ WRITTEN = {
     "partition": "built beside the table, then swapped in partition by partition",
     "rebuild": "rebuilt from the tables that it reads, in one transaction",
     "external": "written by others",
+    "view": "a view: what the table holds now",
 }
 
 

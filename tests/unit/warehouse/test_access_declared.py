@@ -10,6 +10,7 @@ from cinestream_platform.warehouse.access import Grant, _statement, declared_gra
 
 PERSONAL = replace(DIM_USER, natural_ids=tuple(replace(column, is_personal=True) for column in DIM_USER.natural_ids))
 READERS = {"data_analyst", "ml_engineer"}
+OPEN = ("chinook_dw_open", "dvddw_open")
 STARS = ("movielens_dw", "chinook_dw", "dvddw", "netflix_dw")
 
 
@@ -30,24 +31,22 @@ def test_a_partition_has_the_grants_of_its_table():
     }
 
 
-def test_neither_analysts_nor_scientists_see_personal_columns():
-    grants = table_grants(PERSONAL)
-    for role in READERS:
-        columns = {grant.column for grant in grants if grant.role == role}
-        assert columns == {column.name for column in DIM_USER.columns} - {"user_id"}
-    assert {grant.privilege for grant in grants} == {"SELECT"}
+def test_analysts_and_scientists_read_a_table_with_personal_columns_by_its_open_view_alone():
+    assert {str(grant) for grant in table_grants(PERSONAL)} == {
+        f"{role}: SELECT on movielens_dw_open.dim_user" for role in READERS
+    }
 
 
 def test_declared_grants_are_reading_rights_on_stars_and_usage_of_their_schemas_and_of_the_platforms():
     grants = declared_grants(TABLES, MART_SCHEMAS)
     assert {grant.privilege for grant in grants} == {"SELECT", "USAGE"}
     assert {(g.role, g.schema) for g in grants if g.privilege == "USAGE"} == {
-        *((role, schema) for role in READERS for schema in ("conformed", *STARS, *MART_SCHEMAS)),
+        *((role, schema) for role in READERS for schema in ("conformed", *STARS, *OPEN, *MART_SCHEMAS)),
         *(("dashboard_reader", schema) for schema in MART_SCHEMAS),
         *((role, "platform") for role in (*READERS, "dashboard_reader")),
     }
     assert {(g.schema, g.relation) for g in grants if g.privilege == "SELECT"} == {
-        (table.schema, table.name) for table in TABLES if not table.schema.startswith("raw_")
+        (table.readable_schema, table.name) for table in TABLES if not table.schema.startswith("raw_")
     }
     assert {g.role for g in grants} == {*READERS, "dashboard_reader"}
 
