@@ -30,7 +30,7 @@ films as (
     select
         count(film_key) filter (where rental_rate is not null) as film_count,
         count(film_key) filter (where rental_rate is not null and not is_in_stock) as film_without_stock_count,
-        count(film_key) filter (where is_in_stock and is_never_rented) as film_never_rented_count,
+        count(film_key) filter (where is_in_stock and is_never_rented) as film_in_stock_never_rented_count,
         coalesce(sum(copy_count), 0) as copy_count,
         coalesce(sum(unrented_copy_count), 0) as unrented_copy_count
     from {{ ref("mart_movie_performance") }}
@@ -62,7 +62,7 @@ select
     customers.active_customer_count::bigint as active_customer_count,
     films.film_count::bigint as film_count,
     films.film_without_stock_count::bigint as film_without_stock_count,
-    films.film_never_rented_count::bigint as film_never_rented_count,
+    films.film_in_stock_never_rented_count::bigint as film_in_stock_never_rented_count,
     films.copy_count::bigint as copy_count,
     films.unrented_copy_count::bigint as unrented_copy_count,
     customers.rental_count::bigint as rental_count,
