@@ -36,6 +36,7 @@ class Source:
 
     Attributes:
         name: Its identifier: the first part of asset keys and of keys in the landing zone, and the package's name.
+        title: Its name for people, on pages and in the catalogue; by default ``name``.
         raw_tables: Its raw tables, each filled by one feed.
         star_tables: Its dimensions, bridges and facts; referenced ones before those that refer to them.
         mart_schema: Schema of its marts, which dbt builds.
@@ -69,6 +70,7 @@ class Source:
     predictions: tuple[Prediction, ...] = ()
     monthly_marts: Partitioning | None = None
     user_item_matrix: UserItemMatrix | None = None
+    title: str = ""
     owner: str = PLATFORM_OWNER
     domain: str = ""
     rhythm: timedelta | None = None
@@ -77,6 +79,11 @@ class Source:
         declared = {*(table.source for table in (*self.tables, *self.predictions)), *(f.source for f in self.all_feeds)}
         if declared - {self.name}:
             raise ValueError(f"source {self.name} declares tables or feeds of {', '.join(sorted(declared))}")
+
+    @property
+    def shown_name(self) -> str:
+        """Its name for people."""
+        return self.title or self.name
 
     @property
     def extracts(self) -> tuple[Feed, ...]:

@@ -25,10 +25,11 @@ MARTS = ("mart", "view")
 
 @dataclass(frozen=True)
 class DeclaredSource:
-    """A source. ``systems`` are the operational systems that it is extracted from."""
+    """A source; ``title`` is its name for people. ``systems`` are the operational systems that it is extracted from."""
 
     TABLE: ClassVar = "declared_source"
     source: str
+    title: str
     position: int
     owner: str
     systems: list[str]

@@ -80,7 +80,9 @@ def declared_by(asset_graph: Any, catalog: Catalog, manifest: Mapping[str, Any])
     references = _references(manifest)
     return Declared(
         sources=[
-            DeclaredSource(source.name, place, source.owner, [s.name for s in source.systems], source.rhythm)
+            DeclaredSource(
+                source.name, source.shown_name, place, source.owner, [s.name for s in source.systems], source.rhythm
+            )
             for place, source in enumerate(catalog.sources, 1)
         ],
         tables=positioned,

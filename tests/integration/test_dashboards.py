@@ -35,6 +35,7 @@ from tests.support.platform import (
 )
 
 TABLES = ("/catalog/movielens_dw.fact_ratings", "/catalog/raw_movielens.ratings", "/catalog/chinook_dw.dim_customer")
+OPEN_VIEW = "/catalog/chinook_dw_open.dim_customer"
 PAGES = (
     *("/", "/catalog", "/catalog?q=rating", "/catalog/metrics", *TABLES, "/catalog/movielens_marts.mart_movie_ratings"),
     *("/files", "/files?state=parked", "/files/movielens/ratings/b.csv", "/files/movielens/ratings/bad.csv"),
@@ -94,13 +95,13 @@ def test_every_number_of_today_is_the_one_that_sql_gives(loaded: Platform, pages
     for shown, row in zip(found["sources"], health, strict=True):
         for name in ("files_loaded", "files_parked", "records", "rows_rejected", "checks", "failed_checks", "verdict"):
             assert shown[name] == row[name], name
-        assert f"{row['source']} {shown['sentence']}" in page
+        assert f"{shown['title']} {shown['sentence']}" in page
         if row["rows_rejected"]:
             assert f"{number(row['rows_rejected'])} of {number(row['records'])} records" in shown["sentence"]
     [movielens] = [one for one in found["sources"] if one["source"] == "movielens"]
     assert movielens["state"] == "look"
     assert "1 file is parked" in movielens["sentence"]
-    assert found["headline"]["text"] == "movielens needs a look."
+    assert found["headline"]["text"] == "MovieLens needs a look."
     waiting = rows(loaded, "SELECT key, reason FROM platform.file WHERE status IN ('parked', 'pending') AND is_newest")
     assert [(file["key"], file["reason"]) for file in found["waiting_files"]] == [
         (w["key"], w["reason"]) for w in waiting
@@ -400,7 +401,7 @@ def test_a_browser_draws_every_page_without_a_complaint(loaded: Platform, pages:
             context.close()
         shown = browser.new_context(java_script_enabled=False).new_page()
         shown.goto(f"{pages.base_url}/")
-        assert "movielens needs a look" in shown.inner_text("h1")
+        assert "MovieLens needs a look" in shown.inner_text("h1")
         open_page = browser.new_page()
         open_page.goto(f"{pages.base_url}/catalog/movielens_dw.fact_ratings")
         open_page.wait_for_selector("body[data-ready]")

@@ -32,7 +32,7 @@ def view(rows: Rows, parameters: Parameters) -> Mapping[str, Any]:
         "q": parameters["q"],
         "source": parameters["source"],
         "kind": parameters["kind"],
-        "sources": [row["source"] for row in rows["choices"]],
+        "sources": [{"source": row["source"], "title": row["title"]} for row in rows["choices"]],
         "kinds": sorted({kind for row in rows["choices"] for kind in row["kinds"]}),
         "count": len(tables),
         "is_search": is_search,

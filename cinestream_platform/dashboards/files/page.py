@@ -18,7 +18,7 @@ def view(rows: Rows, parameters: Parameters) -> Mapping[str, Any]:
         "title": "Files",
         "files": rows["files"],
         "total": rows["files"][0]["total"] if rows["files"] else 0,
-        "sources": [row["source"] for row in rows["choices"]],
+        "sources": [{"source": row["source"], "title": row["title"]} for row in rows["choices"]],
         "states": [state for state in STATES if any(state in row["states"] for row in rows["choices"])],
         "asked": dict(parameters),
     }

@@ -86,7 +86,7 @@ def headline(sources: Sequence[Row], short_disks: Sequence[Row]) -> Mapping[str,
     if not filled:
         return {"state": "idle", "word": "Empty", "text": "Nothing has landed yet."}
     for verdict in ("broken", "look"):
-        found = [row["source"] for row in filled if row["verdict"] == verdict]
+        found = [row["title"] for row in filled if row["verdict"] == verdict]
         if found:
             word = "is wrong" if verdict == "broken" else "needs a look"
             words = "are wrong" if verdict == "broken" else "need a look"

@@ -1,5 +1,8 @@
 SELECT
-    source, verdict, reasons, records, rows_loaded, rows_rejected, rejected_share, usual_share, is_as_usual, files_landed,
-    files_loaded, files_waiting, files_failing, files_parked, last_loaded_at, checks, failed_checks, warned_checks,
-    stale_tables, is_late, late_since, newest_data_at, last_looked_at, rhythm
-FROM platform.source_health
+    h.source, s.title, h.verdict, h.reasons, h.records, h.rows_loaded, h.rows_rejected, h.rejected_share, h.usual_share,
+    h.is_as_usual, h.files_landed, h.files_loaded, h.files_waiting, h.files_failing, h.files_parked, h.last_loaded_at,
+    h.checks, h.failed_checks, h.warned_checks, h.stale_tables, h.is_late, h.late_since, h.newest_data_at,
+    h.last_looked_at, h.rhythm
+FROM platform.source_health h
+JOIN platform.source s USING (source)
+ORDER BY s.position

@@ -20,6 +20,7 @@ def _release() -> Release:
 
 SOURCE = Source(
     name=raw_tables.SOURCE,
+    title="Chinook",
     feeds=feeds.FEEDS,
     bundles=(feeds.RELEASE,),
     raw_tables=raw_tables.RAW_TABLES,

@@ -32,6 +32,7 @@ RENTAL_SHOP = OperationalSystem(name=raw_tables.SOURCE, feeds=feeds.EXTRACTS, co
 
 SOURCE = Source(
     name=raw_tables.SOURCE,
+    title="DVD rental",
     systems=(RENTAL_SHOP,),
     settings=DvdrentalSettings,
     raw_tables=raw_tables.RAW_TABLES,

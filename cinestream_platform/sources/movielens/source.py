@@ -20,6 +20,7 @@ def _release() -> Release:
 
 SOURCE = Source(
     name=tables.SOURCE,
+    title="MovieLens",
     feeds=feeds.FEEDS,
     raw_tables=tables.RAW_TABLES,
     star_tables=tables.STAR_TABLES,

@@ -21,6 +21,7 @@ def _release() -> Release:
 
 SOURCE = Source(
     name=tables.SOURCE,
+    title="Netflix Prize",
     feeds=feeds.FEEDS,
     raw_tables=tables.RAW_TABLES,
     star_tables=tables.STAR_TABLES,

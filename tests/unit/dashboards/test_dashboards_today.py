@@ -9,7 +9,7 @@ import pytest
 from cinestream_platform.dashboards.today.page import headline, sentence
 
 FINE = {
-    "source": "films",
+    "title": "Films",
     "verdict": "fine",
     "reasons": [],
     "records": 100_000,
@@ -50,9 +50,9 @@ def test_a_source_is_judged_in_a_sentence(differs: dict[str, Any], text: str) ->
     ],
 )
 def test_the_headline_names_the_worst(verdicts: list[str], text: str) -> None:
-    sources = [{"source": f"s{place}", "verdict": verdict} for place, verdict in enumerate(verdicts)]
+    sources = [{"title": f"s{place}", "verdict": verdict} for place, verdict in enumerate(verdicts)]
     assert headline(sources, [])["text"] == text
 
 
 def test_a_full_disk_comes_before_all_else() -> None:
-    assert headline([{"source": "s", "verdict": "broken"}], [{"is_short": True}])["text"] == "A disk is nearly full."
+    assert headline([{"title": "s", "verdict": "broken"}], [{"is_short": True}])["text"] == "A disk is nearly full."
