@@ -19,6 +19,7 @@ from cinestream_platform.marts.lineage import column_lineage
 from cinestream_platform.marts.publication import MartLedger, RecordedMart
 from cinestream_platform.marts.rebuild import REBUILDS, Rebuild, dbt_arguments, rebuild_by
 from cinestream_platform.marts.resource import MartsDbt, discard_artifacts
+from cinestream_platform.marts.test_words import with_short_names
 from cinestream_platform.marts.translator import MartsTranslator
 from cinestream_platform.orchestration.beginning import begin_step
 from cinestream_platform.orchestration.kept_checks import Checked, checked
@@ -67,7 +68,7 @@ def marts_assets(
         manifest: the parsed project (``marts.project.require_manifest``).
         ledger: keeps what the marts were made from.
     """
-    parsed = json.loads(manifest.read_bytes())
+    parsed = with_short_names(json.loads(manifest.read_bytes()))
     return [
         _step("marts", parsed, ledger, exclude=" ".join(f"tag:{rebuild.tag}" for rebuild in REBUILDS)),
         _step_by(rebuild_by(PartitionUnit.YEAR), years, parsed, ledger),

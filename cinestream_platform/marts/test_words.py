@@ -1,6 +1,7 @@
-"""What dbt's tests say, in words, for checks in Dagster and in the catalogue: dbt itself knows their names only.
+"""What dbt's tests are called, and what they say in words, for checks in Dagster and in the catalogue.
 
-A test's name is a sentence without blanks; a generic test adds what it compares.
+dbt knows a test by one name in the whole project, which begins with its mart's. Beside the mart the rest says it. That
+is a sentence without blanks; a generic test adds what it compares.
 """
 
 from __future__ import annotations
@@ -36,12 +37,31 @@ def _table(reference: str) -> str:
     return ".".join(re.findall(r"'([^']+)'", reference)) or reference
 
 
+def with_short_names(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with the short name of each test, by which Dagster calls its check. dbt selects by other names."""
+    nodes = {
+        unique_id: {**node, "name": short_name(node)} if node["resource_type"] == "test" else node
+        for unique_id, node in manifest["nodes"].items()
+    }
+    return {**manifest, "nodes": nodes}
+
+
+def short_name(test: Mapping[str, Any]) -> str:
+    """A test's name without that of its mart; that may be without the source, too."""
+    model = str(test.get("attached_node") or "").rpartition(".")[2]
+    mart = re.sub(r"^(mart|mv|v|gold)_", "", model)
+    source = str(test.get("fqn", ["", ""])[1])
+    for prefix in (model, mart, mart.removeprefix(f"{source}_")):
+        if prefix and test["name"].startswith(f"{prefix}_"):
+            return str(test["name"].removeprefix(f"{prefix}_"))
+    return str(test["name"])
+
+
 def described(test: Mapping[str, Any]) -> str:
     """A test of dbt's manifest in words: what the project says of it, or else its name and what it compares."""
     if test.get("description"):
         return str(test["description"])
-    mart = str(test.get("attached_node") or "").rpartition(".")[2]
-    name = test["name"].removeprefix(re.sub(r"^mart_", "", mart)).strip("_").replace("_", " ")
+    name = short_name(test).replace("_", " ")
     generic = test.get("test_metadata") or {}
     compare = COMPARED.get(generic.get("name", ""))
     compared = f": {compare(generic['kwargs'])}" if compare else ""

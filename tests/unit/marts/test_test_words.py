@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cinestream_platform.marts.project import manifest_path
-from cinestream_platform.marts.test_words import described
+from cinestream_platform.marts.test_words import described, short_name, with_short_names
 from cinestream_platform.settings import Settings
 
 
@@ -38,6 +38,38 @@ def a_test(name: str, kind: str, **kwargs: object) -> dict[str, object]:
 )
 def test_a_test_is_its_name_and_what_it_compares(test: dict[str, object], words: str) -> None:
     assert described(test) == words
+
+
+LONGEST = 50
+
+
+def test_names_of_checks_are_short_and_each_mart_has_a_name_once(manifest_home: Path) -> None:
+    manifest = json.loads(manifest_path(Settings(home=manifest_home)).read_bytes())
+    tests = {name: node for name, node in manifest["nodes"].items() if node["resource_type"] == "test"}
+    shown = with_short_names(manifest)["nodes"]
+    names = [(node["attached_node"], shown[unique_id]["name"]) for unique_id, node in tests.items()]
+    assert len(set(names)) == len(names) > 100
+    assert [name for _, name in names if len(name) > LONGEST] == []
+    for unique_id, node in tests.items():
+        assert len(shown[unique_id]["name"]) < len(node["name"]), "its mart is not in its name"
+        assert shown[unique_id]["fqn"] == node["fqn"], "dbt selects by this"
+    assert shown.keys() == manifest["nodes"].keys()
+
+
+@pytest.mark.parametrize(
+    ("mart", "name", "short"),
+    [
+        ("mart_kpi_category", "kpi_category_shares_add_up", "shares_add_up"),
+        ("mart_netflix_movie_performance", "movie_performance_one_row_a_film", "one_row_a_film"),
+        ("v_movie_performance", "v_movie_performance_one_row_a_rank", "one_row_a_rank"),
+        ("v_daily_rating_summary", "daily_rating_summary_one_row_a_day", "one_row_a_day"),
+        ("mv_kpi_global", "kpi_global_all_revenue_is_here", "all_revenue_is_here"),
+        ("mart_other", "kpi_global_all_revenue_is_here", "kpi_global_all_revenue_is_here"),
+    ],
+)
+def test_a_name_loses_that_of_its_mart(mart: str, name: str, short: str) -> None:
+    test = {"name": name, "attached_node": f"model.cinestream.{mart}", "fqn": ["cinestream", "netflix", mart, name]}
+    assert short_name(test) == short
 
 
 def test_every_test_of_the_project_is_described(manifest_home: Path) -> None:
