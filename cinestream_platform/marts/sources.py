@@ -69,7 +69,9 @@ def write_sources(path: Path = SOURCES_FILE) -> None:
 
 
 if __name__ == "__main__":
+    from cinestream_platform.marts.overview import write_overview
     from cinestream_platform.marts.star_lineage import edges_of_assets, write_edges
 
     write_sources()
+    write_overview()
     write_edges(edges_of_assets())
