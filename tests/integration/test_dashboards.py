@@ -16,9 +16,11 @@ import httpx
 import psycopg
 import pytest
 
+from cinestream_platform.catalog import CATALOG
 from cinestream_platform.dashboards.rendering import Renderer
 from cinestream_platform.dashboards.warehouse import Warehouse
 from cinestream_platform.dashboards.words import number
+from cinestream_platform.orchestration.asset import asset_key, system_key
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support import ledger as ledger_by_hand
 from tests.support.dashboards import served_pages, wait_until
@@ -37,7 +39,8 @@ from tests.support.platform import (
 TABLES = ("/catalog/movielens_dw.fact_ratings", "/catalog/raw_movielens.ratings", "/catalog/chinook_dw.dim_customer")
 OPEN_VIEW = "/catalog/chinook_dw_open.dim_customer"
 PAGES = (
-    *("/", "/catalog", "/catalog?q=rating", "/catalog/metrics", *TABLES, "/catalog/movielens_marts.mart_movie_ratings"),
+    *("/", "/catalog", "/catalog?q=rating", "/catalog/metrics", *TABLES, OPEN_VIEW),
+    "/catalog/movielens_marts.mart_movie_ratings",
     *("/files", "/files?state=parked", "/files/movielens/ratings/b.csv", "/files/movielens/ratings/bad.csv"),
     *("/lineage/movielens_marts.mart_movie_ratings", "/lineage/movielens_dw.fact_ratings/rating"),
 )
@@ -147,6 +150,39 @@ def test_the_catalogue_shows_every_table_with_its_rows(loaded: Platform, pages: 
         assert {(p["partition_key"], p["rows"]) for p in shown["partitions"]} == {
             (p["partition_key"], p["rows"]) for p in partitions
         }
+
+
+def test_lineage_begins_at_the_operational_database_as_it_does_in_dagster(
+    loaded: Platform, pages: httpx.Client
+) -> None:
+    graph = loaded.defs.resolve_asset_graph()
+    for system in CATALOG.systems:
+        for feed in system.feeds:
+            page = text_of(pages.get(f"/lineage/{feed.table.qualified_name}").text)
+            assert f"{system.name}.{feed.dataset} operational table" in page
+            assert f"{feed.source}/{feed.dataset} extraction" in page
+            assert graph.get(asset_key(feed.table)).parent_keys == {system_key(system, feed)}
+            assert graph.get(system_key(system, feed)).parent_keys == {system_key(system)}
+            assert graph.get(asset_key(feed.table)).assets_def.op.name == system.step
+    mart = text_of(pages.get("/lineage/dvdrental_marts.mv_kpi_global").text)
+    assert "dvdrental.rental operational table" in mart
+    assert "dvdrental/rental extraction" in mart
+
+
+def test_an_open_view_is_shown_with_its_table_and_leads_to_it(loaded: Platform, pages: httpx.Client) -> None:
+    page = pages.get(OPEN_VIEW).text
+    assert "Files, partitions and checks are those of" in page
+    assert 'href="/catalog/chinook_dw.dim_customer"' in page
+    table = pages.get("/catalog/chinook_dw.dim_customer").text
+    assert f'href="{OPEN_VIEW}"' in table
+    columns = [column["column_name"] for column in pages.get(f"/api{OPEN_VIEW}.json").json()["columns"]]
+    names = loaded.query(
+        "SELECT column_name FROM platform.table_column WHERE (schema_name, table_name) = ('chinook_dw', 'dim_customer')"
+        " AND NOT is_personal ORDER BY position"
+    )
+    assert columns == [name for (name,) in names]
+    assert "chinook_dw_open" in pages.get("/lineage/chinook_dw.dim_customer").text
+    assert "/lineage/chinook_dw.dim_customer/country" in pages.get("/lineage/chinook_dw_open.dim_customer/country").text
 
 
 def test_a_search_finds_names_meanings_and_columns(pages: httpx.Client) -> None:
