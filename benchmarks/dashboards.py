@@ -1,7 +1,8 @@
 """How fast the pages answer: 50 sessions at once on the warehouse of CINESTREAM_HOME, cached and with misses.
 
-``python -m benchmarks.dashboards [--sessions 50] [--seconds 5] [--pages 10000]``. The server is a process of its own,
-whose memory is measured. Sessions are a closed loop: each asks again as soon as it is answered.
+``python -m benchmarks.dashboards [--sessions 50] [--seconds 5] [--pages 10000] [--streamlit ROUNDS]``. The server is a
+process of its own, whose memory is measured. Sessions are a closed loop: each asks again as soon as it is answered.
+With ``--streamlit``, Today and the same page in Streamlit are asked in turns.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ import argparse
 import asyncio
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from statistics import quantiles
+from statistics import median, quantiles
 
 import httpx
 import psutil
+
+from benchmarks.measuring import HERE, peers_environment
+from cinestream_platform.commands.access import dsn_of
+from cinestream_platform.settings import get_settings
 
 SERVE = """
 import sys
@@ -75,19 +81,24 @@ def told(taken: list[float], seconds: float) -> dict[str, float]:
     return {"p50": round(cuts[49], 4), "p95": round(cuts[94], 4), "a_second": round(len(taken) / seconds, 1)}
 
 
+def timed(url: str, path: Callable[[], str], arguments: argparse.Namespace) -> dict[str, float]:
+    """All sessions at once for the given seconds, after Today was made once."""
+    httpx.get(url + "/")
+    deadline = time.monotonic() + arguments.seconds
+    taken = asyncio.run(sessions(url, arguments.sessions, path, lambda: time.monotonic() > deadline))
+    return told(taken, arguments.seconds)
+
+
 def measure(url: str, server: psutil.Process, arguments: argparse.Namespace) -> dict[str, object]:
     """All figures."""
     number = itertools.count()
     found: dict[str, object] = {}
 
-    def timed(name: str, path: Callable[[], str]) -> None:
-        httpx.get(url + "/")
-        deadline = time.monotonic() + arguments.seconds
-        taken = asyncio.run(sessions(url, arguments.sessions, path, lambda: time.monotonic() > deadline))
-        found[name] = told(taken, arguments.seconds)
+    def new_or_not() -> str:
+        return f"/catalog?q=rating{next(number)}" if next(number) % 10 == 0 else "/catalog"
 
-    timed("cached", lambda: "/")
-    timed("one in ten is new", lambda: f"/catalog?q=rating{next(number)}" if next(number) % 10 == 0 else "/catalog")
+    found["cached"] = timed(url, lambda: "/", arguments)
+    found["one in ten is new"] = timed(url, new_or_not, arguments)
 
     async def burst() -> tuple[float, float]:
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
@@ -113,6 +124,21 @@ def measure(url: str, server: psutil.Process, arguments: argparse.Namespace) -> 
     return found
 
 
+def beside_streamlit(url: str, arguments: argparse.Namespace) -> dict[str, object]:
+    """Today, and Today in Streamlit, in turns: percentiles of each round, and the median of the ratios of their p95."""
+    settings = get_settings()
+    python = peers_environment(settings.home_dir)
+    command = [str(python), str(HERE / "streamlit_arm.py"), "3923", str(arguments.sessions), str(arguments.seconds)]
+    variables = os.environ | {"DSN": dsn_of(settings, "dashboard_reader")}
+    rounds = []
+    for _ in range(arguments.streamlit):
+        ours = timed(url, lambda: "/", arguments)
+        theirs = json.loads(subprocess.run(command, env=variables, capture_output=True, check=True).stdout)
+        rounds.append({"ours": ours, "streamlit": theirs})
+    ratio = median(one["streamlit"]["p95"] / one["ours"]["p95"] for one in rounds)
+    return {"rounds": rounds, "p95 of streamlit / ours": round(ratio)}
+
+
 def first_visit(url: str) -> dict[str, int]:
     """Requests and bytes of Today for a browser that has nothing."""
     with httpx.Client(base_url=url, timeout=120, headers={"Accept-Encoding": "gzip"}) as client:
@@ -134,9 +160,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--pages", type=int, default=10_000)
     parser.add_argument("--port", type=int, default=3922)
+    parser.add_argument("--streamlit", type=int, default=0)
     arguments = parser.parse_args()
     with served(arguments.port) as (url, server):
-        print(json.dumps(measure(url, server, arguments), indent=1))
+        found = measure(url, server, arguments)
+        if arguments.streamlit:
+            found["beside streamlit"] = beside_streamlit(url, arguments)
+        print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
