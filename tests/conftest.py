@@ -97,18 +97,25 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresTarget]:
     """The embedded Postgres, in a home of its own. It may lose data in a power cut: tests that kill have their own."""
     from cinestream_platform.services.postgres import start_postgres, stop_postgres
+    from tests.support.memory import folder_in_memory
 
-    home = tmp_path_factory.mktemp("postgres-home")
-    server = start_postgres(home)
-    try:
-        target = PostgresTarget(server.host, server.port, server.superuser, server.password, "cinestream")
-        with psycopg.connect(target.conninfo(), autocommit=True) as conn:
-            for name in ("fsync", "synchronous_commit", "full_page_writes"):
-                conn.execute(f"ALTER SYSTEM SET {name} = off".encode())
-            conn.execute("SELECT pg_reload_conf()")
-        yield target
-    finally:
-        stop_postgres(home)
+    with folder_in_memory() as memory:
+        home = memory or tmp_path_factory.mktemp("postgres-home")
+        with pytest.MonkeyPatch.context() as patch:
+            if memory:  # root's server account cannot enter a home: the data is there
+                patch.setenv("CINESTREAM_POSTGRES_DATA_ROOT", str(memory / "data"))
+            server = start_postgres(home)
+        try:
+            target = PostgresTarget(server.host, server.port, server.superuser, server.password, "cinestream")
+            with psycopg.connect(target.conninfo(), autocommit=True) as conn:
+                for name in ("fsync", "synchronous_commit", "full_page_writes"):
+                    conn.execute(f"ALTER SYSTEM SET {name} = off".encode())
+                for name in ("min_wal_size", "max_wal_size"):  # of the disk's size they take a part of the memory
+                    conn.execute(f"ALTER SYSTEM SET {name} = '256MB'".encode())
+                conn.execute("SELECT pg_reload_conf()")
+            yield target
+        finally:
+            stop_postgres(home)
 
 
 @dataclass(frozen=True)
