@@ -90,13 +90,14 @@ def tags_of(source: Source | None, tier: Tier) -> dict[str, str]:
     return {"domain": (source.domain or source.name) if source else "shared", "tier": str(tier)}
 
 
-def freshness_of(source: Source | None) -> FreshnessPolicy | None:
-    """How old the last arrival from a source may be; ``None`` where nothing is ever late.
+def freshness_of(source: Source) -> FreshnessPolicy | None:
+    """How old the last news from an operational system may be; ``None`` where nothing is ever late.
 
-    Only where data comes from has such a policy: Dagster asks for the last materialization, and tables that nothing
-    has changed are not made again. Whether they hold what has come is what staleness says.
+    Nothing else has such a policy, so that Dagster says what the pages say (``platform.source_freshness``). It asks
+    for the last materialization: of a system that is when all that it held was found to be loaded. A folder may be
+    quiet while another one of its source brings news, and tables that nothing has changed are not made again.
     """
-    return FreshnessPolicy.time_window(fail_window=source.rhythm) if source and source.rhythm else None
+    return FreshnessPolicy.time_window(fail_window=source.rhythm) if source.rhythm else None
 
 
 def asset_key(table: Table) -> AssetKey:
@@ -163,7 +164,6 @@ def _landing_asset(source: Source, folder: Feed | Bundle) -> AssetSpec:
         group_name=f"{folder.source}_landing",
         kinds={"s3", "csv"} if isinstance(folder, Feed) else {"s3", "sqlite", "json"},
         owners=owners_of(source),
-        freshness_policy=freshness_of(source),
         metadata={"dagster/column_schema": _source_schema(tables), "prefix": folder.prefix},
     )
 
