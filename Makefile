@@ -63,7 +63,7 @@ check: lint types test  ## what CI runs
 
 lock:  ## resolve pyproject.toml anew into requirements.lock (exact versions and hashes)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate \
-	  --extra dashboards --extra login --group dev --group build pyproject.toml -o requirements.lock
+	  --extra dashboards --extra login --extra alerts --group dev --group build pyproject.toml -o requirements.lock
 
 bench: install  ## the benchmarks of docs/benchmarks (ROWS=25000000)
 	$(BIN)/python -m benchmarks.raw_load --rows $(or $(ROWS),25000000)

@@ -20,6 +20,7 @@ from dagster import (
 warnings.filterwarnings("ignore", category=BetaWarning)
 
 from cinestream_platform import sources  # noqa: E402
+from cinestream_platform.automation.alerts import alert_sensor  # noqa: E402
 from cinestream_platform.automation.build_sensor import staleness_sensor  # noqa: E402
 from cinestream_platform.automation.extraction import extraction_schedules, extraction_sensors  # noqa: E402
 from cinestream_platform.automation.housekeeping import HOUSEKEEPING_SCHEDULE, housekeeping  # noqa: E402
@@ -90,6 +91,7 @@ def build_definitions(settings: Settings | None = None, resources: Mapping[str, 
             landing_sensor(now.sensor_interval_seconds),
             staleness_sensor(now.sensor_interval_seconds),
             dead_run_sensor(),
+            alert_sensor(),
             *extraction_sensors(CATALOG.sources, now.extraction_interval_seconds),
         ],
         # A process per step costs 3 to 7 s of imports; these steps are seconds or run in Postgres.

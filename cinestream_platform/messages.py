@@ -12,6 +12,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -23,6 +24,9 @@ MAX_METADATA = 20_000
 """Characters of a metadata value."""
 MAX_VALUE = 60
 """Characters of one value of a record, where it may be shown at all."""
+
+DOUBTFUL = "\N{REPLACEMENT CHARACTER}"
+"""Stands for a character that must not be shown."""
 
 OWN = "cinestream_platform"
 WORLD = ("botocore", "obstore", "urllib3", "requests", "httpx", "ssl", "socket", "dagster", "dagster_dbt", "click")
@@ -71,6 +75,12 @@ def first_of(names: Sequence[str], most: int, separator: str = ", ") -> str:
 def one_line(text: str) -> str:
     """The text without line ends and runs of blanks."""
     return " ".join(text.split())
+
+
+def minute(value: datetime) -> str:
+    """A time in UTC, for people."""
+    utc = value.astimezone(UTC)
+    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
 
 
 def printable(text: str) -> str:

@@ -54,6 +54,7 @@ def _endpoint(url: str | None) -> str | None:
 
 Endpoint = Annotated[str | None, AfterValidator(_endpoint)]
 Proxy = Annotated[Endpoint, BeforeValidator(lambda value: value or None)]
+PAGES_URL = "http://127.0.0.1:3002"
 StoreUrl = Annotated[str | None, AfterValidator(_store_url)]
 Role = Literal["admin", "data_engineer", "data_analyst", "ml_engineer", "dashboard_reader"]
 
@@ -69,6 +70,7 @@ SslMode = Annotated[
 RootCertificate = Annotated[str | None, BeforeValidator(_unset)]
 WebLogin = Annotated[Literal["none", "password", "oidc"] | None, BeforeValidator(_unset)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_unset), AfterValidator(lambda path: path and _absolute(path))]
+Secret = Annotated[SecretStr | None, BeforeValidator(_unset)]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 OwnT = TypeVar("OwnT", bound=BaseSettings)
 
@@ -164,6 +166,18 @@ class Settings(BaseSettings):
     )
     sensor_interval_seconds: int = Field(5, ge=1, description="Shortest time between two ticks of a sensor.")
 
+    alert_mail_url: Secret = Field(None, description="Channel for alerts, as apprise writes it: mailtos://…")
+    alert_slack_url: Secret = Field(None, description="Another one: slack://…, or the address of an incoming webhook.")
+    alert_teams_url: Secret = Field(None, description="Another one: workflows://…, or the address of a workflow.")
+    alert_webhook_url: Secret = Field(None, description="Another one: json://host/path or jsons://…")
+    alerts_per_hour: int = Field(
+        20, ge=1, description="Most messages that a channel is sent within an hour; the last one sums up what is left."
+    )
+    alert_proxy_url: Proxy = Field(None, description="HTTP proxy between here and Slack, Teams and webhooks.")
+    pages_url: Annotated[str, BeforeValidator(lambda value: value or PAGES_URL), AfterValidator(_endpoint)] = Field(
+        "", validate_default=True, description="Where people reach the pages for stakeholders: alerts link there."
+    )
+
     ui_hosts: str = Field(
         "", description="Public names of the UI behind a proxy, such as dagster.example.com, separated by commas."
     )
@@ -222,6 +236,17 @@ class Settings(BaseSettings):
         return self.home
 
     @property
+    def alert_channels(self) -> dict[str, SecretStr]:
+        """Name to address of each channel that is set."""
+        urls = {
+            "mail": self.alert_mail_url,
+            "slack": self.alert_slack_url,
+            "teams": self.alert_teams_url,
+            "webhook": self.alert_webhook_url,
+        }
+        return {name: url for name, url in urls.items() if url}
+
+    @property
     def landing(self) -> str:
         """URL of the landing zone, without a trailing slash."""
         return (self.landing_url or (self.home_dir / "landing").as_uri()).rstrip("/")
@@ -234,8 +259,12 @@ class Settings(BaseSettings):
 
 def is_secret(name: str) -> bool:
     """Whether an environment variable of that name holds a secret: of the platform, of S3 or of Postgres."""
-    words = ("PASSWORD", "SECRET", "TOKEN", "ACCESS_KEY")
+    words = ("PASSWORD", "SECRET", "TOKEN", "ACCESS_KEY", *ALERT_URLS)
     return name.startswith(("CINESTREAM_", "AWS_", "PG")) and any(word in name for word in words)
+
+
+ALERT_URLS = ("ALERT_MAIL_URL", "ALERT_SLACK_URL", "ALERT_TEAMS_URL", "ALERT_WEBHOOK_URL")
+"""Endings of the variables that name channels: whoever knows such an address may write there, or log in."""
 
 
 AWS_CREDENTIALS = re.compile(

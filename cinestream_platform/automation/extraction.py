@@ -64,10 +64,10 @@ def change_sensor(source: Source, system: OperationalSystem, interval_seconds: i
             return SensorResult(skip_reason=SkipReason(reason))
         if is_running(context.instance, job.name):
             return SensorResult(skip_reason=SkipReason("An extraction is running."))
-        now, problem = _look(system, lambda: find(warehouse.settings))
+        now, problem, is_drift = _look(system, lambda: find(warehouse.settings))
         if problem is not None:
             with kept_connection(warehouse.target()) as conn:
-                source_looks.note(conn, system.name, problem=problem)
+                source_looks.note(conn, system.name, problem=problem, is_drift=is_drift)
             return SensorResult(skip_reason=SkipReason(problem))
         with kept_connection(warehouse.target()) as conn:
             last = extractions.last(conn, system.name)
@@ -93,7 +93,7 @@ def change_sensor(source: Source, system: OperationalSystem, interval_seconds: i
 
 def is_extracted(system: OperationalSystem, settings: Settings, target: PostgresTarget) -> bool:
     """Whether a system looks as it did at its last extraction; one that cannot be asked does not."""
-    now, problem = _look(system, lambda: system.connect(settings))
+    now, problem, _ = _look(system, lambda: system.connect(settings))
     if problem is not None:
         return False  # the extraction says what is wrong
     with connect(target) as conn:
@@ -103,17 +103,17 @@ def is_extracted(system: OperationalSystem, settings: Settings, target: Postgres
     return is_done
 
 
-def _look(system: OperationalSystem, find: Callable[[], Connector]) -> tuple[str, str | None]:
-    """The fingerprint; or why there is none."""
+def _look(system: OperationalSystem, find: Callable[[], Connector]) -> tuple[str, str | None, bool]:
+    """The fingerprint; or why there is none, and whether that is because tables there have changed."""
     try:
         connector = find()
     except (SettingsError, SourceDatabaseError) as error:
-        return "", describe(error)
+        return "", describe(error), False
     told: tuple[type[Exception], ...] = (SourceDatabaseError, SourceDriftError, *connector.passing_faults)
     try:
-        return connector.fingerprint(system.feeds), None
+        return connector.fingerprint(system.feeds), None, False
     except told as error:
-        return "", describe(error)
+        return "", describe(error), isinstance(error, SourceDriftError)
 
 
 def _alone(source: Source, system: OperationalSystem) -> list[AssetKey] | None:

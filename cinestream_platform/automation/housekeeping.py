@@ -15,7 +15,7 @@ from dagster import (
 
 from cinestream_platform.automation.retention import delete_old
 from cinestream_platform.lake.store import ObjectStore
-from cinestream_platform.ledger import check_results, lake_objects, runs
+from cinestream_platform.ledger import alerts, check_results, lake_objects, runs
 from cinestream_platform.loading.raw_rows import object_keys
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.services.postgres import shorten_server_log
@@ -56,6 +56,7 @@ def forget(context: OpExecutionContext, warehouse: Warehouse) -> None:
     with connect(warehouse.target()) as conn:
         runs.forget(conn, keep)
         check_results.forget(conn, keep)
+        alerts.forget(conn, keep)
     done = delete_old(
         context.instance,
         keep,

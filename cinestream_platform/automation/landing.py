@@ -29,10 +29,11 @@ from cinestream_platform.automation.jobs import JOBS, load_job_name
 from cinestream_platform.catalog import FEEDS, SOURCES, day_problem, find_bundle, find_feed, placement_problem
 from cinestream_platform.declarations.bundle import TABLE_MARK, is_bundle_table
 from cinestream_platform.lake.store import ObjectStore, StoredObject
+from cinestream_platform.lake.store_errors import is_store_error
 from cinestream_platform.ledger import landed_files, sightings, source_looks
 from cinestream_platform.ledger.landed_files import DueFile
 from cinestream_platform.ledger.sightings import Arrival, Sighting
-from cinestream_platform.messages import bounded, counted, quotes_no_values
+from cinestream_platform.messages import bounded, counted, describe, quotes_no_values
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.resources import Stores, Warehouse
 from cinestream_platform.orchestration.run_tags import FILE_TAG, MOST_OF_A_TAG, WHY_TAG
@@ -204,6 +205,17 @@ def count_earlier_runs(instance: DagsterInstance, request: LoadRequest) -> LoadR
     return replace(request, earlier_runs=int(number) + 1 if number.isdigit() else len(last))
 
 
+def _scan_or_note(settings: Settings, target: PostgresTarget, stores: Stores) -> list[Arrival]:
+    """``scan_landing``; where the zone does not answer, that is noted for those who are told of it."""
+    try:
+        return scan_landing(settings, target, stores.landing())
+    except Exception as error:
+        if is_store_error(error) or isinstance(error, OSError):
+            with kept_connection(target) as conn:
+                source_looks.note(conn, source_looks.LANDING, problem=describe(error))
+        raise
+
+
 def landing_sensor(interval_seconds: int) -> SensorDefinition:
     """Sees what landed and asks for its load."""
 
@@ -220,7 +232,7 @@ def landing_sensor(interval_seconds: int) -> SensorDefinition:
         if reason := shortage(settings):
             return SensorResult(skip_reason=SkipReason(reason))
         target = warehouse.target()
-        arrivals = scan_landing(settings, target, stores.landing())
+        arrivals = _scan_or_note(settings, target, stores)
         loads = unfinished_loads(context.instance)  # before cancelled runs are looked at, and before what is due
         in_flight = set(chain.from_iterable(chain.from_iterable(loads.values())))
         with kept_connection(target) as conn:

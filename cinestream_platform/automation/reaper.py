@@ -33,7 +33,7 @@ GRACE = timedelta(seconds=120)
 INTERVAL_SECONDS = 30
 
 
-def _is_ours(run: DagsterRun) -> bool:
+def is_ours(run: DagsterRun) -> bool:
     """Whether it is a run of ours, which has a session: of a job, or of what people materialize in the UI."""
     if run.job_name in {*(job.name for job in JOBS), housekeeping.name, REPORTS_JOB.name}:
         return True
@@ -57,7 +57,7 @@ def dead_run_sensor() -> SensorDefinition:
     def evaluate(context: SensorEvaluationContext, warehouse: Warehouse) -> SkipReason:
         old = datetime.now(UTC) - GRACE
         filters = RunsFilter(statuses=[DagsterRunStatus.STARTED], updated_before=old)
-        runs = [run for run in context.instance.get_runs(filters) if _is_ours(run)]
+        runs = [run for run in context.instance.get_runs(filters) if is_ours(run)]
         dead = []
         if runs:
             with kept_connection(warehouse.target()) as conn:

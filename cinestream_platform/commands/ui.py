@@ -27,7 +27,7 @@ from cinestream_platform.processes.presence import refuse_second_daemon
 from cinestream_platform.processes.rotating_log import RotatingLog
 from cinestream_platform.processes.supervisor import Program, Supervisor
 from cinestream_platform.services.postgres import PostgresServiceError, postgres_status
-from cinestream_platform.settings import Settings
+from cinestream_platform.settings import ALERT_URLS, Settings
 from cinestream_platform.warehouse.access import DASHBOARD
 from cinestream_platform.web.hosts import AllowedHosts
 from cinestream_platform.web.login.choice import make_login
@@ -37,7 +37,7 @@ HOST = "127.0.0.1"
 DASHBOARDS_STEP = DEFAULT_DASHBOARDS_PORT - DEFAULT_PORT  # from the UI's port to that of its pages
 LONGEST_SOCKET_PATH = 90  # bytes; the kernel's limit is 107, macOS' 103
 TICK_SECONDS = 5.0  # that a tick gets to end when the UI is stopped; one that is cut off changes nothing
-SECRETS = ("PASSWORD", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
+SECRETS = ("PASSWORD", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", *ALERT_URLS)
 """Endings of variables that the webserver does not get; Dagster's own database is in the instance's environment."""
 WEB_SECRETS = ("WEB_OIDC_CLIENT_SECRET", "WEB_METRICS_TOKEN")
 """Endings of variables that are the web servers' alone: neither runs nor the daemon get them."""
@@ -152,6 +152,8 @@ def _supervise(settings: Settings, name: str, port: int, address: Path, *, read_
     pages = None if read_only else _pages_beside(port, tell)
     wanted = programs(workspace, address, port, read_only=read_only)
     wanted += [pages_program(pages)] if pages else []
+    if pages:  # what alerts link to, unless people reach it by another name
+        os.environ.setdefault("CINESTREAM_PAGES_URL", f"http://127.0.0.1:{pages}")
     with Supervisor(wanted, WarehouseGround(settings), logs, tell) as supervisor:
         supervisor.start_early(instance_environment(settings))
         _prepare(settings)

@@ -19,7 +19,7 @@ import psycopg
 LOOK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0  # a look without an answer for so long: the connection is gone
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 4.0
-LOOK = b"SELECT marker FROM platform.change"
+LOOK = b"SELECT marker, watched_at FROM platform.change"
 LIMIT = b"SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user"
 
 log = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cinestream_platform import page_links
 from cinestream_platform.dashboards import words
 from cinestream_platform.dashboards.cache import Made
 from cinestream_platform.dashboards.pages import FOLDER
@@ -45,7 +46,7 @@ class Renderer:
             "assets": assets,
             "NAVIGATION": NAVIGATION,
             "has_login": has_login,
-            **{name: getattr(words, name) for name in ("table_url", "lineage_url", "file_url")},
+            **{name: getattr(page_links, name) for name in ("table_url", "lineage_url", "file_url", "condition_url")},
         }
 
     def page(self, template: str, shown: Mapping[str, Any], status: int = 200) -> Made:

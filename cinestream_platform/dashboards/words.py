@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from urllib.parse import quote
 
 from markupsafe import Markup
 
-from cinestream_platform.messages import counted
+from cinestream_platform.messages import DOUBTFUL, counted, minute
 
 NONE = "–"
 MOST_NAME = 120
 TURNING = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f]")
 """Characters that turn the direction of what follows, or are none."""
-DOUBTFUL = "\N{REPLACEMENT CHARACTER}"
 BYTES_A_STEP = 1_000
 
 
@@ -51,9 +49,7 @@ def moment(value: datetime | None) -> Markup | str:
     """A time of day in UTC; scripts add how long ago that is."""
     if value is None:
         return NONE
-    utc = value.astimezone(UTC)
-    shown = f"{utc.day} {utc:%b %Y, %H:%M} UTC"
-    return Markup('<time datetime="{}">{}</time>').format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", shown)
+    return Markup('<time datetime="{}">{}</time>').format(f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", minute(value))
 
 
 def day(value: date | None) -> str:
@@ -85,19 +81,3 @@ def name(value: str | None, most: int = MOST_NAME) -> Markup | str:
 def listed(texts: list[str]) -> str:
     """a, b and c."""
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
-
-
-def table_url(schema: str, table: str) -> str:
-    """The catalogue's page of a table."""
-    return f"/catalog/{quote(schema, safe='')}.{quote(table, safe='')}"
-
-
-def lineage_url(schema: str, table: str, column: str = "") -> str:
-    """The lineage of a table or column."""
-    address = f"/lineage/{quote(schema, safe='')}.{quote(table, safe='')}"
-    return f"{address}/{quote(column, safe='')}" if column else address
-
-
-def file_url(key: str) -> str:
-    """The page of a file."""
-    return f"/files/{quote(key, safe='/')}"

@@ -12,7 +12,7 @@ from psycopg import Connection
 
 from cinestream_platform.ledger import runs
 from cinestream_platform.messages import first_of
-from cinestream_platform.orchestration.run_tags import FILE_TAG, SOURCE_TAG, WHY_TAG
+from cinestream_platform.orchestration.run_tags import FILE_TAG, NOT_LOADED_TAG, SOURCE_TAG, WHY_TAG
 
 SHOWN = 5
 """Names of assets that a run's line lists; of more their number is told."""
@@ -21,7 +21,8 @@ ASKED_BY = {
     "dagster/backfill": "backfill",
     "dagster/sensor_name": "sensor",
 }
-STOPPED = (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED, DagsterRunStatus.FAILURE)
+CANCELLED = (DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED)
+MOST_STEPS = 1_000
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
@@ -34,15 +35,25 @@ def noted(conn: Connection[Any], run: DagsterRun, instance: DagsterInstance | No
         yield
     finally:
         with suppress(Exception):  # Dagster's database may be gone by now, too
-            runs.end(conn, run.run_id, has_failed=instance is not None and has_failed(instance, run.run_id))
+            has_failed, needs_look = (False, False) if instance is None else outcome(instance, run.run_id)
+            runs.end(conn, run.run_id, has_failed=has_failed, needs_look=needs_look)
 
 
-def has_failed(instance: DagsterInstance, run_id: str) -> bool:
-    """Whether a step of a run failed, or the run was cancelled; resources are told of neither."""
+def outcome(instance: DagsterInstance, run_id: str) -> tuple[bool, bool]:
+    """Whether a step of a run failed, or the run was cancelled, and whether that needs a look; resources hear neither.
+
+    No look is needed where somebody cancelled it, and where steps failed only for files that could not be loaded: the
+    ledger has those files.
+    """
     run = instance.get_run_by_id(run_id)
-    if run is not None and run.status in STOPPED:
-        return True
-    return bool(instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE, limit=1).records)
+    found = instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE, limit=MOST_STEPS).records
+    steps = {record.event_log_entry.step_key for record in found}
+    status = None if run is None else run.status
+    tags = {} if run is None else run.tags
+    unexplained = [step for step in steps if f"{NOT_LOADED_TAG}{step}" not in tags]
+    is_ended = status is DagsterRunStatus.FAILURE and not steps
+    is_cancelled = status in CANCELLED
+    return bool(steps) or is_cancelled or is_ended, not is_cancelled and (bool(unexplained) or is_ended)
 
 
 def what_of(run: DagsterRun) -> str:

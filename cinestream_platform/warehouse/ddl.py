@@ -217,6 +217,16 @@ def existing_columns(conn: Connection, table: Table, schema: str | None = None) 
     }
 
 
+def drifted_tables(conn: Connection, tables: Iterable[Table]) -> list[str]:
+    """Tables whose columns, or types of them, are not what is declared. Changes nothing."""
+    return [
+        table.qualified_name
+        for table in tables
+        if {name: has for name, (has, _) in existing_columns(conn, table).items()}
+        != {column.name: str(column.type) for column in table.columns}
+    ]
+
+
 def _evolve(conn: Connection, table: Table, existing: dict[str, tuple[str, bool]]) -> list[str]:
     target = sql.Identifier(table.schema, table.name)
     changes, refused = [], []

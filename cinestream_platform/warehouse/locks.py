@@ -15,6 +15,7 @@ name                           held by                      for
 ``extract <source>``           an extraction                one at a time extracts a source
 ``file <id>``                  a load                       one run at a time loads a file
 ``publish <table> <key>``      a publication                one at a time builds and swaps in a partition or table
+``tell <channel>``             the sensor of alerts         one at a time tells a channel of alerts
 =============================  ===========================  =========================================================
 
 **For a transaction, by name** (``lock``): a row of ``ops.lock``, locked until the transaction ends:
@@ -167,6 +168,11 @@ def extraction_turn(source: str) -> str:
 def publication_turn(table: Table, partition_key: str) -> str:
     """Name of the turn to publish a table or partition."""
     return f"publish {table.qualified_name} {partition_key}"
+
+
+def channel_turn(channel: str) -> str:
+    """Name of the turn to tell a channel of alerts."""
+    return f"tell {channel}"
 
 
 def try_turn(conn: Connection[Any], name: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from dagster import AssetKey, DagsterRun, DagsterRunStatus, RunRequest
 
 from cinestream_platform.automation.jobs import SOURCE_TAG, build_job_name, load_job_name
-from cinestream_platform.automation.reaper import _is_ours
+from cinestream_platform.automation.reaper import is_ours
 from cinestream_platform.lake.store import ObjectStore
 from cinestream_platform.warehouse.connection import connect
 from cinestream_platform.warehouse.locks import run_session
@@ -263,4 +263,4 @@ def test_a_run_whose_process_is_gone_is_failed_and_others_are_left_alone(platfor
 )
 def test_runs_of_our_jobs_and_of_our_assets_are_ours(job_name: str, assets: list[str] | None, ours: bool) -> None:
     selection = frozenset(AssetKey(asset.split("/")) for asset in assets) if assets else None
-    assert _is_ours(DagsterRun(job_name, asset_selection=selection)) is ours
+    assert is_ours(DagsterRun(job_name, asset_selection=selection)) is ours

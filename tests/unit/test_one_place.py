@@ -115,11 +115,17 @@ def test_every_lock_that_is_taken_stands_in_the_list_of_locks():
     module = ast.parse(MODULES["warehouse/locks.py"].read_text(encoding="utf-8"))
     documented = ast.get_docstring(module) or ""
     public = {node.name for node in module.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")}
-    named = {"raw_lock", "file_turn", "extraction_turn", "publication_turn"}  # the list has the names that they give
+    named = {
+        "raw_lock",
+        "file_turn",
+        "extraction_turn",
+        "publication_turn",
+        "channel_turn",
+    }  # the list has the names that they give
     kept = {"end_turn", "forget_dead_turns"}  # they take none
     assert [name for name in sorted(public - named - kept) if f"``{name}" not in documented] == []
-    assert re.findall(r"^``(?:extract|file|publish|prepare|raw|ledger|mart)\b", documented, re.M) == [
-        *("``extract", "``file", "``publish"),
+    assert re.findall(r"^``(?:extract|file|publish|tell|prepare|raw|ledger|mart)\b", documented, re.M) == [
+        *("``extract", "``file", "``publish", "``tell"),
         *("``prepare", "``raw", "``ledger", "``mart"),
     ]
 

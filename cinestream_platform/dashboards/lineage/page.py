@@ -9,7 +9,7 @@ from urllib.parse import quote
 from cinestream_platform.dashboards.lineage.drawing import HEIGHT, Node, drawn
 from cinestream_platform.dashboards.pages import NoSuchPageError, Page, Parameters
 from cinestream_platform.dashboards.warehouse import Row, Rows
-from cinestream_platform.dashboards.words import lineage_url
+from cinestream_platform.page_links import lineage_url
 
 TABLES = ("raw", "star", "mart", "open view")
 FILES = ("landing folder", "extraction")

@@ -26,10 +26,12 @@ def view(rows: Rows, _: Parameters) -> Mapping[str, Any]:
     sources = [judged(row, health["looked_at"]) for row in rows["sources"]]
     return {
         "title": "Today",
-        "headline": headline(sources, [disk for disk in rows["disks"] if disk["is_short"]]),
+        "headline": headline(sources, [disk for disk in rows["disks"] if disk["is_short"]], rows["alerts"]),
         "looked_at": health["looked_at"],
         "is_empty": all(row["verdict"] == "empty" for row in sources),
         "sources": sources,
+        "alerts": rows["alerts"],
+        "channels": rows["channels"],
         "health": health,
         "landed": rows["landed"],
         "landed_by_hour": rows["landed_by_hour"],
@@ -78,7 +80,7 @@ def rejected(row: Row) -> str:
     return f"; {number(refused)} of {number(records)} records {'was' if refused == 1 else 'were'} rejected{usual}"
 
 
-def headline(sources: Sequence[Row], short_disks: Sequence[Row]) -> Mapping[str, str]:
+def headline(sources: Sequence[Row], short_disks: Sequence[Row], alerts: Sequence[Row] = ()) -> Mapping[str, str]:
     """The whole page in one sentence."""
     if short_disks:
         return {"state": "bad", "word": "Wrong", "text": "A disk is nearly full."}
@@ -92,6 +94,10 @@ def headline(sources: Sequence[Row], short_disks: Sequence[Row]) -> Mapping[str,
             words = "are wrong" if verdict == "broken" else "need a look"
             text = f"{listed(found)} {word if len(found) == 1 else words}."
             return {"state": SHOWN_STATES[verdict], "word": WORDS[verdict], "text": text}
+    if alerts:  # of what is no source's own: a channel, a certificate, a run
+        verdict = "broken" if any(alert["severity"] == "error" for alert in alerts) else "look"
+        text = f"{counted(alerts[0]['total'], 'alert is', 'alerts are')} open."
+        return {"state": SHOWN_STATES[verdict], "word": WORDS[verdict], "text": text}
     what = counted(len(filled), "source is", "sources are")
     empty = len(sources) - len(filled)
     rest = f"; {counted(empty, 'other is', 'others are')} empty" if empty else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
 
-from cinestream_platform.orchestration.noted_runs import has_failed, what_of, why_of
-from cinestream_platform.orchestration.run_tags import FILE_TAG, WHY_TAG
+from cinestream_platform.orchestration.noted_runs import outcome, what_of, why_of
+from cinestream_platform.orchestration.run_tags import FILE_TAG, NOT_LOADED_TAG, WHY_TAG
 
 
 def run(selection: frozenset[AssetKey] | None = None, **tags: str) -> DagsterRun:
@@ -42,11 +42,47 @@ def test_a_run_says_what_it_is_for_and_why(noted: DagsterRun, what: str, why: st
     assert (what_of(noted), why_of(noted)) == (what, why)
 
 
-@pytest.mark.parametrize(("status", "failed"), [(DagsterRunStatus.STARTED, False), (DagsterRunStatus.CANCELING, True)])
-def test_a_cancelled_run_has_not_succeeded(status: DagsterRunStatus, failed: bool) -> None:
+@pytest.mark.parametrize(
+    ("status", "failed", "needs_look"),
+    [
+        (DagsterRunStatus.STARTED, False, False),
+        (DagsterRunStatus.CANCELING, True, False),
+        (DagsterRunStatus.CANCELED, True, False),
+        (DagsterRunStatus.FAILURE, True, True),
+    ],
+)
+def test_a_cancelled_run_has_not_succeeded_and_needs_no_look(
+    status: DagsterRunStatus, failed: bool, needs_look: bool
+) -> None:
     with DagsterInstance.ephemeral() as instance:
         noted = instance.create_run_for_job(_job(), status=status)
-        assert has_failed(instance, noted.run_id) is failed
+        assert outcome(instance, noted.run_id) == (failed, needs_look)
+
+
+@pytest.mark.parametrize(
+    ("tagged", "needs_look"), [((), True), (("load_a",), True), (("load_a", "load_b"), False)], ids=str
+)
+def test_a_run_that_failed_for_files_alone_needs_no_look(tagged: tuple[str, ...], needs_look: bool) -> None:
+    from dagster import Failure, job, op
+
+    @op
+    def load_a() -> None:
+        raise Failure("files")
+
+    @op
+    def load_b() -> None:
+        raise Failure("files")
+
+    @job
+    def loads() -> None:
+        load_a()
+        load_b()
+
+    with DagsterInstance.ephemeral() as instance:
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        run_id = loads.execute_in_process(instance=instance, raise_on_error=False, run_config=quiet).run_id
+        instance.add_run_tags(run_id, {f"{NOT_LOADED_TAG}{step}": "1" for step in tagged})
+        assert outcome(instance, run_id) == (True, needs_look)
 
 
 def _job():  # type: ignore[no-untyped-def]
