@@ -43,10 +43,10 @@ class Heard(logging.Handler):
 
 
 def without_address(text: str, url: str) -> str:
-    """The text with ``***`` for every piece of an address."""
+    """The text with … for every piece of an address."""
     for piece in sorted(pieces_of(url), key=len, reverse=True):
-        text = text.replace(piece, "***")
-    return bounded(one_line(text), MOST_REASON)
+        text = text.replace(piece, "…")
+    return bounded(one_line(re.sub(r"…[….:]*", "…", text)), MOST_REASON)
 
 
 def pieces_of(url: str) -> Iterator[str]:

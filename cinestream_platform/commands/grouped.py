@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "Try it": ("demo", "ui", "dashboards", "doctor"),
     "Bring data in": ("land", "fetch", "load-source", "sample"),
-    "Look": ("status", "metric", "explore", "psql", "dsn", "docs"),
+    "Look": ("status", "alerts", "metric", "explore", "psql", "dsn", "docs"),
     "Correct": ("reload", "retract"),
     "Extend": ("new-source",),
     "Operate": ("services", "prepare", "upgrade", "roles", "login", "sweep", "completion"),

@@ -53,6 +53,15 @@ def roles(apply_: bool) -> None:
 
 
 @click.command()
+@click.option("--test", is_flag=True, help="Send a test message to each channel; fails if one does not take it.")
+def alerts(test: bool) -> None:
+    """What is wrong now, who was told, and whether the channels take messages. Starts the server if needed."""
+    from cinestream_platform.commands.alerts import print_alerts, test_channels
+
+    sys.exit(test_channels(given_settings()) if test else print_alerts(given_settings()))
+
+
+@click.command()
 def prepare() -> None:
     """Create what is missing: buckets, databases, roles, tables, dbt's manifest. What exists is left as it is."""
     from cinestream_platform.commands.prepare import prepare_everything
@@ -122,4 +131,4 @@ def services_status() -> None:
     click.echo(running(given_settings()))
 
 
-OPERATING: tuple[click.Command, ...] = (dsn, psql, roles, prepare, upgrade, doctor, completion, services, login)
+OPERATING: tuple[click.Command, ...] = (alerts, dsn, psql, roles, prepare, upgrade, doctor, completion, services, login)

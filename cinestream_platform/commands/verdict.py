@@ -14,7 +14,8 @@ from typing import Any
 from psycopg import Connection
 
 from cinestream_platform.catalog import CATALOG
-from cinestream_platform.ledger import landed_files, source_looks, stale_look
+from cinestream_platform.ledger import alerts, landed_files, source_looks, stale_look
+from cinestream_platform.ledger.alerts import Condition
 from cinestream_platform.ledger.publications import read_state, state_marker
 from cinestream_platform.messages import counted, first_of
 from cinestream_platform.processes.home import is_claimed
@@ -25,6 +26,8 @@ from cinestream_platform.warehouse.connection import PostgresTarget
 
 SHOWN = 5
 """Names that a line lists; of more their number is told."""
+TOLD_BY_NUMBER = ("parked_file", "late_source", "failed_run", "disk", "unreachable")
+"""Kinds of alerts that the verdict has in words of its own."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class Health:
     """Source, verdict and reasons, as ``platform.source_health`` has them."""
     late: tuple[tuple[str, datetime], ...] = ()
     """Sources whose data is later than their rhythm allows, and since when."""
+    alerts: tuple[Condition, ...] = ()
+    """What is wrong, as ``platform.alert_condition`` has it."""
+    channels: tuple[tuple[str, bool], ...] = ()
+    """Channels that alerts are sent to, and whether each takes them."""
 
     @property
     def faults(self) -> list[str]:
@@ -65,6 +72,7 @@ class Health:
             found.append(f"{first_of(sorted(self.not_extracted), SHOWN)} cannot be extracted")
         if self.runs.failed:
             found.append(f"the last run failed of {first_of(self.runs.failed, SHOWN)}")
+        found += [one.sentence for one in self.alerts if one.kind not in TOLD_BY_NUMBER][:SHOWN]
         idle = not self.has_daemon and not self.runs.running
         if idle and (self.stale or self.waiting):
             found.append("work waits, and no daemon does it: cinestream ui, or cinestream demo")
@@ -95,6 +103,8 @@ def gather(settings: Settings, target: PostgresTarget, conn: Connection[Any], *,
         ),
         late=tuple(conn.execute("SELECT source, since FROM platform.source_freshness WHERE is_late").fetchall()),
         not_extracted=source_looks.problems(conn),
+        alerts=tuple(alerts.conditions(conn)),
+        channels=tuple(conn.execute("SELECT channel, failures < 2 FROM platform.alert_channel ORDER BY 1").fetchall()),
         disk="; ".join(map(str, disks(settings))),
         shortage=shortage(settings),
     )
@@ -121,6 +131,9 @@ def described(health: Health) -> Iterator[tuple[str, str]]:
     for source, problem in sorted(health.not_extracted.items()):
         yield "not extracted", f"{source}: {problem}"
     yield "disk", health.disk
+    if health.alerts or health.channels:
+        away = ", ".join(f"{name}{'' if takes else ' (away)'}" for name, takes in health.channels)
+        yield "alerts", f"{len(health.alerts):,} open, sent to {away or 'nobody: no channel is set (docs/alerts.md)'}"
 
 
 def _judged(source: str, verdict: str, reasons: Sequence[str]) -> str:

@@ -118,12 +118,15 @@ class Site:
         return answer
 
     async def healthz(self, _: Request) -> Response:
-        """Whether this server works, and whether the warehouse does: without a question to the latter."""
-        return JSONResponse({"status": "ok", "warehouse": "answers" if self.changes.is_heard else "is away"})
+        """Whether this server works, the warehouse, and the daemon: without a question to any of them."""
+        warehouse = "answers" if self.changes.is_heard else "is away"
+        daemon = "works" if self.changes.is_watched else "is away"
+        return JSONResponse({"status": "ok", "warehouse": warehouse, "daemon": daemon})
 
     async def scrape(self, _: Request) -> Response:
         """For Prometheus."""
         self.metrics.listening.set(self.changes.is_heard)
+        self.metrics.watched.set(self.changes.is_watched)
         self.metrics.kept.set(self.cache.bytes)
         self.metrics.streams.set(self._streams)
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")

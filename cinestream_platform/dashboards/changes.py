@@ -13,6 +13,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
@@ -20,6 +21,7 @@ LOOK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0  # a look without an answer for so long: the connection is gone
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 4.0
 LOOK = b"SELECT marker, watched_at FROM platform.change"
+WATCHED = timedelta(minutes=5)
 LIMIT = b"SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user"
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Changes:
         self._keep_to = keep_to
         self._news = asyncio.Event()
         self.mark = ""
+        self.watched_at: datetime | None = None
         self.is_heard = False
         self.is_closing = False
 
@@ -48,9 +51,12 @@ class Changes:
             try:
                 conninfo = await asyncio.to_thread(self._conninfo)
                 async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
-                    self._keep_to(int(await _value(conn, LIMIT)))
+                    [limit] = await _row(conn, LIMIT)
+                    self._keep_to(int(str(limit)))
                     while True:
-                        self._note(await _value(conn, LOOK), is_heard=True)
+                        marker, watched_at = await _row(conn, LOOK)
+                        self.watched_at = watched_at if isinstance(watched_at, datetime) else None
+                        self._note(str(marker), is_heard=True)
                         wait = FIRST_WAIT_SECONDS
                         await asyncio.sleep(LOOK_SECONDS)
             except (psycopg.Error, OSError) as error:
@@ -71,6 +77,11 @@ class Changes:
         self._news.set()
         self._news = asyncio.Event()
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether a daemon works: it looks for what is wrong, and notes that once a minute."""
+        return self.is_heard and self.watched_at is not None and datetime.now(UTC) - self.watched_at < WATCHED
+
     def close(self) -> None:
         """Let those who wait go."""
         self.is_closing = True
@@ -84,8 +95,7 @@ class Changes:
         return self.mark
 
 
-async def _value(conn: psycopg.AsyncConnection[tuple[object, ...]], query: bytes) -> str:
-    """The one value of a query, as text."""
+async def _row(conn: psycopg.AsyncConnection[tuple[object, ...]], query: bytes) -> tuple[object, ...]:
+    """The one row of a query."""
     cursor = await asyncio.wait_for(conn.execute(query), ANSWER_SECONDS)
-    row = await cursor.fetchone()
-    return str(row[0]) if row else ""
+    return await cursor.fetchone() or ()

@@ -26,6 +26,9 @@ class Metrics:
         self.listening = Gauge(
             "dashboards_listening", "Whether the warehouse tells what is new.", registry=self._registry
         )
+        self.watched = Gauge(
+            "dashboards_daemon_works", "Whether a daemon looks for what is wrong.", registry=self._registry
+        )
         self.kept = Gauge("dashboards_kept_bytes", "Bytes of kept pages.", registry=self._registry)
 
     def answered(self, scope: Scope, status: int, seconds: float) -> None:

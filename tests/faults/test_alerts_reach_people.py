@@ -51,12 +51,19 @@ def conn(target: PostgresTarget) -> Iterator[Connection]:
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[Mailbox]:
+def mail() -> Iterator[Mailbox]:
     with mail_server() as found:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def box(mail: Mailbox) -> Mailbox:
+    """An empty mailbox."""
+    mail.mails.clear()
+    return mail
+
+
+@pytest.fixture
 def hook() -> Iterator[Webhook]:
     with web_server() as found:
         yield found
@@ -255,8 +262,6 @@ def test_mail_and_webhook_are_told_when_it_begins_and_when_it_is_over(
     assert link in box.mails[0].get_content()
     assert link in hook.posts[0]["message"]
     assert box.mails[0]["to"] == "team@example.com"
-    box.mails.clear()
-    hook.posts.clear()
 
 
 def test_names_add_no_header_and_no_mention_and_turn_no_text(
@@ -274,8 +279,6 @@ def test_names_add_no_header_and_no_mention_and_turn_no_text(
         assert not set("<>@[]\u202e\u2028") & set(text.replace("http://127.0.0.1:3002", ""))
         assert "https://evil" not in text
         assert len(text) < 2_000
-    box.mails.clear()
-    hook.posts.clear()
 
 
 def test_a_dead_channel_loses_nothing_keeps_up_no_other_and_is_itself_told(
@@ -301,7 +304,6 @@ def test_a_dead_channel_loses_nothing_keeps_up_no_other_and_is_itself_told(
         tell(target, settings, ["webhook"])
         assert revived.subjects == ["CineStream: a is wrong"], "nothing is lost, and it is not told that it is dead"
     assert [one for one in alerts.conditions(conn) if one.kind == "dead_channel"] == []
-    box.mails.clear()
 
 
 @pytest.mark.parametrize(("status", "answer"), [(500, "550 5.7.1 refused"), (404, "451 4.3.0 try later")])
@@ -337,12 +339,9 @@ def test_a_channel_that_hangs_is_given_up_in_time_and_the_others_are_told_meanwh
         assert process is None
         assert time.monotonic() - began < 30
     finally:
-        hook.hangs.clear()
         hook.free.set()
     tell(target, settings, ["mail"])
     assert box.subjects == ["CineStream: a is wrong"]
-    box.mails.clear()
-    hook.posts.clear()
 
 
 def test_a_message_that_was_taken_before_that_could_be_noted_is_sent_once_more_and_no_third_time(
@@ -360,7 +359,6 @@ def test_a_message_that_was_taken_before_that_could_be_noted_is_sent_once_more_a
     for _ in range(2):
         tell(target, settings, ["mail"])
     assert box.subjects == ["CineStream: a is wrong"] * 2
-    box.mails.clear()
 
 
 def test_without_channels_nothing_is_sent_and_alerts_are_open_all_the_same(conn: Connection, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from cinestream_platform.catalog import CATALOG
-from cinestream_platform.settings import Settings, variables
+from cinestream_platform.settings import ALERT_URLS, Settings, variables
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -190,6 +190,14 @@ def test_the_pages_are_told_the_readers_login_and_no_other(compose: dict[str, An
     assert {value for value in environment.values() if value in SECRETS.values()} == {"reader-secret"}
     told = [name for name, service in compose["services"].items() if "reader-secret" in service["environment"].values()]
     assert sorted(told) == ["code", "dashboards", "prepare"]
+
+
+def test_the_sensors_process_alone_knows_the_channels_of_alerts() -> None:
+    urls = [f"CINESTREAM_{name}" for name in ALERT_URLS]
+    services = interpolated(SECRETS | dict.fromkeys(urls, "hush"))["services"]
+    told = {name for name, service in services.items() if "hush" in service.get("environment", {}).values()}
+    assert told == {"code"}
+    assert {services["code"]["environment"][name] for name in urls} == {"hush"}
 
 
 def test_what_a_container_writes_is_closed_to_other_accounts(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from cinestream_platform.commands.verdict import Health, described
 from cinestream_platform.processes.runs import Runs
+from tests.support.alerts import condition
 
 WELL = Health(
     postgres="postgresql://cinestream@127.0.0.1:5432/cinestream",
@@ -50,6 +51,11 @@ def test_the_first_line_is_the_verdict() -> None:
         (replace(WELL, shortage="The disk is nearly full."), "LOOK: The disk is nearly full."),
         (replace(WELL, has_daemon=False, waiting=1), "LOOK: work waits, and no daemon does it"),
         (replace(WELL, has_daemon=False, stale={"a.b": 1}), "LOOK: work waits, and no daemon does it"),
+        (
+            replace(WELL, alerts=(condition("a", kind="failed_check", sentence="The check x fails"),)),
+            "LOOK: The check x",
+        ),
+        (replace(WELL, parked=1, alerts=(condition("a", kind="parked_file"),)), "LOOK: 1 file is parked"),
         (replace(WELL, parked=1, runs=Runs(failed=("x",))), "LOOK: 1 file is parked; the last run failed of x"),
     ],
 )
