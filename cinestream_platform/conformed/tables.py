@@ -24,5 +24,12 @@ DIM_DATE = FixedDimension(
         Column("month_name", TEXT, "English name of the month."),
         Column("day_name", TEXT, "English name of the day."),
         Column("is_weekend", BOOLEAN, "Saturday or Sunday."),
+        Column("iso_year", SMALLINT, "Year that iso_week belongs to: 2005-01-01 is in week 53 of 2004.", nullable=True),
+        Column("week_start", DATE, "Monday of the week.", nullable=True),
+        Column("month_end", DATE, "Last day of the month.", nullable=True),
+        Column("quarter_start", DATE, "First day of the quarter.", nullable=True),
+        Column("quarter_end", DATE, "Last day of the quarter.", nullable=True),
+        Column("year_month", TEXT, "The month as a label that sorts: 2005-03.", nullable=True),
+        Column("same_day_last_year", DATE, "The same date a year before; of February 29, February 28.", nullable=True),
     ),
 )

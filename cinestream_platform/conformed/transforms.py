@@ -35,4 +35,11 @@ def dim_date() -> pl.LazyFrame:
         month_name=day.strftime("%B"),
         day_name=day.strftime("%A"),
         is_weekend=day.weekday() >= 6,
+        iso_year=day.iso_year().cast(pl.Int16),
+        week_start=day.truncate("1w"),
+        month_end=day.month_end(),
+        quarter_start=day.truncate("1q"),
+        quarter_end=day.truncate("1q").dt.offset_by("1q").dt.offset_by("-1d"),
+        year_month=day.strftime("%Y-%m"),
+        same_day_last_year=day.offset_by("-1y"),
     )

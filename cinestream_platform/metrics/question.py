@@ -19,9 +19,9 @@ from cinestream_platform.errors import CineStreamError
 CALENDAR = Join("dim_date", "conformed", "", "date_key", "date_key", is_optional=False)
 _OF_CALENDAR = {
     Period.DAY: "dim_date.date",
-    Period.WEEK: "date_trunc('week', dim_date.date)::date",
+    Period.WEEK: "dim_date.week_start",
     Period.MONTH: "dim_date.month_start",
-    Period.QUARTER: "date_trunc('quarter', dim_date.date)::date",
+    Period.QUARTER: "dim_date.quarter_start",
     Period.YEAR: "dim_date.year",
 }
 

@@ -1,5 +1,6 @@
 """The calendar, against Python's own."""
 
+from calendar import monthrange
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -12,6 +13,14 @@ DAYS = transforms.dim_date().collect()
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October"]
 MONTHS += ["November", "December"]
 NAMES = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+
+
+def last_of(year: int, month: int) -> date:
+    return date(year, month, monthrange(year, month)[1])
+
+
+def year_before(day: date) -> date:
+    return date(day.year - 1, day.month, min(day.day, monthrange(day.year - 1, day.month)[1]))
 
 
 def test_a_hundred_years_have_36525_days_without_a_gap():
@@ -38,6 +47,13 @@ def test_every_column_of_every_day_is_what_pythons_calendar_says():
             "month_name": MONTHS[day.month - 1],
             "day_name": NAMES[day.weekday()],
             "is_weekend": day.weekday() >= 5,
+            "iso_year": day.isocalendar().year,
+            "week_start": day - timedelta(days=day.weekday()),
+            "month_end": last_of(day.year, day.month),
+            "quarter_start": date(day.year, (day.month - 1) // 3 * 3 + 1, 1),
+            "quarter_end": last_of(day.year, (day.month - 1) // 3 * 3 + 3),
+            "year_month": f"{day.year}-{day.month:02}",
+            "same_day_last_year": year_before(day),
         }
 
 
@@ -50,6 +66,8 @@ def test_leap_years_and_iso_weeks_at_the_turn_of_the_year():
     assert rows[20050101]["iso_week"] == 53  # a Saturday of the ISO year 2004
     assert rows[20181231]["iso_week"] == 1  # a Monday of the ISO year 2019
     assert rows[20201231]["iso_week"] == 53
+    assert (rows[20050101]["iso_year"], rows[20181231]["iso_year"]) == (2004, 2019)
+    assert rows[20000229]["same_day_last_year"] == date(1999, 2, 28)
 
 
 def test_the_calendar_keeps_the_rules_and_types_of_its_table():
