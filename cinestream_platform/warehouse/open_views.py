@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from cinestream_platform.declarations.star_table import StarTable
 from cinestream_platform.declarations.table import Table
-from cinestream_platform.warehouse.ddl import existing_columns
+from cinestream_platform.warehouse.ddl import SchemaDriftError, existing_columns
 
 COMMENT = "What analysts read of tables with personal columns: all other columns, in views of the same names."
 
@@ -48,6 +48,9 @@ def ensure_open_views(conn: Connection[Any], tables: Iterable[Table]) -> list[st
     """Make the views what is declared; every change, in words. ``conn`` acts as the owner, in a transaction.
 
     A new view has no grants yet. One that nobody declares any more is dropped, unless somebody's view reads it.
+
+    Raises:
+        SchemaDriftError: Something else is in a view's place.
     """
     tables = list(tables)
     found = _definitions(conn, tables)
@@ -118,12 +121,18 @@ def _make(conn: Connection[Any], table: Table) -> None:
 
 
 def _drop(conn: Connection[Any], schema: str, name: str) -> bool:
-    """Drop a view; whether it is gone, which it is not while something depends on it."""
+    """Drop a view; whether it is gone, which it is not while something depends on it.
+
+    Raises:
+        SchemaDriftError: It is no view.
+    """
     try:
         with conn.transaction():
             conn.execute(SQL("DROP VIEW IF EXISTS {}").format(Identifier(schema, name)))
     except errors.DependentObjectsStillExist:
         return False
+    except errors.WrongObjectType as error:
+        raise SchemaDriftError(f"{schema}.{name} is in the place of an open view: drop it, or rename it") from error
     return True
 
 

@@ -24,15 +24,16 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from cinestream_platform.automation.planning import plan_builds
-from cinestream_platform.catalog import CATALOG
+from cinestream_platform.catalog import CATALOG, MART_SCHEMAS, TABLES
 from cinestream_platform.ledger.publications import read_state
 from cinestream_platform.orchestration import warehouse
 from cinestream_platform.orchestration.staleness import nodes_of
 from cinestream_platform.services.binaries import candidate_folders
 from cinestream_platform.settings import get_settings
-from cinestream_platform.warehouse.access import ROLES
+from cinestream_platform.warehouse.access import ROLES, drift
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.migrate import UpgradeNeededError, declared_migrations
+from cinestream_platform.warehouse.open_views import view_drift
 from tests.support import ledger as ledger_by_hand
 from tests.support.platform import Platform, database, environment_of, settled
 
@@ -156,6 +157,10 @@ def test_after_an_upgrade_only_the_calendar_is_stale_and_files_load_build_and_ar
     with connect(earlier) as conn:
         nodes, state = nodes_of(platform.defs.resolve_asset_graph(), CATALOG), read_state(conn)
         assert plan_builds("chinook", nodes, state).runs() == [(None, [AssetKey(["conformed", "dim_date"])])]
+        # Analysts had rights on single columns; now they read the open views.
+        assert (drift(conn, TABLES, MART_SCHEMAS), view_drift(conn, TABLES)) == (([], []), [])
+        conn.execute("SET ROLE data_analyst")
+        assert conn.execute("SELECT * FROM chinook_dw_open.dim_customer").fetchall()
     invoices = "SELECT count(*) FROM chinook_dw.fact_invoice"
     before = platform.scalar(invoices)
     key = platform.land("chinook/invoice/invoice_2026-01-03.csv", INVOICES)

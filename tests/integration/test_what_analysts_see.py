@@ -20,6 +20,7 @@ from cinestream_platform.commands.doctor_services import ServiceChecks
 from cinestream_platform.services.postgres import postgres_binary
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
+from cinestream_platform.warehouse.ddl import SchemaDriftError
 from cinestream_platform.warehouse.search_paths import search_paths
 from tests.support.platform import Platform, database, environment_of, settled
 
@@ -218,6 +219,31 @@ def test_a_function_that_tells_what_it_is_given_sees_no_personal_value(world: Pl
             conn.execute("DROP FUNCTION ml.tell(record)")
     assert len(told) == 500
     assert not [line for line in told if SECRET in line]
+
+
+def test_a_table_in_the_place_of_an_open_view_is_named(world: Platform) -> None:
+    view = "dvddw_open.dim_staff"
+    with connect(world.target) as conn:
+        conn.execute(f"DROP VIEW {view}".encode())
+        conn.execute(f"CREATE TABLE {view} (value integer)".encode())
+        try:
+            with pytest.raises(
+                SchemaDriftError, match=f"{view} is in the place of an open view: drop it, or rename it"
+            ):
+                report_grants(get_settings(), apply=True)
+        finally:
+            conn.execute(f"DROP TABLE {view}".encode())
+    assert report_grants(get_settings(), apply=True) == 0
+
+
+def test_a_query_on_an_open_view_is_planned_as_one_on_its_table(world: Platform) -> None:
+    plans = []
+    for schema in ("dvddw", "dvddw_open"):
+        with connect(world.target) as conn:
+            query = f"EXPLAIN (COSTS OFF) SELECT staff_id FROM {schema}.dim_staff WHERE staff_key = 7"
+            plans.append(conn.execute(query.encode()).fetchall())
+    assert plans[0] == plans[1]
+    assert "Index" in str(plans[0])
 
 
 TAMPERED = {
