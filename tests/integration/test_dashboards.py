@@ -171,7 +171,7 @@ def test_lineage_begins_at_the_operational_database_as_it_does_in_dagster(
 
 def test_an_open_view_is_shown_with_its_table_and_leads_to_it(loaded: Platform, pages: httpx.Client) -> None:
     page = pages.get(OPEN_VIEW).text
-    assert "Files, partitions and checks are those of" in page
+    assert "Files, partitions and checks are those of its table" in page
     assert 'href="/catalog/chinook_dw.dim_customer"' in page
     table = pages.get("/catalog/chinook_dw.dim_customer").text
     assert f'href="{OPEN_VIEW}"' in table
