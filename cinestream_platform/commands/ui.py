@@ -209,9 +209,11 @@ def programs(workspace: Path, address: Path, port: int, *, read_only: bool) -> l
     code = Program(f"code-server{suffix}", ("code-server", str(address)), WEB_SECRETS, is_base=True)
     daemon = Program("daemon", ("daemon", str(workspace), *after), WEB_SECRETS, stop_seconds=TICK_SECONDS)
     serve = ("webserver", str(workspace), "--port", str(port), *after)
+    # Of Postgres it has the password anyway, as that of Dagster's database: with it, it shows that it lives.
+    kept = ("CINESTREAM_POSTGRES_PASSWORD",)
     if read_only:
-        return [code, Program("webserver-read-only", (*serve, "--read-only"), SECRETS)]
-    return [code, daemon, Program("webserver", serve, SECRETS)]
+        return [code, Program("webserver-read-only", (*serve, "--read-only"), SECRETS, kept)]
+    return [code, daemon, Program("webserver", serve, SECRETS, kept)]
 
 
 def _tell_once_ready(port: int, text: str) -> None:

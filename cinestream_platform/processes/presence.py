@@ -1,9 +1,11 @@
-"""One daemon for each of Dagster's databases, on whatever machine: two would run every sensor twice.
+"""Which processes live, and one daemon for each of Dagster's databases, on whatever machine: two would tick twice.
 
-A daemon keeps one idle session whose application name says what it is. Sessions end with their process, so that a
-killed daemon leaves nothing behind, and only logins of the same user count: nobody else can pretend to be a daemon.
+Daemon and webservers keep one idle session each, whose application name says what they are, and of which warehouse
+(``platform.service`` shows it). Sessions end with their process, so that a killed one leaves nothing behind, and only
+logins of the same user count: nobody else can pretend to be a daemon.
 """
 
+import hashlib
 import os
 import sys
 import threading
@@ -18,6 +20,7 @@ from cinestream_platform.settings import Settings
 from cinestream_platform.warehouse.connection import PostgresTarget, session_name, session_parameters
 
 NAME = session_name("daemon")
+"""How the names of daemons' sessions begin, of whatever warehouse."""
 SECONDS_TO_END = 5.0  # a killed daemon's session is gone in milliseconds; its host's network may take longer
 LOOK_SECONDS = 5.0
 SECOND_DAEMON = 3  # exit code
@@ -26,7 +29,7 @@ KEEPALIVES = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keep
 OTHERS = """
 SELECT coalesce(host(client_addr), 'a local socket'), to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
 FROM pg_stat_activity
-WHERE datname = current_database() AND usename = session_user AND application_name = %(name)s
+WHERE datname = current_database() AND usename = session_user AND starts_with(application_name, %(name)s)
   AND pid <> pg_backend_pid()
   AND (%(any)s OR (backend_start, pid) < (SELECT backend_start, pid FROM pg_stat_activity WHERE pid = pg_backend_pid()))
 ORDER BY backend_start LIMIT 1
@@ -45,12 +48,23 @@ def refuse_second_daemon(settings: Settings) -> None:
 
 def hold_presence(settings: Settings) -> None:
     """Say that this process is the daemon, for as long as it lives; end it where another one was first."""
-    conn = _session(settings, "daemon")
+    conn = _session(settings, presence_of("daemon", settings))
     try:
         _wait_until_alone(conn, any_other=False)
     except SecondDaemonError as error:
         sys.exit(str(error))
-    threading.Thread(target=_hold, args=(settings, conn), name="presence", daemon=True).start()
+    threading.Thread(target=_hold, args=(settings, "daemon", conn), name="presence", daemon=True).start()
+
+
+def show_presence(settings: Settings, program: str) -> None:
+    """Have others see that this process lives, from the moment that Postgres lets it in; it works without."""
+    threading.Thread(target=_hold, args=(settings, program, None), name="presence", daemon=True).start()
+
+
+def presence_of(program: str, settings: Settings) -> str:
+    """What the session of a program is called after ``cinestream``; the warehouse's name may be long, or not ASCII."""
+    warehouse = hashlib.sha256(settings.postgres_database.encode()).hexdigest()[:12]
+    return f"{program} of {warehouse}"
 
 
 def _session(settings: Settings, name: str | None = None) -> "psycopg.Connection[Any]":
@@ -70,14 +84,14 @@ def _wait_until_alone(conn: "psycopg.Connection[Any]", *, any_other: bool) -> No
         time.sleep(0.2)
 
 
-def _hold(settings: Settings, conn: "psycopg.Connection[Any]") -> None:
+def _hold(settings: Settings, program: str, conn: "psycopg.Connection[Any] | None") -> None:
     """Keep the session; after a restart of Postgres a new one, unless another daemon came first."""
     while True:
-        time.sleep(LOOK_SECONDS)
         try:
-            if conn.closed:
-                conn = _session(settings, "daemon")
-                _wait_until_alone(conn, any_other=False)
+            if conn is None or conn.closed:
+                conn = _session(settings, presence_of(program, settings))
+                if program == "daemon":
+                    _wait_until_alone(conn, any_other=False)
             else:
                 conn.execute("")
         except SecondDaemonError as error:
@@ -85,4 +99,6 @@ def _hold(settings: Settings, conn: "psycopg.Connection[Any]") -> None:
             sys.stderr.flush()
             os._exit(SECOND_DAEMON)
         except (psycopg.Error, CineStreamError):
-            conn.close()
+            if conn is not None:
+                conn.close()
+        time.sleep(LOOK_SECONDS)

@@ -51,7 +51,8 @@ def read_runs(target: PostgresTarget, database: str) -> tuple[bool, Runs]:
         with connect(replace(target, database=database), role=None) as conn:
             row = conn.execute(
                 "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
-                " AND usename = current_user AND application_name = %s), to_regclass('public.runs') IS NOT NULL",
+                " AND usename = current_user AND starts_with(application_name, %s)),"
+                " to_regclass('public.runs') IS NOT NULL",
                 (DAEMON,),
             ).fetchone()
             has_daemon, has_runs = row or (False, False)

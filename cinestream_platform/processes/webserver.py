@@ -5,6 +5,7 @@ from typing import Any
 
 from dagster_webserver import cli
 
+from cinestream_platform.processes.presence import show_presence
 from cinestream_platform.settings import Settings
 from cinestream_platform.web.guard import READS_ONLY, Guard
 from cinestream_platform.web.hosts import AllowedHosts
@@ -34,6 +35,7 @@ def run_webserver(
     original = getattr(cli, APPLICATION)  # gone in some later version: an error, not an open door
 
     def guarded(context: Any, *args: Any, **options: Any) -> Guard:
+        show_presence(settings, "webserver-read-only" if read_only else "webserver")
         app = original(read_only_for_viewers(context), *args, **options)
         return Guard(app, hosts, read_only=read_only, login=login)
 

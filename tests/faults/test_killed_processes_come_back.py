@@ -99,11 +99,12 @@ def test_a_daemon_of_another_home_on_the_same_database_is_refused(ui: Ui, tmp_pa
             "CINESTREAM_POSTGRES_PASSWORD": password,
         },
     )
-    dagster = f"host=127.0.0.1 port={port} user=cinestream password={password} dbname=dagster"
-    with psycopg.connect(dagster, autocommit=True) as conn:
-        present = "SELECT FROM pg_stat_activity WHERE application_name = 'cinestream daemon'"
-        # After a restart of Postgres the daemon is there again when it looks next.
-        ui.wait(lambda: conn.execute(present).fetchone() is not None, "the daemon's session")
+    warehouse = f"host=127.0.0.1 port={port} user=cinestream password={password} dbname=cinestream"
+    with psycopg.connect(warehouse, autocommit=True) as conn:
+        present = "SELECT service FROM platform.service WHERE is_running ORDER BY service"  # what Today shows
+        # After a restart of Postgres they are there again when they look next.
+        both = [("daemon",), ("webserver",)]
+        ui.wait(lambda: conn.execute(present).fetchall() == both, "the sessions of daemon and webserver")
     error = other.error("ui", "--port", "1024")
     assert "another daemon has worked on dagster" in error
 

@@ -19,8 +19,10 @@ from pydantic import SecretStr
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.ledger import check_results, quality
 from cinestream_platform.ledger.check_results import Evaluation
+from cinestream_platform.processes.presence import presence_of
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support import ledger as ledger_by_hand
+from tests.support.dashboards import wait_until
 from tests.support.platform import (
     MOVIES,
     Y2005,
@@ -364,6 +366,25 @@ def test_every_column_of_every_view_is_described_and_the_documentation_has_them_
         assert grain in sections[view]
         assert f"| `{column}` |" in sections[view]
         assert words in sections[view]
+
+
+def test_a_process_runs_as_long_as_its_session_and_nobody_else_can_pretend(loaded: Platform) -> None:
+    def running() -> set[str]:
+        with as_reader(loaded, "dashboard_reader") as conn:
+            found = conn.execute("SELECT service FROM platform.service WHERE is_running AND processes = 1").fetchall()
+        return {service for (service,) in found}
+
+    daemon, webserver = (presence_of(name, loaded.settings) for name in ("daemon", "webserver"))
+    elsewhere = presence_of("daemon", loaded.settings.model_copy(update={"postgres_database": "another"}))
+    assert running() == set()
+    reader = replace(loaded.target, user="cinestream_data_analyst", password=SecretStr("pw-data_analyst"))
+    with psycopg.connect(reader.conninfo(daemon)), psycopg.connect(loaded.target.conninfo(elsewhere)):
+        assert running() == set(), "a reader's session, and one of another warehouse"
+        with psycopg.connect(replace(loaded.target, database="postgres").conninfo(daemon)):
+            with psycopg.connect(loaded.target.conninfo(webserver)):
+                assert running() == {"daemon", "webserver"}
+            wait_until(lambda: running() == {"daemon"})
+    wait_until(lambda: running() == set())
 
 
 def test_a_source_is_as_usual_only_where_that_is_known_of_every_feed(loaded: Platform) -> None:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 SHOWN_STATES = {"fine": "good", "look": "look", "broken": "bad", "empty": "idle"}
 WATCHED = timedelta(minutes=5)  # sensors look every few seconds, and note it once a minute
+SERVICES = {
+    "daemon": "Dagster's daemon, which loads what lands",
+    "webserver": "Dagster's UI",
+    "webserver-read-only": "Dagster's UI for people who only look",
+}
 WORDS = {"fine": "Fine", "look": "Needs a look", "broken": "Wrong", "empty": "Empty"}
 
 
@@ -40,11 +45,30 @@ def view(rows: Rows, _: Parameters) -> Mapping[str, Any]:
         "checks": rows["checks"],
         "marts": rows["marts"],
         "runs": rows["runs"],
+        "services": services(rows["services"], sources),
         "disks": rows["disks"],
         "charts": {"landed": charts.spec(landed_chart(rows["landed_by_hour"], health["looked_at"]), LANDED)}
         if rows["landed_by_hour"]
         else {},
     }
+
+
+def services(rows: Sequence[Row], sources: Sequence[Row]) -> list[Row]:
+    """Which of Dagster's processes live, and whether the daemon works; the read-only UI is shown if it is there."""
+    is_watched = any(source["is_watched"] for source in sources)
+    found: list[Row] = []
+    for row in rows:
+        name, optional = SERVICES[row["service"]], row["service"] == "webserver-read-only"
+        if row["is_running"] and row["service"] == "daemon" and not is_watched:
+            state, word = "look", "Looks for nothing"
+        elif row["is_running"]:
+            state, word = "good", "Runs"
+        elif optional:
+            continue
+        else:
+            state, word = "idle", "Does not run"
+        found.append({"service": row["service"], "name": name, "state": state, "word": word})
+    return found
 
 
 def judged(row: Row, now: datetime) -> Row:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cinestream_platform.dashboards.today.page import headline, sentence
+from cinestream_platform.dashboards.today.page import headline, sentence, services
 
 FINE = {
     "title": "Films",
@@ -56,3 +56,27 @@ def test_the_headline_names_the_worst(verdicts: list[str], text: str) -> None:
 
 def test_a_full_disk_comes_before_all_else() -> None:
     assert headline([{"title": "s", "verdict": "broken"}], [{"is_short": True}])["text"] == "A disk is nearly full."
+
+
+@pytest.mark.parametrize(
+    ("is_running", "is_watched", "word"),
+    [
+        (True, True, "Runs"),
+        (True, False, "Looks for nothing"),
+        (False, True, "Does not run"),
+        (False, False, "Does not run"),
+    ],
+)
+def test_the_daemon_is_at_work_if_it_lives_and_looks(is_running: bool, is_watched: bool, word: str) -> None:
+    rows = [{"service": "daemon", "is_running": is_running}]
+    [shown] = services(rows, [{"is_watched": False}, {"is_watched": is_watched}])
+    assert shown["word"] == word
+
+
+def test_a_webserver_is_shown_as_it_is_and_the_read_only_one_if_it_is_there() -> None:
+    for is_running, shown in (
+        (True, {"webserver": "Runs", "webserver-read-only": "Runs"}),
+        (False, {"webserver": "Does not run"}),
+    ):
+        rows = [{"service": name, "is_running": is_running} for name in ("webserver", "webserver-read-only")]
+        assert {row["service"]: row["word"] for row in services(rows, [])} == shown

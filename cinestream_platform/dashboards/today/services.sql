@@ -1,0 +1,1 @@
+SELECT service, is_running FROM platform.service ORDER BY service
