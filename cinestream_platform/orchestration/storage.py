@@ -4,7 +4,9 @@ dagster-postgres logs in anew for every statement, so that many instances in one
 Here all instances of a process share one pool: a sensor tick, which makes an instance of its own, costs no login.
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from os import register_at_fork
 from typing import Any, Self
@@ -17,7 +19,7 @@ from dagster_postgres import (
     PostgresScheduleStorage,
 )
 from dagster_postgres.utils import pg_url_from_config, set_pg_statement_timeout
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import session_parameters, sslmode_towards
@@ -91,10 +93,31 @@ class _Events(_OfWebserver, PostgresEventLogStorage):
     """Events, without a NOTIFY for each: nobody listens, and the server has one queue of notifications for all.
 
     No right is needed to fill that queue, from whatever database; then no event could be stored.
+    All statements of one event go over one connection: each taken from the pool is asked first whether it still works.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._kept = threading.local()
+        super().__init__(*args, **kwargs)
+
     def store_event(self, event: EventLogEntry) -> None:
-        super(PostgresEventLogStorage, self).store_event(event)  # as every other database's
+        with super()._connect() as self._kept.connection:
+            try:
+                super(PostgresEventLogStorage, self).store_event(event)  # as every other database's
+            finally:
+                self._kept.connection = None
+
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        kept: Connection | None = getattr(self._kept, "connection", None)
+        if kept is None:
+            with super()._connect() as connection:
+                yield connection
+            return
+        is_within = kept.in_transaction()
+        yield kept
+        if not is_within and kept.in_transaction():  # as at the end of a connection of its own
+            kept.commit()
 
 
 class _Schedules(_OfWebserver, PostgresScheduleStorage):
