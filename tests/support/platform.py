@@ -6,6 +6,7 @@ would see; only the daemon is left out.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +19,10 @@ from typing import Any
 import psycopg
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, build_sensor_context
+from dagster._core.storage.event_log import in_memory as events_in_memory
+from dagster._core.storage.runs import in_memory as runs_in_memory
 from psycopg import sql
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from cinestream_platform.automation import catch_up
@@ -300,11 +303,28 @@ PLACES = {
 
 
 def _instance() -> DagsterInstance:
-    """Dagster's own storage, in memory; it would connect anew for each event, a fifth of what a run costs here."""
-    instance = DagsterInstance.ephemeral()
-    for storage in (instance.event_log_storage, instance.run_storage):
-        url = storage._engine.url  # type: ignore[attr-defined]
-        storage._engine = create_engine(url, poolclass=QueuePool, connect_args={"check_same_thread": False})  # type: ignore[attr-defined]
+    """Dagster's own storage, in memory; it would connect anew for each event, a fifth of what a run costs here.
+
+    Nobody migrates it: to write down its version by Alembic would take longer than to make all tables.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (runs_in_memory, events_in_memory):
+            patch.setattr(module, "stamp_alembic_rev", lambda *_: None)
+        instance = DagsterInstance.ephemeral()
+    events: Any = instance.event_log_storage
+    runs: Any = instance.run_storage
+    for storage in (events, runs):
+        url = storage._engine.url
+        storage._engine = create_engine(url, poolclass=QueuePool, connect_args={"check_same_thread": False})
+        event.listen(storage._engine, "connect", lambda conn, _: conn.execute("PRAGMA foreign_keys = ON"))
+
+    @contextmanager
+    def event_connection() -> Iterator[Any]:
+        with events._db_lock, events._engine.begin() as conn:
+            yield conn
+
+    events._connect = event_connection
+    runs.connect = runs._engine.begin
     return instance
 
 
@@ -333,7 +353,9 @@ def _definitions(_: frozenset[tuple[str, str]]) -> Any:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resource, "dbt_executable", warm.dbt_executable)
-        return build_definitions()
+        built = build_definitions()
+    gc.freeze()  # they stay: the collector need not look through them again and again
+    return built
 
 
 @contextmanager
