@@ -30,7 +30,7 @@ from cinestream_platform.services.postgres import PostgresServiceError, postgres
 from cinestream_platform.settings import ALERT_URLS, Settings
 from cinestream_platform.warehouse.access import DASHBOARD
 from cinestream_platform.web.hosts import AllowedHosts
-from cinestream_platform.web.login.choice import make_login
+from cinestream_platform.web.login.choice import make_login, people_file
 
 DEFAULT_PORT, DEFAULT_READ_ONLY_PORT, DEFAULT_DASHBOARDS_PORT = 3000, 3001, 3002
 HOST = "127.0.0.1"
@@ -79,7 +79,7 @@ def run_dashboards(settings: Settings, port: int | None) -> None:
     if lacking := _not_installed():
         raise NoDashboardsError(f"the pages need {', '.join(lacking)}: pip install 'cinestream-platform[dashboards]'")
     AllowedHosts.of(port, settings.ui_hosts)
-    make_login(settings, HOST)
+    _look_at_login(settings)
     with claimed(settings.home_dir, "dashboards", port):
         require_free_port(port)
         _print("starting …")
@@ -92,6 +92,13 @@ def run_dashboards(settings: Settings, port: int | None) -> None:
             threading.Thread(target=_tell_once_ready, args=(port, _pages_line(port)), daemon=True).start()
             supervisor.run()
     _print("stopped")
+
+
+def _look_at_login(settings: Settings) -> None:
+    """Refuse what the web servers would refuse, before anything starts; say so if nobody could log in."""
+    make_login(settings, HOST)
+    if settings.web_login == "password" and not people_file(settings).exists():
+        _print("nobody may log in yet: cinestream login add NAME --role operator")
 
 
 def pages_program(port: int) -> Program:
@@ -127,7 +134,7 @@ def run_ui(settings: Settings, port: int | None, *, read_only: bool) -> None:
     name = "ui-read-only" if read_only else "ui"
     port = port or (DEFAULT_READ_ONLY_PORT if read_only else DEFAULT_PORT)
     AllowedHosts.of(port, settings.ui_hosts)
-    make_login(settings, HOST)
+    _look_at_login(settings)
     with claimed(settings.home_dir, name, port):
         require_free_port(port)
         if not read_only:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ from cinestream_platform.web.login.choice import make_login
 from cinestream_platform.web.login.login import ADDRESSES, safe_next
 from cinestream_platform.web.login.people import People
 from cinestream_platform.web.routes import HTTP, Access
+from tests.support.dashboards import wait_until
 from tests.support.oidc import CLIENT_ID, CLIENT_SECRET, Identities, provider, serving
 from tests.support.own_postgres import free_port
 
@@ -79,7 +81,7 @@ class Served:
 def settings_of(home: Path, **values: Any) -> Settings:
     """Of a platform whose warehouse is away: a page that somebody gets says so."""
     nowhere = {"postgres_host": "127.0.0.1", "postgres_port": free_port(), "postgres_password": "x"}
-    return Settings(home=home, ui_hosts=PUBLIC, **nowhere, **values)
+    return Settings(home=home, ui_hosts=f"{PUBLIC},dagster.example.com", **nowhere, **values)
 
 
 def pages_app(settings: Settings, port: int) -> Any:
@@ -122,7 +124,9 @@ def dagster(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as context,
     ):
         app = create_app_from_workspace_process_context(read_only_for_viewers(context))
-        guard = Guard(app, AllowedHosts.of(port, PUBLIC), read_only=False, login=make_login(settings, "127.0.0.1"))
+        guard = Guard(
+            app, AllowedHosts.of(port, settings.ui_hosts), read_only=False, login=make_login(settings, "127.0.0.1")
+        )
         with serving(guard, port):
             yield Served(port, home)
 
@@ -545,6 +549,59 @@ def test_behind_a_proxy_the_cookie_is_secure_and_the_way_back_is_the_public_name
     sent = by_provider.client(Host=PUBLIC).get("/login/start").headers["location"]
     assert parse_qs(urlsplit(sent).query)["redirect_uri"] == [f"https://{PUBLIC}/login/callback"]
     assert by_provider.client(Host="evil.example").get("/login/start").status_code == 403
+
+
+def test_the_documented_proxy_with_tls_leads_to_the_login_and_in(pages: Served, dagster: Served, tmp_path: Path):
+    """Caddy as docs/login.md has it, on a port of this machine and with a certificate of its own."""
+    program = shutil.which("caddy")
+    if program is None:
+        pytest.skip("there is no caddy here (Debian's package caddy)")
+    text = (Path(__file__).parents[2] / "docs" / "login.md").read_text()
+    site = re.search(r"```caddyfile\n(.*?)```", text, re.DOTALL)
+    assert site is not None
+    port = free_port()
+    here = (
+        site[1]
+        .replace("127.0.0.1:3002", f"127.0.0.1:{pages.port}")
+        .replace("127.0.0.1:3000", f"127.0.0.1:{dagster.port}")
+    )
+    here = re.sub(r"^(\S+) \{", rf"https://\1:{port} {{\n\tbind 127.0.0.1\n\ttls internal", here, flags=re.MULTILINE)
+    options = "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n"
+    (tmp_path / "Caddyfile").write_text(options + here)
+    command = [program, "run", "--adapter", "caddyfile", "--config", str(tmp_path / "Caddyfile")]
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    with (
+        (tmp_path / "output").open("wb") as output,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process,
+    ):
+        try:
+            with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=False, timeout=60) as client:
+                client.headers["Host"] = PUBLIC
+                as_public = {"extensions": {"sni_hostname": PUBLIC}}
+                wait_until(lambda: _answers(client, as_public))
+                sent = client.get("/catalog", headers=AS_BROWSER, **as_public)
+                assert sent.headers["location"] == "/login?next=%2Fcatalog"
+                form = {"name": "ada", "password": PASSWORDS["ada"], "next": "/catalog"}
+                own = {"Origin": f"https://{PUBLIC}"}
+                got = client.post("/login", data=form, headers=own, **as_public)
+                assert (got.status_code, got.headers["location"]) == (303, "/catalog")
+                cookie = {"Cookie": got.headers["set-cookie"].partition(";")[0]}
+                assert cookie["Cookie"].startswith("__Host-")
+                assert client.get("/catalog", headers=cookie, **as_public).status_code == 503
+                dagsters = cookie | {"Host": "dagster.example.com"}
+                as_dagster = {"extensions": {"sni_hostname": "dagster.example.com"}}
+                assert client.get("/login", headers=dagsters, **as_dagster).status_code == 200
+                asked = {"query": "{ version }"}
+                assert client.post("/graphql", json=asked, headers=dagsters, **as_dagster).status_code == 200
+        finally:
+            process.terminate()
+
+
+def _answers(client: httpx.Client, options: dict[str, Any]) -> bool:
+    try:
+        return client.get("/healthz", **options).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def test_every_answer_has_the_policy_and_none_is_kept(pages: Served, dagster: Served):
