@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from cinestream_platform.commands.findings import FAILED, OK, WARNING, Finding, mask_secrets
+from cinestream_platform.errors import CineStreamError
 from cinestream_platform.messages import counted, describe
 from cinestream_platform.services.disk import disks, shortage
 from cinestream_platform.settings import Settings, SettingsError
@@ -49,6 +50,7 @@ def _findings(read_settings: Callable[[], Settings]) -> Iterator[Finding]:
         return
     yield from _guarded("home", lambda: _home(settings))
     yield from _guarded("disk", lambda: _disk(settings))
+    yield from _guarded("login", lambda: login_findings(settings))
     from cinestream_platform.commands.doctor_services import ServiceChecks
 
     for name, check in ServiceChecks(settings).all():
@@ -61,6 +63,31 @@ def _guarded(name: str, check: Check) -> Iterator[Finding]:
         yield from check()
     except Exception as error:
         yield Finding(FAILED, name, describe(error), "a check that crashes is a bug: report it")
+
+
+def login_findings(settings: Settings) -> Iterator[Finding]:
+    """Who may come in to the pages and Dagster's UI, and whether the web servers would start like that."""
+    from cinestream_platform.web.login.choice import make_login, people_file
+
+    try:
+        login = make_login(settings, "127.0.0.1")
+    except CineStreamError as error:
+        yield Finding(FAILED, "login", str(error), "see docs/login.md")
+        return
+    if login is None:
+        asks = "the proxy asks, or nobody" if settings.web_login else "on this machine alone"
+        yield Finding(OK, "login", f"none: {asks}")
+    elif settings.web_login == "oidc":
+        yield Finding(OK, "login", f"people whom {settings.web_oidc_issuer} knows")
+    else:
+        from cinestream_platform.web.login.people import People
+
+        roles = [entry.role for entry in People(people_file(settings)).entries().values()]
+        text = f"by password: {counted(len(roles), 'person', 'people')}, {counted(roles.count('operator'), 'operator')}"
+        if "operator" in roles:
+            yield Finding(OK, "login", text)
+        else:
+            yield Finding(WARNING, "login", text, "cinestream login add NAME --role operator")
 
 
 def _python() -> Iterator[Finding]:

@@ -132,7 +132,7 @@ def test_the_catalogue_shows_every_table_with_its_rows(loaded: Platform, pages: 
         shown = pages.get(f"/api{path}.json").json()
         assert shown["table"]["rows"] == row["rows"]
         assert f"Rows {number(row['rows'])} " in page
-        assert f"One row is {row['grain']}" in page
+        assert f"One row {row['grain']}" in page
         columns = rows(
             loaded,
             "SELECT column_name, description, is_personal FROM platform.table_column"

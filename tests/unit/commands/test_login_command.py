@@ -5,12 +5,15 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from cinestream_platform.cli import cli
-from cinestream_platform.settings import get_settings
+from cinestream_platform.commands.doctor import login_findings
+from cinestream_platform.commands.findings import FAILED, OK, WARNING
+from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.web.login.people import People
 
 PASSWORD = "a long enough password"
@@ -48,3 +51,21 @@ def test_no_password_is_an_argument_and_no_output_has_one(tmp_path: Path):
     assert PASSWORD not in run(tmp_path, "add", "ada", given=f"{PASSWORD}\n")
     with pytest.raises(AssertionError, match="12 to 200 characters"):
         run(tmp_path, "add", "ben", given="short\n")
+
+
+def test_doctor_says_who_may_come_in_and_what_would_not_start(tmp_path: Path):
+    def found(**values: Any) -> tuple[str, str]:
+        [finding] = login_findings(Settings(home=tmp_path, **values))
+        return finding.level, finding.text
+
+    assert found() == (OK, "none: on this machine alone")
+    assert found(web_login="none", ui_hosts="films.example.com") == (OK, "none: the proxy asks, or nobody")
+    assert found(ui_hosts="films.example.com")[0] == FAILED
+    assert found(web_login="oidc")[0] == FAILED
+    assert found(web_login="password") == (WARNING, "by password: 0 people, 0 operators")
+    run(tmp_path, "add", "otto", "--role", "operator", given=f"{PASSWORD}\n")
+    assert found(web_login="password") == (OK, "by password: 1 person, 1 operator")
+    (tmp_path / "web" / "people").chmod(0o644)
+    level, text = found(web_login="password")
+    assert level == FAILED
+    assert "chmod 600" in text
