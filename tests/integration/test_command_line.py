@@ -400,7 +400,8 @@ def test_doctor_finds_a_demo_in_good_health(cinestream: CommandLine, first_demo:
     assert printed.splitlines()[-1] == "All is well."
     names = [line.split()[1] for line in printed.splitlines()[:-1]]
     assert names == [
-        *("python", "packages", "home", "disk", "postgres", "rights", "warehouse", "roles", "grants", "server"),
+        *("python", "packages", "home", "disk", "login"),
+        *("postgres", "rights", "warehouse", "roles", "grants", "server"),
         *("landing", "lake", "dagster", "dagster", "dbt", "source", "files"),
     ]
     assert not list((cinestream.home / "lake").glob(".doctor*"))
