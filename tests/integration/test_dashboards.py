@@ -119,6 +119,18 @@ def test_every_number_of_today_is_the_one_that_sql_gives(loaded: Platform, pages
     assert all(mart["business_question"] in page for mart in marts)
 
 
+def test_the_metrics_are_shown_as_they_are_defined(loaded: Platform, pages: httpx.Client) -> None:
+    defined = rows(loaded, "SELECT source, metric_name, meaning, formula, sample_sql FROM platform.metric ORDER BY position")
+    page = text_of(pages.get("/catalog/metrics").text)
+    shown = [metric for group in pages.get("/api/metrics.json").json()["groups"] for metric in group["metrics"]]
+    assert [(m["source"], m["metric_name"]) for m in shown] == [(m["source"], m["metric_name"]) for m in defined]
+    assert all(
+        " ".join(text.split()) in page for m in defined for text in (m["meaning"], m["formula"], m["sample_sql"])
+    )
+    of_one = pages.get("/api/metrics.json?source=chinook").json()["groups"]
+    assert [group["title"] for group in of_one] == ["Chinook"]
+
+
 def test_the_catalogue_shows_every_table_with_its_rows(loaded: Platform, pages: httpx.Client) -> None:
     listed = text_of(pages.get("/catalog").text)
     for row in rows(loaded, "SELECT schema_name || '.' || table_name AS name, rows FROM platform.source_table"):

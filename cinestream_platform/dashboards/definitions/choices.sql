@@ -1,1 +1,4 @@
-SELECT DISTINCT source FROM platform.metric ORDER BY source
+SELECT DISTINCT source, coalesce(s.title, source) AS title, s.position
+FROM platform.metric
+LEFT JOIN platform.source s USING (source)
+ORDER BY s.position, source

@@ -12,14 +12,14 @@ from cinestream_platform.dashboards.warehouse import Row, Rows
 
 def view(rows: Rows, parameters: Parameters) -> Mapping[str, Any]:
     """Metrics by source, in the order of their definitions."""
-    by_source = groupby(rows["metrics"], key=lambda row: row["source"])
+    by_source = groupby(rows["metrics"], key=lambda row: row["title"])
     return {
         "title": "Metrics",
         "source": parameters["source"],
-        "sources": [row["source"] for row in rows["choices"]],
+        "sources": rows["choices"],
         "groups": [
-            {"source": source, "metrics": [{**row, "added_up": added_up(row)} for row in some]}
-            for source, some in by_source
+            {"title": title, "metrics": [{**row, "added_up": added_up(row)} for row in some]}
+            for title, some in by_source
         ],
     }
 

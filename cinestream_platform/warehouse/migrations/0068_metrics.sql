@@ -22,7 +22,7 @@ COMMENT ON TABLE ops.declared_metric IS 'Metrics as they are defined. Grain: one
 CREATE VIEW platform.metric AS
 SELECT
     source, metric_name, label, meaning, formula, unit, owner, schema_name, table_name, dimensions, periods, additive_over,
-    mart_columns, sample_sql
+    mart_columns, sample_sql, position
 FROM ops.declared_metric
 ORDER BY position;
 COMMENT ON VIEW platform.metric IS 'Figures that are defined once: what each means, how it is computed, and by what it may be asked for. Grain: one row per metric of a source.';
@@ -40,3 +40,4 @@ COMMENT ON COLUMN platform.metric.periods IS 'The periods by which it may be ask
 COMMENT ON COLUMN platform.metric.additive_over IS 'What its values may be added up over: dimensions, and time; empty for what must be computed anew.';
 COMMENT ON COLUMN platform.metric.mart_columns IS 'Columns of marts that hold it, as schema.table.column.';
 COMMENT ON COLUMN platform.metric.sample_sql IS 'It by year.';
+COMMENT ON COLUMN platform.metric.position IS 'The order of declaration.';
