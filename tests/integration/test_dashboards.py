@@ -120,7 +120,9 @@ def test_every_number_of_today_is_the_one_that_sql_gives(loaded: Platform, pages
 
 
 def test_the_metrics_are_shown_as_they_are_defined(loaded: Platform, pages: httpx.Client) -> None:
-    defined = rows(loaded, "SELECT source, metric_name, meaning, formula, sample_sql FROM platform.metric ORDER BY position")
+    defined = rows(
+        loaded, "SELECT source, metric_name, meaning, formula, sample_sql FROM platform.metric ORDER BY position"
+    )
     page = text_of(pages.get("/catalog/metrics").text)
     shown = [metric for group in pages.get("/api/metrics.json").json()["groups"] for metric in group["metrics"]]
     assert [(m["source"], m["metric_name"]) for m in shown] == [(m["source"], m["metric_name"]) for m in defined]

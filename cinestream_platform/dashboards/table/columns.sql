@@ -5,4 +5,4 @@ FROM platform.table_column
 LEFT JOIN platform.metric m ON %(table)s || '.' || column_name = ANY (m.mart_columns)
 WHERE table_column.schema_name = split_part(%(table)s, '.', 1)
     AND table_column.table_name = substr(%(table)s, position('.' IN %(table)s) + 1)
-ORDER BY position
+ORDER BY table_column.position
