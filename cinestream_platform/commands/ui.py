@@ -97,6 +97,10 @@ def run_dashboards(settings: Settings, port: int | None) -> None:
 def _look_at_login(settings: Settings) -> None:
     """Refuse what the web servers would refuse, before anything starts; say so if nobody could log in."""
     make_login(settings, HOST)
+    if settings.web_public_pages and not _not_installed():
+        from cinestream_platform.dashboards.site import public_addresses
+
+        public_addresses(settings.web_public_pages)
     if settings.web_login == "password" and not people_file(settings).exists():
         _print("nobody may log in yet: cinestream login add NAME --role operator")
 
