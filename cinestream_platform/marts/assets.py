@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import dagster as dg
-from dagster_dbt import DbtCliInvocation, dbt_assets
 
 from cinestream_platform import progress
 from cinestream_platform.declarations.partitioning import PartitionUnit
+from cinestream_platform.marts.library import DbtCliInvocation, dbt_assets
 from cinestream_platform.marts.lineage import column_lineage
 from cinestream_platform.marts.publication import MartLedger, RecordedMart
 from cinestream_platform.marts.rebuild import REBUILDS, Rebuild, dbt_arguments, rebuild_by

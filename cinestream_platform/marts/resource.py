@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from dagster import AssetExecutionContext, OpExecutionContext, ResourceDependency
-from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
 from packaging.version import Version
 
+from cinestream_platform.marts.library import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
 from cinestream_platform.marts.project import PROFILE, PROJECT_DIR, TARGET, dbt_executable, target_dir, withheld
 from cinestream_platform.messages import MAX_METADATA, bounded, without_rows
 from cinestream_platform.settings import Settings

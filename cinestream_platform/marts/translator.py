@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from cinestream_platform.catalog import CATALOG
 from cinestream_platform.declarations.source import PLATFORM_OWNER
+from cinestream_platform.marts.library import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 from cinestream_platform.marts.test_words import described
 from cinestream_platform.orchestration.asset import Tier, tags_of
 

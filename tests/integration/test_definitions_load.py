@@ -35,6 +35,27 @@ for warning in caught:
         print("deprecated:", warning.filename, text)
 """
 
+CHOOSE = """
+import json, sys
+from cinestream_platform.definitions import defs
+assert not {"dbt", "dbt_common"} & set(sys.modules)
+
+import dagster_dbt.utils
+from packaging.version import Version
+from cinestream_platform.marts.library import select_by_tags
+from cinestream_platform.marts.project import require_manifest
+from cinestream_platform.marts.rebuild import REBUILDS
+from cinestream_platform.settings import get_settings
+
+dagster_dbt.utils.DBT_PYTHON_VERSION = Version("1.11")
+manifest = json.loads(require_manifest(get_settings()).read_bytes())
+tags = [f"tag:{rebuild.tag}" for rebuild in REBUILDS]
+for select, exclude in [("fqn:*", ""), ("fqn:*", " ".join(tags)), (" ".join(tags), ""), *((tag, "") for tag in tags)]:
+    dbts = dagster_dbt.utils._select_unique_ids_from_manifest(select, exclude, "", manifest, None)
+    ours = select_by_tags(select=select, exclude=exclude, selector="", manifest_json=manifest)
+    assert ours and ours == dbts & set(manifest["nodes"]), (select, exclude, ours ^ dbts)
+"""
+
 
 @pytest.fixture(scope="module")
 def parsed_home(manifest_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -161,3 +182,8 @@ def test_no_module_uses_what_dagster_has_retired(name: str) -> None:
 def test_no_module_imports_dagsters_private_parts() -> None:
     private = re.compile(r"(from|import) dagster(_\w+)?\._")
     assert [path.name for path in PACKAGE.rglob("*.py") if private.search(path.read_text())] == []
+
+
+def test_our_processes_need_none_of_dbts_code_and_choose_the_marts_that_dbt_chooses(parsed_home: Path) -> None:
+    chosen = in_process(CHOOSE, parsed_home)
+    assert chosen.returncode == 0, chosen.stderr

@@ -6,17 +6,20 @@ what a database costs.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 SHARED_MEMORY = Path("/dev/shm")
 PREFIX = "cinestream-tests-"
+LOCK, HELD = "lock", "held"
+"""The file that the owner of a folder locks, and one that says that it has."""
 ROOM = 4 * 1024**3
 """Bytes that must be free: databases, WAL and the ballast of a server are less than 1 GB; several servers run at once."""
 
@@ -27,13 +30,16 @@ def folder_in_memory() -> Iterator[Path | None]:
     if not _has_room():
         yield None
         return
-    _delete_of_ended_processes()
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=SHARED_MEMORY))
+    _delete_what_nobody_holds()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=SHARED_MEMORY))
     folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with (folder / LOCK).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (folder / HELD).touch()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _has_room() -> bool:
@@ -43,9 +49,9 @@ def _has_room() -> bool:
     return min(shutil.disk_usage(SHARED_MEMORY).free, psutil.virtual_memory().available) > ROOM
 
 
-def _delete_of_ended_processes() -> None:
-    """A killed run deletes nothing; memory is too dear to wait for somebody who does."""
-    for folder in SHARED_MEMORY.glob(f"{PREFIX}*"):
-        process = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if process.isdigit() and not psutil.pid_exists(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
+def _delete_what_nobody_holds() -> None:
+    """Delete the folders of killed runs, which the kernel has unlocked: memory is too dear to wait for somebody."""
+    for held in SHARED_MEMORY.glob(f"{PREFIX}*/{HELD}"):
+        with suppress(OSError), held.with_name(LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(held.parent, ignore_errors=True)
