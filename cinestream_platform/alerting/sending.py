@@ -25,6 +25,8 @@ SHORTEST_SECRET = 3
 NOT_SECRET = re.compile(
     r"(mailtos?|jsons?|https?|slack|workflows?|smtp|com|net|org|www|webhook|localhost)", re.IGNORECASE
 )
+BEHIND = "Socket Exception: "
+OF_SYSTEM = re.compile(r"\[Errno -?\d+\] ([\w ,'-]+)|(?<=\b)((?:Read )?timed out)")
 NO_REASON = "it did not take the message, and said nothing"
 
 
@@ -36,10 +38,13 @@ class Heard(logging.Handler):
         self.said: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep warnings, and the error behind one that cannot connect."""
+        """Keep warnings, and of the error behind one that cannot connect the words of the system."""
         text = record.getMessage()
-        if record.levelno >= logging.WARNING or text.startswith("Socket Exception"):
+        if record.levelno >= logging.WARNING:
             self.said.append(text)
+        elif text.startswith(BEHIND):
+            found = OF_SYSTEM.search(text)
+            self.said.append(found[1] or found[2] if found else text.removeprefix(BEHIND))
 
 
 def without_address(text: str, url: str) -> str:

@@ -29,7 +29,7 @@ def print_alerts(settings: Settings) -> int:
             "SELECT channel, failures, problem, next_attempt_at, delivered_at, waiting FROM platform.alert_channel"
             " ORDER BY channel"
         ).fetchall()
-    say(console, f"{counted(len(found), 'thing is', 'things are')} wrong.", "bold")
+    say(console, f"{counted(len(found), 'thing is', 'things are') if found else 'Nothing is'} wrong.", "bold")
     for severity, sentence, since, opened_at, told, waiting in found:
         say(console, f"  {'WRONG' if severity == 'error' else 'look '}  {sentence}")
         say(console, f"         since {minute(since)}; {_told(opened_at, told, waiting)}")
