@@ -65,8 +65,8 @@ def short_disks(settings: Settings) -> Iterator[Trouble]:
     for disk in disks(settings):
         if disk.free < disk.reserve:
             uses = ", ".join(disk.uses)
-            text = f"The disk of {uses} is nearly full: less than {disk.reserve / 1e9:,.1f} GB are free. No work begins"
-            yield Trouble("disk", uses, f"{text} until there is room")
+            text = f"The disk of {uses} is nearly full: less than {disk.reserve / 1e6:,.0f} MB are free"
+            yield Trouble("disk", uses, f"{text}. No work begins until there is room")
 
 
 def certificates(target: PostgresTarget, settings: Settings) -> Iterator[Trouble]:

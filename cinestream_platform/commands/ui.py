@@ -218,7 +218,8 @@ def programs(workspace: Path, address: Path, port: int, *, read_only: bool) -> l
     suffix = "-read-only" if read_only else ""
     after = ("--after", str(address))
     code = Program(f"code-server{suffix}", ("code-server", str(address)), WEB_SECRETS, is_base=True)
-    daemon = Program("daemon", ("daemon", str(workspace), *after), WEB_SECRETS, stop_seconds=TICK_SECONDS)
+    hidden = (*WEB_SECRETS, *ALERT_URLS)  # the sensors, which tell channels, are the code server's
+    daemon = Program("daemon", ("daemon", str(workspace), *after), hidden, stop_seconds=TICK_SECONDS)
     serve = ("webserver", str(workspace), "--port", str(port), *after)
     # Of Postgres it has the password anyway, as that of Dagster's database: with it, it shows that it lives.
     kept = ("CINESTREAM_POSTGRES_PASSWORD",)

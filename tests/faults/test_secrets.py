@@ -21,6 +21,7 @@ S3_SECRET = f"s3-hush-{uuid.uuid4().hex}"
 DEMO = ("demo", "--scale", "0.05", "--source", "movielens", "--source", "dvdrental")
 """A database is read and files are landed: every kind of login is used."""
 LOGIN_SECRET = f"login-hush-{uuid.uuid4().hex}"
+CHANNEL_SECRET = f"channel-hush-{uuid.uuid4().hex}"
 
 
 class Watched:
@@ -55,7 +56,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def secrets(postgres: PostgresTarget) -> list[str]:
-    return [postgres.password.get_secret_value(), S3_SECRET, LOGIN_SECRET]
+    return [postgres.password.get_secret_value(), S3_SECRET, LOGIN_SECRET, CHANNEL_SECRET]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,7 @@ def watched(
             "CINESTREAM_S3_ACCESS_KEY_ID": s3_server.access_key,
             "CINESTREAM_S3_SECRET_ACCESS_KEY": S3_SECRET,
             "CINESTREAM_LOGIN_ML_ENGINEER_PASSWORD": LOGIN_SECRET,
+            "CINESTREAM_ALERT_WEBHOOK_URL": f"json://user:{CHANNEL_SECRET}@127.0.0.1:1/{CHANNEL_SECRET}",
         }
         found = Watched(CommandLine(home, settings), target, dagster)
         assert found.run(*DEMO) == 0, found.printed
@@ -98,7 +100,15 @@ def everything_in(target: PostgresTarget) -> Iterator[tuple[str, str]]:
 
 
 def test_no_command_prints_a_secret(watched: Watched, secrets: list[str]) -> None:
-    for command in (["status"], ["status", "--files"], ["doctor"], ["prepare"], ["roles"]):
+    for command in (
+        ["status"],
+        ["status", "--files"],
+        ["alerts"],
+        ["alerts", "--test"],
+        ["doctor"],
+        ["prepare"],
+        ["roles"],
+    ):
         watched.run(*command)
     assert "All is well." in watched.printed
     for secret in secrets:

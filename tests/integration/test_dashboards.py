@@ -20,6 +20,7 @@ from cinestream_platform.catalog import CATALOG
 from cinestream_platform.dashboards.rendering import Renderer
 from cinestream_platform.dashboards.warehouse import Warehouse
 from cinestream_platform.dashboards.words import number
+from cinestream_platform.ledger import source_looks
 from cinestream_platform.orchestration.asset import asset_key, system_key
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from tests.support import ledger as ledger_by_hand
@@ -131,6 +132,26 @@ def test_the_metrics_are_shown_as_they_are_defined(loaded: Platform, pages: http
     )
     of_one = pages.get("/api/metrics.json?source=chinook").json()["groups"]
     assert [group["title"] for group in of_one] == ["Chinook"]
+
+
+def test_today_shows_every_open_alert_and_healthz_whether_anybody_looks(loaded: Platform, pages: httpx.Client) -> None:
+    found = pages.get("/api/today.json").json()["alerts"]
+    wrong = rows(loaded, "SELECT * FROM platform.alert_condition")
+    assert (
+        {alert["key"] for alert in found} == {row["key"] for row in wrong} == {"parked_file:movielens/ratings/bad.csv"}
+    )
+    page = pages.get("/").text
+    assert "1 alert is open" in text_of(page)
+    assert wrong[0]["sentence"] in text_of(page)
+    assert 'href="/files/movielens/ratings/bad.csv"' in page
+    assert "No channel is set: nobody is told" in text_of(page)
+    assert pages.get("/healthz").json()["daemon"] == "is away"
+    with connect(loaded.target) as conn:
+        source_looks.note(conn, source_looks.ALERTS)
+        wait_until(lambda: pages.get("/healthz").json()["daemon"] == "works")
+        conn.execute("UPDATE ops.source_look SET looked_at = now() - interval '6 minutes' WHERE place = 'alerts'")
+        wait_until(lambda: pages.get("/healthz").json()["daemon"] == "is away")
+        conn.execute("DELETE FROM ops.source_look WHERE place = 'alerts'")
 
 
 def test_the_catalogue_shows_every_table_with_its_rows(loaded: Platform, pages: httpx.Client) -> None:

@@ -54,6 +54,14 @@ def test_the_headline_names_the_worst(verdicts: list[str], text: str) -> None:
     assert headline(sources, [])["text"] == text
 
 
+def test_an_alert_of_no_source_is_in_the_headline_where_all_sources_are_fine() -> None:
+    fine = [{"title": "s", "verdict": "fine"}]
+    alerts = [{"severity": "warn", "total": 2}, {"severity": "error", "total": 2}]
+    assert headline(fine, [], alerts) == {"state": "bad", "word": "Wrong", "text": "2 alerts are open."}
+    assert headline(fine, [], [{"severity": "warn", "total": 1}])["state"] == "look"
+    assert headline([{"title": "s", "verdict": "look"}], [], alerts)["text"] == "s needs a look."
+
+
 def test_a_full_disk_comes_before_all_else() -> None:
     assert headline([{"title": "s", "verdict": "broken"}], [{"is_short": True}])["text"] == "A disk is nearly full."
 
