@@ -38,7 +38,7 @@ class DeclaredSource:
 
 @dataclass(frozen=True)
 class DeclaredTable:
-    """A table of the catalogue, or a view. ``base_schema`` is that of the table which an open view shows."""
+    """A table of the catalogue, or a view of a mart. ``open_schema`` has the view of it without personal columns."""
 
     TABLE: ClassVar = "declared_table"
     schema_name: str
@@ -55,7 +55,7 @@ class DeclaredTable:
     business_question: str | None = None
     sample_sql: str | None = None
     mart_sql: str | None = None
-    base_schema: str | None = None
+    open_schema: str | None = None
 
 
 @dataclass(frozen=True)

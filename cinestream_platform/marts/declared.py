@@ -37,7 +37,6 @@ from cinestream_platform.metrics.catalogue import declared_metrics
 from cinestream_platform.orchestration.asset import asset_key, landing_key
 from cinestream_platform.orchestration.staleness import EXPORT_KIND
 from cinestream_platform.settings import Settings
-from cinestream_platform.warehouse import open_views
 from cinestream_platform.warehouse.access import readers_of
 
 KINDS = {
@@ -71,11 +70,7 @@ def declared_by(asset_graph: Any, catalog: Catalog, manifest: Mapping[str, Any])
         key=lambda node: (catalog.mart_schemas.index(node["schema"]), table_of(node)),
     )
     shown = [table for table in tables if table.has_open_view]
-    rows = [
-        *(_table(table, catalog) for table in tables),
-        *(_open_view(table, catalog) for table in shown),
-        *(_mart(node, catalog) for node in models),
-    ]
+    rows = [*(_table(table, catalog) for table in tables), *(_mart(node, catalog) for node in models)]
     positioned = [replace(row, position=place) for place, row in enumerate(rows, 1)]
     references = _references(manifest)
     return Declared(
@@ -88,7 +83,6 @@ def declared_by(asset_graph: Any, catalog: Catalog, manifest: Mapping[str, Any])
         tables=positioned,
         columns=[
             *(column for table in tables for column in _columns(table)),
-            *(column for table in shown for column in _open_columns(table)),
             *(column for node in models for column in _mart_columns(node, references)),
         ],
         checks=list(_checks(asset_graph)),
@@ -127,26 +121,8 @@ def _table(table: Table, catalog: Catalog) -> DeclaredTable:
         sample_sql=_sample(table.readable_schema, table.name, [c.name for c in table.open_columns])
         if readers_of(table.layer)
         else None,
+        open_schema=table.open_schema if table.has_open_view else None,
     )
-
-
-def _open_view(table: Table, catalog: Catalog) -> DeclaredTable:
-    """The view of a table that analysts read."""
-    return replace(
-        _table(table, catalog),
-        schema_name=table.open_schema,
-        kind=OPEN_VIEW,
-        description=open_views.description(table),
-        write_mode="view",
-        partition_unit=None,
-        base_schema=table.schema,
-    )
-
-
-def _open_columns(table: Table) -> Iterator[DeclaredColumn]:
-    for column in _columns(table):
-        if not column.is_personal:
-            yield replace(column, schema_name=table.open_schema)
 
 
 def _open_edge(table: Table) -> DeclaredEdge:

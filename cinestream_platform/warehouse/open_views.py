@@ -138,13 +138,8 @@ def _drop(conn: Connection[Any], schema: str, name: str) -> bool:
 
 def _comment(conn: Connection[Any], table: Table) -> None:
     view = Identifier(table.open_schema, table.name)
-    words = f"{description(table)} Grain: {table.grain}."
+    words = f"{table.description} {table.qualified_name} without its personal columns. Grain: {table.grain}."
     conn.execute(SQL("COMMENT ON VIEW {} IS {}").format(view, Literal(words)))
     for column in table.open_columns:
         place = Identifier(table.open_schema, table.name, column.name)
         conn.execute(SQL("COMMENT ON COLUMN {} IS {}").format(place, Literal(column.description)))
-
-
-def description(table: Table) -> str:
-    """What such a view is, for its comment and the catalogue."""
-    return f"{table.description} {table.qualified_name} without its personal columns."

@@ -87,6 +87,10 @@ def test_the_catalogue_has_every_declared_table_and_every_mart_with_its_columns(
     )
     shown = {(t.open_schema, t.name): t for t in CATALOG.tables if t.has_open_view}
     assert tables == declared | set(shown)
+    # Checks and alerts find a table by its source and name: an open view must not be a second one.
+    names = "SELECT count(*), count(DISTINCT (source, table_name)) FROM platform.source_table WHERE kind <> 'open view'"
+    [(rows, different)] = loaded.query(names)
+    assert rows == different == len(loaded.query("SELECT FROM ops.declared_table"))
     columns = set(
         loaded.query(
             "SELECT schema_name, table_name, column_name, is_personal FROM platform.table_column"
