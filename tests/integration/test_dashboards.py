@@ -187,6 +187,13 @@ def test_the_catalogue_shows_every_table_with_its_rows(loaded: Platform, pages: 
         }
 
 
+@pytest.mark.parametrize("path", ["/", "/catalog", "/catalog/metrics", "/files"])
+def test_pages_call_sources_by_their_names_for_people(pages: httpx.Client, path: str) -> None:
+    shown = text_of(pages.get(path).text)
+    names = [source.shown_name for source in CATALOG.sources]
+    assert [name for name in names if name not in shown] == [] if path != "/files" else "MovieLens" in shown
+
+
 def test_lineage_begins_at_the_operational_database_as_it_does_in_dagster(
     loaded: Platform, pages: httpx.Client
 ) -> None:
