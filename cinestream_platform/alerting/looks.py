@@ -21,6 +21,7 @@ from cinestream_platform.warehouse.access import drift, login_name
 from cinestream_platform.warehouse.certificates import certificate_problem
 from cinestream_platform.warehouse.connection import PostgresTarget
 from cinestream_platform.warehouse.ddl import drifted_tables
+from cinestream_platform.warehouse.open_views import view_drift
 from cinestream_platform.warehouse.role_drift import differences
 
 SLOW_SECONDS = 900.0
@@ -95,8 +96,9 @@ def drifted_declarations(
         text = f"{first_of(tables, SHOWN)} {'has' if len(tables) == 1 else 'have'} other columns than declared"
         yield Trouble("schema_drift", "tables", f"{text}. cinestream doctor says more")
     missing, surplus = drift(conn, catalog.tables, catalog.mart_schemas)
+    views = view_drift(conn, catalog.tables)
     with psycopg.connect(target.conninfo("look"), autocommit=True) as as_login:
         others = differences(as_login, catalog.tables, catalog.mart_schemas, settings.role_members)
-    if count := len(missing) + len(surplus) + len(others):
+    if count := len(missing) + len(surplus) + len(views) + len(others):
         are = counted(count, "right in the warehouse is", "rights in the warehouse are")
         yield Trouble("schema_drift", "rights", f"{are} not as declared. cinestream roles shows them")

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from psycopg import Connection
 from rich.console import Console
 
 from cinestream_platform.catalog import CATALOG, MART_SCHEMAS, TABLES
@@ -18,7 +19,7 @@ from cinestream_platform.warehouse import limits
 from cinestream_platform.warehouse.access import apply_grants, drift, login_name
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.open_views import view_drift
-from cinestream_platform.warehouse.role_drift import differences, mend
+from cinestream_platform.warehouse.role_drift import Difference, differences, mend, path_drift
 
 
 class NoLoginError(CineStreamError):
@@ -70,7 +71,7 @@ def report_grants(settings: Settings, *, apply: bool) -> int:
     with connect(target) as conn, connect(target, role=None) as as_login:
         missing, surplus = drift(conn, TABLES, MART_SCHEMAS)
         views = view_drift(conn, TABLES)
-        others = differences(as_login, TABLES, MART_SCHEMAS, settings.role_members)
+        others = _others(as_login, settings)
         if not (missing or surplus or views or others):
             console.print("All grants are as declared.")
             return 0
@@ -84,9 +85,14 @@ def report_grants(settings: Settings, *, apply: bool) -> int:
             for change in apply_grants(conn, TABLES, MART_SCHEMAS):
                 say(console, change)
         if views:  # one that showed too much is mended, and its grants are right again
-            others = differences(as_login, TABLES, MART_SCHEMAS, settings.role_members)
+            others = _others(as_login, settings)
         for difference, outcome in mend(as_login, others):
             say(console, f"{difference}: {outcome}")
         limits.apply_where_possible(as_login, limits.wanted(as_login, [settings.postgres_dagster_database]))
-        left = [*view_drift(conn, TABLES), *differences(as_login, TABLES, MART_SCHEMAS, settings.role_members)]
-        return 1 if left else 0
+        return 1 if view_drift(conn, TABLES) or _others(as_login, settings) else 0
+
+
+def _others(as_login: Connection[Any], settings: Settings) -> list[Difference]:
+    """What differs beside grants and open views."""
+    found = differences(as_login, TABLES, MART_SCHEMAS, settings.role_members)
+    return [*found, *path_drift(as_login, TABLES, MART_SCHEMAS, settings.role_members)]

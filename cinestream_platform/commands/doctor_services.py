@@ -29,7 +29,7 @@ from cinestream_platform.warehouse.connection import PostgresTarget, PostgresUnr
 from cinestream_platform.warehouse.ddl import SchemaDriftError
 from cinestream_platform.warehouse.migrate import WarehouseVersionError
 from cinestream_platform.warehouse.open_views import view_drift
-from cinestream_platform.warehouse.role_drift import differences
+from cinestream_platform.warehouse.role_drift import differences, path_drift
 from cinestream_platform.warehouse.setup import make_roles, prepare_warehouse
 
 Check = Callable[[], Iterator[Finding]]
@@ -181,6 +181,7 @@ class ServiceChecks:
             missing, surplus = drift(conn, TABLES, MART_SCHEMAS)
             views = view_drift(conn, TABLES)
             others = differences(as_login, TABLES, MART_SCHEMAS, self._settings.role_members)
+            others += path_drift(as_login, TABLES, MART_SCHEMAS, self._settings.role_members)
         found = [f"missing: {grant}" for grant in missing] + [f"nobody declared: {grant}" for grant in surplus]
         found += [*views, *map(str, others)]
         if found:

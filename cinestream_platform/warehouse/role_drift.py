@@ -54,7 +54,6 @@ def differences(
         *_memberships(conn, members),
         *_attributes(conn),
         *_limits(conn, members),
-        *_search_paths(conn, tables, mart_schemas, members),
         *_views(conn, tables, mart_schemas),
         *_copies(conn, tables, mart_schemas),
         *_functions(conn),
@@ -137,9 +136,10 @@ def _limits(conn: Connection[Any], members: Members) -> Iterator[Difference]:
                 yield Difference(f"differs: {statement.as_string(conn)}", statement)
 
 
-def _search_paths(
+def path_drift(
     conn: Connection[Any], tables: Sequence[Table], mart_schemas: Sequence[str], members: Members
 ) -> Iterator[Difference]:
+    """Search paths that are not as declared: no right depends on them. ``conn`` acts as the login itself."""
     for statement in path_differences(conn, search_paths(tables, mart_schemas), members):
         yield Difference(f"differs: {statement.as_string(conn)}", statement)
 
