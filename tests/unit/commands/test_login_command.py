@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from cinestream_platform.cli import cli
 from cinestream_platform.commands.doctor import login_findings
 from cinestream_platform.commands.findings import FAILED, OK, WARNING
+from cinestream_platform.commands.ui import pages_program, programs
 from cinestream_platform.settings import Settings, get_settings
 from cinestream_platform.web.login.people import People
 
@@ -69,3 +70,10 @@ def test_doctor_says_who_may_come_in_and_what_would_not_start(tmp_path: Path):
     level, text = found(web_login="password")
     assert level == FAILED
     assert "chmod 600" in text
+
+
+def test_the_secrets_of_the_login_reach_the_web_servers_and_no_run(tmp_path: Path):
+    secrets = ("CINESTREAM_WEB_OIDC_CLIENT_SECRET", "CINESTREAM_WEB_METRICS_TOKEN")
+    started = [*programs(tmp_path, tmp_path, 3000, read_only=False), pages_program(3002)]
+    told = {program.name for program in started for name in secrets if not name.endswith(program.hidden or ("-",))}
+    assert told == {"webserver", "dashboards"}
