@@ -217,8 +217,10 @@ def programs(workspace: Path, address: Path, port: int, *, read_only: bool) -> l
     """What runs, in the order of its start; all import at once, and wait for the code server by themselves."""
     suffix = "-read-only" if read_only else ""
     after = ("--after", str(address))
-    code = Program(f"code-server{suffix}", ("code-server", str(address)), WEB_SECRETS, is_base=True)
-    hidden = (*WEB_SECRETS, *ALERT_URLS)  # the sensors, which tell channels, are the code server's
+    hidden = (*WEB_SECRETS, *ALERT_URLS)
+    # The sensors tell channels, and they run in the code server that the daemon asks.
+    of_code = hidden if read_only else WEB_SECRETS
+    code = Program(f"code-server{suffix}", ("code-server", str(address)), of_code, is_base=True)
     daemon = Program("daemon", ("daemon", str(workspace), *after), hidden, stop_seconds=TICK_SECONDS)
     serve = ("webserver", str(workspace), "--port", str(port), *after)
     # Of Postgres it has the password anyway, as that of Dagster's database: with it, it shows that it lives.
