@@ -61,8 +61,16 @@ LONGEST = (
     "test_memory_is_bounded.py",
     "test_marts_promises.py",
     "test_what_left_is_not_forgotten.py",
+    "test_schema_evolution.py",
+    "test_dashboards.py",
+    "test_access.py",
+    "test_whole.py",
+    "test_upgrades_keep_the_data.py",
+    "test_real_netflix.py",
+    "test_watermarks.py",
+    "test_promises_of_every_source.py",
 )
-"""Files that take half a minute and more."""
+"""Files that take half a minute and more, or that would be the last ones to begin."""
 
 
 @pytest.hookimpl(optionalhook=True)

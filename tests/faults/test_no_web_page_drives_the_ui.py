@@ -69,9 +69,16 @@ def mutation(ui: Ui) -> Iterator[str]:
     assert sensors(ui) == before
 
 
+def has_ticked(ui: Ui, sensor: str) -> bool:
+    found = ui.graphql(TICKS)["sensorsOrError"]["results"]
+    return any(one["name"] == sensor and one["sensorState"]["ticks"] for one in found)
+
+
 def test_the_mutation_of_these_tests_works_for_the_operator(ui: Ui):
     sensor, status = sensors(ui)["dead_run_sensor"]
     assert status == "RUNNING"
+    # Before the first tick the daemon enters the sensor's state: of two who enter it at once, one is refused.
+    ui.wait(lambda: has_ticked(ui, "dead_run_sensor"), "the daemon has entered the sensor's state")
     origin = {"Origin": f"http://127.0.0.1:{ui.port}", "Sec_Fetch_Site": "same-origin"}
     ui.graphql(STOP.format(sensor), **origin)
     assert sensors(ui)["dead_run_sensor"][1] == "STOPPED"
