@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,19 @@ LOCKS = re.compile(
 FILE_LOCKS = {"fcntl", "filelock", "portalocker", "msvcrt"}
 
 
-def texts_of(path: Path) -> Iterable[str]:
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """A module's code, parsed once for all tests."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def texts_of(path: Path) -> tuple[str, ...]:
     """Every text that a module holds but docstrings: statements, put together from parts too."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tuple(_texts_of(tree_of(path)))
+
+
+def _texts_of(tree: ast.Module) -> Iterable[str]:
     docstrings = {
         id(node.body[0].value)
         for node in ast.walk(tree)
@@ -85,7 +96,7 @@ def test_one_module_takes_locks_and_one_macro_of_dbt():
 def test_one_module_locks_files():
     importers = set()
     for name, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             importers |= {name for imported in names if imported.partition(".")[0] in FILE_LOCKS}
@@ -112,7 +123,7 @@ def test_the_search_finds_what_it_is_for(pattern, statement):
 
 
 def test_every_lock_that_is_taken_stands_in_the_list_of_locks():
-    module = ast.parse(MODULES["warehouse/locks.py"].read_text(encoding="utf-8"))
+    module = tree_of(MODULES["warehouse/locks.py"])
     documented = ast.get_docstring(module) or ""
     public = {node.name for node in module.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")}
     named = {
@@ -143,7 +154,7 @@ def test_settings_are_fetched_at_the_entrances_and_passed_on_from_there():
     fetching = {
         name
         for name, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Name | ast.Attribute)
         and "get_settings" in (getattr(node, "id", ""), getattr(node, "attr", ""))
     }
@@ -152,7 +163,7 @@ def test_settings_are_fetched_at_the_entrances_and_passed_on_from_there():
     makers = {
         name
         for name, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Settings"
     }
     assert makers <= {"settings.py"}
