@@ -228,14 +228,12 @@ deliveries AS (
         source, sum(records)::bigint AS records, sum(rows_loaded)::bigint AS rows_loaded,
         sum(rows_rejected)::bigint AS rows_rejected,
         CASE WHEN bool_and(usual_share IS NOT NULL) THEN sum(usual_share * records) / nullif(sum(records), 0) END AS usual_share,
-        count(*) FILTER (WHERE NOT is_as_usual) AS unusual,
-        CASE WHEN bool_or(NOT is_as_usual) THEN false WHEN bool_and(is_as_usual IS NOT NULL) THEN true END AS is_as_usual
+        count(*) FILTER (WHERE NOT is_as_usual) AS unusual, bool_and(is_as_usual) AS is_as_usual
     FROM newest GROUP BY source
 ),
-checks AS (  -- a parked file is told as a file, and not as a failed check too: what is published is right
+checks AS (
     SELECT
-        source, count(*) AS checks,
-        count(*) FILTER (WHERE NOT is_passed AND severity = 'error' AND check_name <> 'no_parked_files') AS failed,
+        source, count(*) AS checks, count(*) FILTER (WHERE NOT is_passed AND severity = 'error') AS failed,
         count(*) FILTER (WHERE NOT is_passed AND severity = 'warn') AS warned
     FROM ops.check_result WHERE is_latest GROUP BY source
 ),
@@ -298,7 +296,7 @@ COMMENT ON COLUMN platform.source_health.rows_rejected IS 'Of these records, tho
 COMMENT ON COLUMN platform.source_health.rejected_share IS 'rows_rejected / records.';
 COMMENT ON COLUMN platform.source_health.usual_share IS 'The share to be expected: that of each feed is the median of its 20 deliveries before; NULL if one has fewer than 3.';
 COMMENT ON COLUMN platform.source_health.is_as_usual IS 'Whether the newest delivery of every feed is as usual (platform.delivery); NULL if that is not known of one and no other is unusual.';
-COMMENT ON COLUMN platform.source_health.failed_checks IS 'Checks of severity error that fail now, but for no_parked_files: files_parked counts these.';
+COMMENT ON COLUMN platform.source_health.failed_checks IS 'Checks of severity error that fail now.';
 COMMENT ON COLUMN platform.source_health.warned_checks IS 'Checks of severity warn that fail now.';
 COMMENT ON COLUMN platform.source_health.stale_tables IS 'Tables that wait for a build, at the last look.';
 COMMENT ON COLUMN platform.source_health.held_partitions IS 'Builds and extractions that were cancelled by hand.';

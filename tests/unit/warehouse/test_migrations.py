@@ -17,6 +17,19 @@ RAN = {
     "0045_stale_tables_in_views": "b7c6c4fe7dc3e791",
     "0048_mart_names": "f718b5feaa2ff622",
     "0050_rejected_by_rule": "2947a3c6c9c77d70",
+    "0051_declared_facts": "ae986af3f6499285",
+    "0052_views_for_pages": "9e089b97a4d05b74",
+    "0053_view_columns_described": "31862eacf29ed9bd",
+    "0054_as_usual_of_a_source": "237ef45e18491368",
+    "0055_grain_in_words": "580f79bb1b1f74fd",
+    "0056_alerts": "802fda13a73bc6cf",
+    "0060_open_views": "358754fc625892d8",
+    "0061_never_rented": "ef00afb0ad7192e7",
+    "0062_names_of_sources": "024826e16205a7f9",
+    "0063_short_names_of_checks": "2515f440dd40fa6d",
+    "0065_services": "70275d26ee7b7e64",
+    "0068_metrics": "bf28b2fcb4fe7c32",
+    "0069_more_of_the_calendar": "929055f5dfe939f4",
 }
 """Name to the beginning of the hash that ``ops.migration`` has. A new migration joins once it is on the main branch."""
 

@@ -112,15 +112,13 @@ alive AS (
 ),
 found (key, kind, sentence, source, page, subject, since) AS (
     SELECT
-        'failed_check:' || c.source || '/' || c.asset || '/' || c.check_name, 'failed_check',
-        'The check ' || c.check_name || ' of ' || coalesce(t.schema_name || '.', '') || c.asset || ' fails'
-            || CASE WHEN d.description <> '' THEN ': ' || left(d.description, 300) ELSE '' END,
-        c.source, CASE WHEN t.schema_name IS NULL THEN 'source' ELSE 'table' END,
-        coalesce(t.schema_name || '.' || t.table_name, c.source), c.since
-    FROM ops.check_result c
-    LEFT JOIN ops.declared_check d USING (source, asset, check_name)
-    LEFT JOIN ops.declared_table t ON (t.source, t.table_name) = (c.source, c.asset)
-    WHERE c.is_latest AND NOT c.is_passed AND c.severity = 'error' AND c.check_name <> 'no_parked_files'
+        'failed_check:' || source || '/' || table_name || '/' || check_name, 'failed_check',
+        'The check ' || check_name || ' of ' || coalesce(schema_name || '.', '') || table_name || ' fails'
+            || CASE WHEN description <> '' THEN ': ' || left(description, 300) ELSE '' END,
+        source, CASE WHEN schema_name IS NULL THEN 'source' ELSE 'table' END,
+        coalesce(schema_name || '.' || table_name, source), since
+    FROM platform.check_result
+    WHERE is_latest AND NOT passed AND severity = 'error' AND check_name <> 'no_parked_files'
     UNION ALL
     SELECT
         'parked_file:' || f.key, 'parked_file',
