@@ -48,7 +48,7 @@ class MetricDimension:
 
 @dataclass(frozen=True)
 class Base:
-    """The table that a metric is computed from: a fact, or a mart. ``joins`` lead from it to every dimension.
+    """The table that a metric is computed from: a fact, or a mart, and what it may be asked for by.
 
     ``time`` is its column of days: ``date_key`` of a fact, or a date; ``finest`` is the shortest period that it knows.
     """

@@ -7,8 +7,9 @@ it as literals that psycopg quotes: the printed SQL is the one that ran.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from psycopg.sql import Literal
@@ -99,18 +100,14 @@ class Question:
         joins = {join.table: join for dimension in self._dimensions() for join in dimension.joins}
         base = self.metric.base
         if base.time == CALENDAR.key and any(name in list(Period) and name not in base.dimensions for name in self.by):
-            joins[CALENDAR.table] = Join(
-                CALENDAR.table, CALENDAR.schema, base.table, CALENDAR.column, CALENDAR.key, is_optional=False
-            )
+            joins[CALENDAR.table] = replace(CALENDAR, left=base.table)
         return list(joins.values())
 
     def _conditions(self) -> list[str]:
         found = []
         base = self.metric.base
         if self.days:
-            first, last = (_quoted(f"{day:%Y%m%d}" if base.time == CALENDAR.key else day) for day in self.days)
-            if base.time == CALENDAR.key:
-                first, last = first.strip("'"), last.strip("'")
+            first, last = (f"{day:%Y%m%d}" if base.time == CALENDAR.key else _quoted(day) for day in self.days)
             found.append(f"{base.table}.{base.time} BETWEEN {first} AND {last}")
         return [*found, *(f"{self._expression(name)} = {_quoted(value)}" for name, value in self.where)]
 
@@ -137,4 +134,4 @@ def _quoted(value: str | date) -> str:
 
 
 def _are_whole_months(first: date, last: date) -> bool:
-    return first.day == 1 and date.fromordinal(last.toordinal() + 1).day == 1
+    return first.day == 1 and last.day == monthrange(last.year, last.month)[1]

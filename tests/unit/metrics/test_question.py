@@ -48,6 +48,11 @@ def test_a_mart_is_asked_by_its_own_months() -> None:
     assert "JOIN" not in text
 
 
+def test_months_without_an_end_are_whole_months() -> None:
+    text = Question(metric("netflix", "ratings"), days=(date(2013, 5, 1), date.max)).sql()
+    assert "BETWEEN '2013-05-01'::date AND '9999-12-31'::date" in text
+
+
 def test_rows_without_a_member_are_kept() -> None:
     assert "LEFT JOIN chinook_dw.dim_genre" in Question(metric("chinook", "units"), ("genre",)).sql()
 
