@@ -17,7 +17,7 @@ from cinestream_platform.commands.doctor_services import ServiceChecks
 from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.role_drift import differences
-from tests.support.platform import Platform, database, environment_of, settled
+from tests.support.platform import Platform, database, platform_of
 
 STRANGER = f"stranger_{uuid.uuid4().hex[:6]}"
 COLLEAGUE = f"colleague_{uuid.uuid4().hex[:6]}"
@@ -28,16 +28,14 @@ def world(
     postgres: PostgresTarget, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
     """A prepared warehouse, and two logins that are nobody's."""
-    with (
-        database(postgres, f"around{uuid.uuid4().hex[:8]}") as target,
-        settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("around")),
-    ):
-        platform = Platform()
-        with connect(target, role=None) as conn:
+    with platform_of(
+        postgres, f"around{uuid.uuid4().hex[:8]}", None, manifest_home, tmp_path_factory.mktemp("around")
+    ) as platform:
+        with connect(platform.target, role=None) as conn:
             for name in (STRANGER, COLLEAGUE):
                 conn.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw-{name}'".encode())
         yield platform
-        with connect(target, role=None) as conn:
+        with connect(platform.target, role=None) as conn:
             for name in (STRANGER, COLLEAGUE):
                 conn.execute(f"DROP OWNED BY {name} CASCADE".encode())
                 conn.execute(f"DROP ROLE {name}".encode())

@@ -31,10 +31,8 @@ from tests.support.platform import (
     Y2018,
     Platform,
     csv_bytes,
-    database,
-    environment_of,
+    platform_of,
     ratings_csv,
-    settled,
 )
 
 TABLES = ("/catalog/movielens_dw.fact_ratings", "/catalog/raw_movielens.ratings", "/catalog/chinook_dw.dim_customer")
@@ -58,11 +56,9 @@ def loaded(
     postgres: PostgresTarget, calendar_template: str, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
     """One loaded and built platform for all tests here; those that change it change it back."""
-    with (
-        database(postgres, "pages_loaded", calendar_template) as target,
-        settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("pages")),
-    ):
-        platform = Platform()
+    with platform_of(
+        postgres, "pages_loaded", calendar_template, manifest_home, tmp_path_factory.mktemp("pages")
+    ) as platform:
         platform.declare()
         platform.land("movielens/movies/movies.csv", MOVIES)
         platform.land("movielens/ratings/a.csv", ratings_csv([(1, 1, 4.5, Y2005), (2, 1, 3.0, Y2018)]))
@@ -431,17 +427,15 @@ def test_an_empty_warehouse_says_what_to_do_next(
     postgres: PostgresTarget, prepared_template: str, manifest_home: Path, tmp_path: Path
 ) -> None:
     with (
-        database(postgres, "pages_empty", prepared_template) as target,
-        settled(environment_of(target, manifest_home), tmp_path),
+        platform_of(postgres, "pages_empty", prepared_template, manifest_home, tmp_path) as platform,
+        served_pages(platform.settings) as client,
     ):
-        platform = Platform()
-        with served_pages(platform.settings) as client:
-            page = text_of(client.get("/").text)
-            assert "Nothing has landed yet." in page
-            assert "make demo" in page
-            assert client.get("/api/today.json").json()["headline"]["word"] == "Empty"
-            for path in ("/catalog", "/files"):
-                assert client.get(path).status_code == 200
+        page = text_of(client.get("/").text)
+        assert "Nothing has landed yet." in page
+        assert "make demo" in page
+        assert client.get("/api/today.json").json()["headline"]["word"] == "Empty"
+        for path in ("/catalog", "/files"):
+            assert client.get(path).status_code == 200
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

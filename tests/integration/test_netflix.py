@@ -43,7 +43,7 @@ from tests.support.netflix import (
     star_hashes,
     titles_csv,
 )
-from tests.support.platform import Platform, database, environment_of, settled
+from tests.support.platform import Platform, database, environment_of, platform_of, settled
 from tests.support.publishing import publish_partition
 
 TITLES = "netflix/movie-titles/movie_titles.csv"
@@ -555,11 +555,9 @@ def dirty(
 ) -> Iterator[Dirty]:
     """20,000 ratings in four files, with dirt, loaded and built once."""
     sample = generate(tmp_path_factory.mktemp("dirty_netflix"), ratings=20_000, dirty=0.0001)
-    with (
-        database(postgres, "dirty_netflix", calendar_template) as target,
-        settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("dirty_netflix_stores")),
-    ):
-        platform = Platform()
+    with platform_of(
+        postgres, "dirty_netflix", calendar_template, manifest_home, tmp_path_factory.mktemp("dirty_netflix_stores")
+    ) as platform:
         for dataset, paths in sample.files.items():
             for path in paths:
                 platform.land(f"netflix/{dataset}/{path.name}", path.read_bytes())

@@ -60,7 +60,14 @@ from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import ensure_tables
 from cinestream_platform.warehouse.scan import ReadFailedError, described, of_partitions, scan
 from cinestream_platform.warehouse.scan import declared as relation_of
-from tests.support.platform import MOVIES, Y2005, Y2018, Platform, database, environment_of, ratings_csv, settled
+from tests.support.platform import (
+    MOVIES,
+    Y2005,
+    Y2018,
+    Platform,
+    platform_of,
+    ratings_csv,
+)
 
 MONTHS = partitions_of(FACT_RATINGS.partitioning)
 RATINGS = {  # month: (customer, movie, day, stars)
@@ -90,16 +97,14 @@ def built(
     postgres: PostgresTarget, calendar_template: str, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
     """MovieLens loaded and built; months of the Netflix facts and marts put there by hand. Tests only read."""
-    with (
-        database(postgres, f"t{uuid.uuid4().hex[:12]}", calendar_template) as target,
-        settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("stores")),
-    ):
-        platform = Platform()
+    with platform_of(
+        postgres, f"t{uuid.uuid4().hex[:12]}", calendar_template, manifest_home, tmp_path_factory.mktemp("stores")
+    ) as platform:
         platform.land("movielens/movies/movies.csv", MOVIES)
         platform.land("movielens/ratings/a.csv", ratings_csv([(1, 1, 4.5, Y2005), (2, 1, 3, Y2018), (2, 9, 1, Y2018)]))
         platform.land("movielens/ratings/b.csv", ratings_csv([(1, 1, 2.0, Y2005 + 9)]))  # beats the first of a.csv
         platform.load_and_build()
-        with connect(target) as conn, conn.transaction():
+        with connect(platform.target) as conn, conn.transaction():
             conn.execute(MEMBERS.encode())
             for month, rows in RATINGS.items():
                 add_month(conn, month, rows)

@@ -14,7 +14,7 @@ import pytest
 
 from cinestream_platform.sources.dvdrental.load_database import load_archive
 from cinestream_platform.warehouse.connection import PostgresTarget
-from tests.support.platform import Platform, database, environment_of, settled
+from tests.support.platform import Platform, platform_of
 
 ROWS = {
     **{"actor": 200, "address": 603, "category": 16, "city": 600, "country": 109, "customer": 599, "film": 1_000},
@@ -41,11 +41,7 @@ def dvdrental(
 ) -> Iterator[Platform]:
     """The published archive restored, extracted and built; tests only read."""
     stores = tmp_path_factory.mktemp("dvdrental")
-    with (
-        database(postgres, "real_dvdrental", calendar_template) as target,
-        settled(environment_of(target, manifest_home), stores),
-    ):
-        platform = Platform()
+    with platform_of(postgres, "real_dvdrental", calendar_template, manifest_home, stores) as platform:
         load_archive(platform.settings, dvdrental_files / "dvdrental.tar", replace=True)
         platform.extract()
         platform.load_and_build()

@@ -10,7 +10,7 @@ import pytest
 
 from cinestream_platform.warehouse.connection import PostgresTarget
 from tests.support.netflix import leftovers, oids
-from tests.support.platform import Platform, database, environment_of, settled
+from tests.support.platform import Platform, platform_of
 
 # Of each file: ratings, films, customers, stars, first and last day.
 KAGGLE = {
@@ -44,11 +44,9 @@ def netflix(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Platform]:
     """Both layouts and the titles, loaded and built once; tests only read."""
-    with (
-        database(postgres, "real_netflix", calendar_template) as target,
-        settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("real_netflix")),
-    ):
-        platform = Platform()
+    with platform_of(
+        postgres, "real_netflix", calendar_template, manifest_home, tmp_path_factory.mktemp("real_netflix")
+    ) as platform:
         titles = netflix_files / "movie_titles.csv"
         platform.land(f"netflix/movie-titles/{titles.name}", titles.read_bytes())
         ratings = [

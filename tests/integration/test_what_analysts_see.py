@@ -22,7 +22,7 @@ from cinestream_platform.settings import get_settings
 from cinestream_platform.warehouse.connection import PostgresTarget, connect
 from cinestream_platform.warehouse.ddl import SchemaDriftError
 from cinestream_platform.warehouse.search_paths import search_paths
-from tests.support.platform import Platform, database, environment_of, settled
+from tests.support.platform import Platform, platform_of
 
 READERS = ("data_analyst", "ml_engineer", "dashboard_reader")
 SECRET = "zoe.very-secret@example.org"
@@ -34,11 +34,9 @@ def world(
     postgres: PostgresTarget, manifest_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
     """A prepared warehouse with a person in it, whose e-mail is the most common value that statistics know."""
-    with (
-        database(postgres, f"sees{uuid.uuid4().hex[:8]}") as target,
-        settled(environment_of(target, manifest_home), tmp_path_factory.mktemp("sees")),
-    ):
-        platform = Platform()
+    with platform_of(
+        postgres, f"sees{uuid.uuid4().hex[:8]}", None, manifest_home, tmp_path_factory.mktemp("sees")
+    ) as platform:
         report_grants(get_settings(), apply=True)
         with connect(platform.target) as conn:
             conn.execute(

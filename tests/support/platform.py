@@ -405,6 +405,15 @@ def database_of_the_manifest(server: PostgresTarget, template: str, home: Path) 
             conn.execute("CREATE DATABASE cinestream")
 
 
+@contextmanager
+def platform_of(
+    server: PostgresTarget, name: str, template: str | None, home: Path, stores: Path
+) -> Iterator[Platform]:
+    """A platform on a database and stores of its own, for as long as a fixture of more than one test lives."""
+    with database(server, name, template) as target, settled(environment_of(target, home), stores):
+        yield Platform()
+
+
 def _grant_alike(conn: psycopg.Connection[Any], name: str, template: str) -> None:
     """Give roles the rights on a database that they have on its template: CREATE DATABASE does not copy them."""
     rights = """
